@@ -1,0 +1,82 @@
+"""Errors that vidscan raises, each with the stable machine code that reports carry."""
+
+from __future__ import annotations
+
+
+class VidscanError(Exception):
+    """Base of every error vidscan raises on purpose.
+
+    ``code`` is stable across versions and is what ``error.code`` of a report holds;
+    ``str(error)`` is one line for a person.
+    """
+
+    code = "internal"
+
+
+class InputError(VidscanError):
+    """One input could not be scanned; a batch goes on without it."""
+
+    code = "unreadable"
+
+
+class NotFoundError(InputError):
+    code = "not_found"
+
+
+class UnreadableError(InputError):
+    code = "unreadable"
+
+
+class NoVideoStreamError(InputError):
+    code = "no_video_stream"
+
+
+class UnsupportedCodecError(InputError):
+    code = "unsupported_codec"
+
+
+class CorruptError(InputError):
+    code = "corrupt"
+
+
+class TooLargeError(InputError):
+    code = "too_large"
+
+
+class ScanTimeoutError(InputError):
+    code = "timeout"
+
+
+class DecoderCrashedError(InputError):
+    code = "decoder_crashed"
+
+
+class OutOfMemoryError(InputError):
+    code = "out_of_memory"
+
+
+class SetupError(VidscanError):
+    """The run cannot start: bad configuration, missing extra, unusable device. Exit code 2."""
+
+    code = "setup"
+
+
+class WeightsError(SetupError):
+    """A weight file is missing, or its sha256 is not the registry's."""
+
+    code = "weights"
+
+
+INPUT_ERROR_CODES: tuple[str, ...] = (
+    "not_found",
+    "unreadable",
+    "no_video_stream",
+    "unsupported_codec",
+    "corrupt",
+    "too_large",
+    "timeout",
+    "decoder_crashed",
+    "out_of_memory",
+    "internal",
+)
+"""Every value that ``error.code`` of a report can take."""

@@ -1,0 +1,377 @@
+"""What flows between the stages, and the report that comes out.
+
+Conventions: images are RGB uint8, shape (H, W, 3); coordinates are pixels of the upright
+full-resolution frame, x to the right, y down, the centre of the top-left pixel at (0, 0);
+times are seconds from the first presentation timestamp of the stream.
+
+The JSON schema of the report is generated from the ``Report`` dataclass of this module
+(:func:`vidscan.report.json.report_schema`): there is no second set of models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = "1.0"
+
+Label = Literal["authentic", "uncertain", "manipulated", "no_face", "error"]
+SignalStatus = Literal["ok", "insufficient", "not_applicable"]
+ErrorCode = Literal[
+    "not_found",
+    "unreadable",
+    "no_video_stream",
+    "unsupported_codec",
+    "corrupt",
+    "too_large",
+    "timeout",
+    "decoder_crashed",
+    "out_of_memory",
+    "internal",
+]
+
+LABEL_SEVERITY: dict[str, int] = {
+    "no_face": 0,
+    "authentic": 1,
+    "uncertain": 2,
+    "manipulated": 3,
+    "error": 4,
+}
+"""Order in which labels win: a clip carries the label of its worst track."""
+
+
+# --------------------------------------------------------------------------- between stages
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A coded remark (a warning, a flag) for machines and people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What the container says of a clip. ``width`` and ``height`` are upright, in pixels."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    """Average frame rate in frames a second; None for a picture or where unknown."""
+    duration_s: float | None
+    rotation: int
+    """Clockwise rotation in degrees (0, 90, 180, 270) that the decoder has applied."""
+    has_audio: bool
+    decoder: str
+    """``decord``, ``pyav`` or ``opencv`` (pictures)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameChunk:
+    """Consecutive decoded frames, upright."""
+
+    first_index: int
+    """Index, in presentation order, of ``images[0]`` in the clip."""
+    times: NDArray[np.float64]
+    """(T,) presentation times in seconds, never decreasing; the clip's first frame is 0."""
+    images: NDArray[np.uint8]
+    """(T, H, W, 3) RGB uint8, contiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One face found in one frame by the detector."""
+
+    box: NDArray[np.float32]
+    """(4,) x0, y0, x1, y1 in pixels; may reach beyond the frame."""
+    points: NDArray[np.float32]
+    """(5, 2) left eye, right eye, nose tip, left and right mouth corner (as seen in the image)."""
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of one track in one frame."""
+
+    frame_index: int
+    time_s: float
+    track_id: int
+    box: NDArray[np.float32]
+    """(4,) as in :class:`Detection`."""
+    points: NDArray[np.float32]
+    """(5, 2) as in :class:`Detection`."""
+    confidence: float
+    detected: bool
+    """True where the detector found it in this very frame, False where it was tracked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMap:
+    """The patch classifier's answer for one aligned crop.
+
+    Attributes
+    ----------
+    logits
+        (h, w) float32; log-odds that a patch is manipulated, row 0 at the top of the crop.
+    score
+        Pooled log-odds of the whole crop (pooling named by the model's registry record).
+    to_crop
+        (2, 3) float64 affine map from frame pixels to crop pixels.
+    crop_size
+        Side of the square crop in pixels.
+    """
+
+    logits: NDArray[np.float32]
+    score: float
+    to_crop: NDArray[np.float64]
+    crop_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaceEvidence:
+    """What is kept of one analysed face: a few numbers, no picture."""
+
+    frame_index: int
+    time_s: float
+    box: tuple[float, float, float, float]
+    score: float
+    """Pooled log-odds of the crop."""
+    face_px: float
+    """Side of the face box in full-resolution pixels (geometric mean of width and height)."""
+    sharpness: float
+    """Median absolute Laplacian of the crop's luminance in grey levels."""
+    brightness: float
+    """Mean luminance of the crop, 0..255."""
+    pooled: tuple[float, ...] = ()
+    """Further pooled log-odds of the same patch map, in the order of the classifier's ``statistics``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person through one shot. ``faces`` are the analysed ones, in time order."""
+
+    track_id: int
+    faces: tuple[FaceEvidence, ...]
+    frames: int
+    """Frames in which the face was seen, analysed or not."""
+    start_s: float
+    end_s: float
+
+
+# --------------------------------------------------------------------------- settings
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """Everything that can change a verdict; written into the report as ``settings``."""
+
+    analysis_fps: float = 8.0
+    """Faces are classified at about this rate (frames a second); tracked in every frame."""
+    every: int = 0
+    """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
+    min_face: float = 1.0 / 12.0
+    """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
+    detect_every: int = 8
+    """Frames between full detections; faces are tracked between."""
+    max_faces: int = 8
+    """Faces followed at once; the largest win."""
+    decoder: Literal["auto", "decord", "pyav"] = "auto"
+    max_pixels: int = 8192 * 8192
+    """Frames of more pixels are refused (``too_large``)."""
+    max_duration_s: float = 0.0
+    """Only the first so many seconds are analysed, with a warning; 0 means all."""
+    patch_model: str = ""
+    """Name of the patch model in the registry; empty means the registry's default."""
+
+
+# --------------------------------------------------------------------------- the report
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInfo:
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputInfo:
+    path: str
+    path_raw: str | None
+    """Base64 of the path's bytes where they are not valid UTF-8."""
+    sha256: str | None
+    bytes: int | None
+    container: str | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    fps: float | None
+    duration_s: float | None
+    rotation: int | None
+    has_audio: bool | None
+    frames_decoded: int
+    frames_analysed: int
+    decoder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """On the scale of ``score``."""
+
+    uncertain: float
+    manipulated: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    n: int
+    """Genuine people (one clip-level statistic each) that set the thresholds."""
+    bin: str
+    target_fpr: float
+    measured_fpr: float | None
+    interval: tuple[float, float] | None
+    """95 % interval of ``measured_fpr``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    message: str
+    track_id: int | None
+    start_s: float | None
+    end_s: float | None
+    weight: float
+    """Share of the verdict that this reason carries, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    label: Label
+    score: float | None
+    p_value: float | None
+    thresholds: Thresholds
+    calibration: Calibration
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    face_px: float | None
+    sharpness: float | None
+    brightness: float | None
+    bits_per_pixel: float | None
+    flags: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrackReport:
+    track_id: int
+    label: Label
+    score: float | None
+    p_value: float | None
+    start_s: float
+    end_s: float
+    frames: int
+    face_px: float
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of one track whose crops look manipulated."""
+
+    track_id: int
+    start_s: float
+    end_s: float
+    peak_s: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    score: float | None
+    status: SignalStatus
+    values: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    patch: Signal
+    temporal: Signal
+    blink: Signal
+    head_pose: Signal
+    gaze: Signal
+    action_units: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class PersonReport:
+    name: str
+    track_id: int | None
+    status: SignalStatus
+    score: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    index: int
+    time_s: float
+    track_id: int
+    box: tuple[float, float, float, float]
+    score: float | None
+    """0..1 of this crop alone; None where the face was tracked but not classified."""
+    mask: str | None
+    """File name of the mask picture, relative to the mask folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall seconds. The only part of a report that differs between two runs."""
+
+    startup: float = 0.0
+    decode: float = 0.0
+    detect: float = 0.0
+    landmarks: float = 0.0
+    classify: float = 0.0
+    verdict: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything vidscan says of one input; ``vidscan schema`` prints its JSON Schema."""
+
+    schema_version: Literal["1.0"]
+    tool: ToolInfo
+    models: tuple[ModelRef, ...]
+    device: str
+    settings: dict[str, Any]
+    input: InputInfo
+    verdict: Verdict
+    tracks: tuple[TrackReport, ...]
+    segments: tuple[Segment, ...]
+    signals: Signals
+    person: PersonReport | None
+    frames: tuple[FrameReport, ...]
+    quality: Quality
+    timing_s: Timing
+    warnings: tuple[Note, ...]
+    error: ErrorInfo | None
