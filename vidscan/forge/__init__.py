@@ -1,0 +1,1 @@
+"""Self-made forgeries with exact masks, for training and demonstration; scanning never imports this."""

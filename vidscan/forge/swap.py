@@ -1,0 +1,71 @@
+"""Face swaps between two people, colour-matched, smoothly warped, softly blended.
+
+Real swaps are smoother and more even than the footage they replace, so a step in colour or sharpness
+teaches the wrong thing; difficulty is drawn from easy to imperceptible.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
+from vidscan.forge.filters import gaussian_blur, identity_grid, match_colour, membrane, resample, sample
+from vidscan.forge.masks import draw_masks
+
+_CELLS = 24
+_ANCHORS = list(range(0, 468, 4))
+
+
+def landmark_flow(source: Tensor, target: Tensor, size: int, bandwidth: float = 0.07) -> Tensor:
+    """Sampling grid that moves a face with landmarks ``source`` onto landmarks ``target``.
+
+    A piecewise-smooth warp: the displacement of every fourth landmark, spread by Gaussian weights
+    (Nadaraya-Watson), fading to none away from the face. (N, 478, 2) each -> (N, size, size, 2).
+    """
+    n = len(source)
+    centres = (torch.arange(_CELLS, device=source.device) + 0.5) * size / _CELLS - 0.5
+    ys, xs = torch.meshgrid(centres, centres, indexing="ij")
+    cells = torch.stack([xs, ys], -1).reshape(1, -1, 2).expand(n, -1, -1)
+    at, move = target[:, _ANCHORS], source[:, _ANCHORS] - target[:, _ANCHORS]
+    weight = torch.exp(-0.5 * (torch.cdist(cells, at) / (bandwidth * size)) ** 2)
+    flow = weight @ move / (weight.sum(2, keepdim=True) + 0.05)
+    flow = flow.reshape(n, _CELLS, _CELLS, 2).permute(0, 3, 1, 2)
+    flow = F.interpolate(flow, (size, size), mode="bicubic", align_corners=False)
+    return identity_grid(n, (size, size), source.device) + flow.permute(0, 2, 3, 1)
+
+
+def _donors(faces: Faces, generator: torch.Generator) -> Tensor:
+    """For each face another one of the batch with about the same pose and complexion."""
+    n = len(faces)
+    centre = faces.landmarks[:, [33, 263]].mean(1)
+    turn = (faces.landmarks[:, 1] - centre) / faces.images.shape[-1]
+    size = faces.images.shape[-1]
+    middle = slice(size * 2 // 5, size * 3 // 5)
+    complexion = faces.images[:, :, middle, middle].mean((2, 3)) / 255
+    key = torch.cat([turn * 6, complexion * 2], 1)
+    distance = torch.cdist(key, key) + 0.1 * torch.rand(n, n, generator=generator, device=key.device)
+    distance.fill_diagonal_(torch.inf)
+    return distance.argmin(1)
+
+
+@forgery("swap")
+def swap(faces: Faces, generator: torch.Generator) -> Forged:
+    """Paste a similar person's face, warped onto this one's landmarks."""
+    images, n, size = faces.images, len(faces), faces.images.shape[-1]
+    if n < 2:
+        raise ValueError("a face swap needs a batch of at least two faces")
+    donors = faces[_donors(faces, generator)]
+    grid = landmark_flow(donors.landmarks, faces.landmarks, size)
+    pasted = sample(donors.images, grid)
+    whole = {"hull": 4.0, "inner": 3.0, "forehead": 2.0, "oval": 1.0, "lower": 1.0, "eyes": 0.7}
+    mask = draw_masks(faces.landmarks, size, generator, whole)
+    core = (mask > 0.3).float()
+    pasted = match_colour(pasted, images, core, uniform(generator, 0.8, 1.0, n, 1, 1, 1))
+    # Generators work at their own, usually lower, resolution and lose the sensor's noise.
+    pasted = resample(pasted, 1 + uniform(generator, 0, 1.6, n) * chance(generator, 0.6, n), up="bicubic")
+    pasted = gaussian_blur(pasted, uniform(generator, 0, 1.0, n) * chance(generator, 0.6, n))
+    seamless = chance(generator, 0.5, n, 1, 1, 1)
+    pasted = torch.where(seamless, pasted + membrane(images - pasted, 1 - (mask > 0.02).float()), pasted)
+    return Forged(blend(images, pasted, mask).clamp(0, 255), mask)

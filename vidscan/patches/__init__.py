@@ -1,0 +1,1 @@
+"""Patch classifier: aligned crop in, grid of patch log-odds out."""

@@ -1,0 +1,1 @@
+"""Corpus, trainers and evaluation; scanning never imports this."""

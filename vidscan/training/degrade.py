@@ -1,0 +1,132 @@
+"""What happens to a face between the camera and us: size, light, blur, noise, real codecs.
+
+One draw serves both crops of a pair, so that nothing but the forgery tells them apart; a share of
+pairs is given two draws, so that pairs are not told by their common draw either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.media.writer import reencode
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """Chances and ranges; the recipe file's ``[degrade]`` table."""
+
+    side: tuple[float, float] = (85.0, 270.0)
+    """Side in pixels of the network's field of view before it is resized (log-uniform)."""
+    rotation: float = 8.0
+    scale: tuple[float, float] = (0.86, 1.18)
+    shift: float = 0.05
+    light: float = 0.35
+    blur: float = 0.2
+    noise: float = 0.2
+    h264: float = 0.45
+    h265: float = 0.1
+    jpeg: float = 0.45
+    crf: tuple[int, int] = (18, 40)
+    quality: tuple[int, int] = (30, 100)
+    again: float = 0.15
+    """Chance of a second JPEG after resizing, as re-uploads have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the network looks; shared by both crops of a pair and by the mask."""
+
+    to_view: NDArray[np.float64]
+    """(2, 3) from store pixels to a view of ``side`` x ``side`` pixels."""
+    side: int
+    flip: bool
+
+
+def draw_geometry(rng: np.random.Generator, degradation: Degradation, store: int, view: float) -> Geometry:
+    """A random view of a ``store`` x ``store`` crop, of which the network sees the middle ``view`` pixels."""
+    low, high = degradation.side
+    side = int(np.exp(rng.uniform(np.log(low), np.log(high))))
+    scale = rng.uniform(*degradation.scale) * side / view
+    matrix = cv2.getRotationMatrix2D(
+        ((store - 1) / 2, (store - 1) / 2),
+        rng.uniform(-degradation.rotation, degradation.rotation),
+        scale,
+    )
+    offset = (side - 1) / 2 - (store - 1) / 2 + rng.uniform(-degradation.shift, degradation.shift, 2) * side
+    matrix[:, 2] += offset
+    return Geometry(matrix, side, bool(rng.random() < 0.5))
+
+
+def look(image: NDArray, geometry: Geometry) -> NDArray:
+    """Resample a store crop (or mask) to the view, antialiased."""
+    scale = float(np.sqrt(abs(np.linalg.det(geometry.to_view[:, :2]))))
+    if scale < 0.95:
+        sigma = 0.45 * np.sqrt(1 / scale**2 - 1)
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
+    out = cv2.warpAffine(
+        image,
+        geometry.to_view,
+        (geometry.side, geometry.side),
+        flags=cv2.INTER_CUBIC if scale > 0.6 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return np.ascontiguousarray(out[:, ::-1]) if geometry.flip else out
+
+
+def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, size: int) -> Image:
+    """Light, blur, noise and codecs on a (V, V, 3) view, then resized to ``size``.
+
+    Everything is drawn from ``rng``: two generators of the same state treat two pictures alike.
+    """
+    d = degradation
+    out = image.astype(np.float32)
+    if rng.random() < d.light:
+        out = 255 * (np.clip(out / 255, 0, 1) ** np.exp(rng.uniform(-0.35, 0.35)))
+        out = (out - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-25, 25)
+        out = out * rng.uniform(0.9, 1.1, 3)
+    if rng.random() < d.blur:
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 1.6))
+    if rng.random() < d.noise:
+        out = out + rng.normal(0, rng.uniform(0.5, 6), out.shape)
+    if rng.random() < 0.04:
+        out = np.repeat(out.mean(2, keepdims=True), 3, 2)
+    out = np.clip(out, 0, 255).astype(np.uint8)
+    draw = rng.random()
+    crf = int(rng.integers(d.crf[0], d.crf[1] + 1))
+    quality = int(rng.integers(d.quality[0], d.quality[1] + 1))
+    frames = int(rng.integers(1, 4))
+    step = rng.uniform(-1.5, 1.5, 2)
+    if draw < d.h264 + d.h265:
+        out = _video(out, "libx264" if draw < d.h264 else "libx265", crf, frames, step)
+    elif draw < d.h264 + d.h265 + d.jpeg:
+        out = _jpeg(out, quality)
+    kinds = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+    kind = kinds[int(rng.integers(3))] if out.shape[0] > size else kinds[int(rng.integers(2))]
+    out = cv2.resize(out, (size, size), interpolation=kind)
+    if rng.random() < d.again:
+        out = _jpeg(out, int(rng.integers(60, 100)))
+    return out
+
+
+def _jpeg(image: Image, quality: int) -> Image:
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _video(image: Image, codec: str, crf: int, frames: int, step: NDArray[np.float64]) -> Image:
+    """The last of ``frames`` frames under a slow pan, so that predicted frames are seen too."""
+    even = [side - side % 2 for side in image.shape[:2]]
+    image = image[: even[0], : even[1]]
+    clip = [image]
+    for i in range(1, frames):
+        matrix = np.array([[1, 0, step[0] * i], [0, 1, step[1] * i]])
+        size = (image.shape[1], image.shape[0])
+        clip.insert(0, cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101))
+    return reencode(np.stack(clip), codec=codec, crf=crf, preset="veryfast")[-1]

@@ -1,0 +1,248 @@
+"""Training the patch classifier on pairs, judged by transfer to generators it never saw."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vidscan.patches.networks import PatchNetwork
+from vidscan.patches.pooling import pool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRecipe:
+    """The recipe file's ``[train]`` table."""
+
+    architecture: str = "efficientnet_lite0"
+    depth: int = 2
+    window: int = 128
+    """Side of the random window of the crop that a step sees."""
+    pairs: int = 24
+    """Genuine-forged pairs a step."""
+    crops: int = 200_000
+    """Crops (two a pair) until the learning rate has come down to nothing."""
+    warmup_crops: int = 6_000
+    """Crops for which only the head learns."""
+    head_rate: float = 2e-3
+    rate: float = 6e-4
+    weight_decay: float = 0.02
+    pooled_weight: float = 0.5
+    top_k: float = 0.25
+    ema: float = 0.998
+    dropout: float = 0.1
+    seed: int = 0
+
+
+MEAN = (127.0, 127.0, 127.0)
+STD = (128.0, 128.0, 128.0)
+
+
+class Shards:
+    """Random batches from the pair shards of a folder, newly finished ones included."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.rng = np.random.default_rng(seed)
+        self.open: dict[str, dict[str, NDArray[np.uint8]]] = {}
+        self.uses: dict[str, int] = {}
+
+    def refresh(self) -> None:
+        for done in sorted(self.folder.glob("*.json")):
+            if done.stem not in self.open:
+                names = ("genuine", "forged", "mask", "kind")
+                self.open[done.stem] = {
+                    n: np.load(self.folder / f"{done.stem}.{n}.npy", mmap_mode="r") for n in names
+                }
+                self.uses[done.stem] = min(self.uses.values(), default=0)
+
+    def batch(self, pairs: int, window: int) -> tuple[Tensor, Tensor]:
+        """(2 * pairs, 3, w, w) float crops, genuine first, and (2 * pairs, 64 * w / size...) masks.
+
+        A mask is the share of forged pixels, -1 where unknown. Least used shards come first.
+        """
+        parts: list[list[NDArray]] = [[], [], []]
+        chosen = self.rng.permutation(sorted(self.open))[:12]
+        chosen = sorted(chosen, key=lambda s: self.uses[s])[:6]
+        for stem in chosen:
+            shard = self.open[stem]
+            self.uses[stem] += 1
+            size = shard["genuine"].shape[1]
+            cell = size // shard["mask"].shape[1]
+            for _ in range(-(-pairs // len(chosen))):
+                i = int(self.rng.integers(len(shard["kind"])))
+                y, x = self.rng.integers(0, (size - window) // cell + 1, 2) * cell
+                view = (slice(y, y + window), slice(x, x + window))
+                mask = shard["mask"][i][y // cell : (y + window) // cell, x // cell : (x + window) // cell]
+                step = -1 if self.rng.random() < 0.5 else 1
+                parts[0].append(shard["genuine"][i][view][:, ::step])
+                parts[1].append(shard["forged"][i][view][:, ::step])
+                parts[2].append(mask[:, ::step])
+        genuine, forged, mask = (np.stack(p[:pairs]) for p in parts)
+        crops = torch.from_numpy(np.concatenate([genuine, forged])).permute(0, 3, 1, 2).float()
+        share = torch.from_numpy(mask.astype(np.float32)) / 254
+        share[share > 1] = -1
+        return crops, torch.cat([torch.zeros_like(share), share])
+
+
+def normalise(crops: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Tensor:
+    """(N, 3, H, W) 0..255 to the network's range, channels last in memory."""
+    shift = torch.tensor(mean, device=crops.device).view(1, 3, 1, 1)
+    scale = torch.tensor(std, device=crops.device).view(1, 3, 1, 1)
+    return ((crops - shift) / scale).contiguous(memory_format=torch.channels_last)
+
+
+def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of patches with their masked share, and of pooled crops with their label.
+
+    ``logits`` (N, h, w), ``masks`` (N, H, W) share of forged pixels or -1 where unknown. Returns the
+    loss and the pooled log-odds.
+    """
+    unknown = masks.flatten(1).amin(1) < 0
+    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], logits.shape[-2:])[:, 0]
+    cells = F.binary_cross_entropy_with_logits(logits, target.clamp(0, 1), reduction="none").flatten(1)
+    # A patch that is half forged by area is a blend border: as telling as one wholly forged.
+    known = ~unknown
+    patches = cells.mean(1)[known].mean() if known.any() else logits.sum() * 0
+    scores = pool(logits, "top_k", recipe.top_k)
+    forged = (target.flatten(1).amax(1) > 0.2).float()
+    forged[unknown] = 1.0
+    seen = known & ((forged == 1) | (target.flatten(1).amax(1) < 0.02)) | unknown
+    pooled = F.binary_cross_entropy_with_logits(scores[seen], forged[seen])
+    return patches + recipe.pooled_weight * pooled, scores
+
+
+class Trainer:
+    """Adam with an exponential moving average of weights *and* batch-norm statistics; resumable."""
+
+    def __init__(self, recipe: TrainRecipe, start: Path | None, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device = recipe, device
+        self.net = PatchNetwork(recipe.architecture, recipe.depth, recipe.dropout)
+        if start is not None:
+            weights = load_file(start)
+            own = self.net.features.state_dict()
+            kept = {k: v.to(own[k].dtype) for k, v in weights.items() if k in own}
+            missing = self.net.features.load_state_dict(kept, strict=False).missing_keys
+            if missing:
+                raise ValueError(f"{start} lacks {', '.join(missing[:3])} ...")
+        self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = PatchNetwork(recipe.architecture, recipe.depth).to(device)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.eval().requires_grad_(False)
+        decayed = [p for p in self.net.features.parameters() if p.ndim > 1]
+        plain = [p for p in self.net.features.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay, "base": recipe.rate},
+                {"params": plain, "weight_decay": 0.0, "base": recipe.rate},
+                {"params": self.net.head.parameters(), "weight_decay": 0.0, "base": recipe.head_rate},
+            ],
+            lr=recipe.rate,
+        )
+        self.crops = 0
+
+    def step(self, crops: Tensor, masks: Tensor) -> tuple[float, float]:
+        """One step; loss and share of pooled crops on the right side."""
+        recipe = self.recipe
+        frozen = self.crops < recipe.warmup_crops
+        progress = min(1.0, self.crops / recipe.crops)
+        ramp = min(1.0, (self.crops + 1) / recipe.warmup_crops)
+        for i, group in enumerate(self.optimiser.param_groups):
+            base = 0.0 if frozen and i < 2 else group["base"]
+            group["lr"] = base * ramp * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
+        self.net.train()
+        if frozen:
+            self.net.features.eval()
+        logits = self.net(normalise(crops.to(self.device)))[:, 0]
+        loss, scores = patch_loss(logits, masks.to(self.device), recipe)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        self.crops += len(crops)
+        steps = self.crops / len(crops)
+        decay = min(recipe.ema, (1 + steps) / (10 + steps))
+        with torch.no_grad():
+            for mine, theirs in zip(
+                self.average.state_dict().values(), self.net.state_dict().values(), strict=True
+            ):
+                if mine.is_floating_point():
+                    mine.lerp_(theirs, 1 - decay)
+                else:
+                    mine.copy_(theirs)
+        half = len(crops) // 2
+        right = torch.cat([scores[:half] < 0, scores[half:] > 0]).float().mean()
+        return float(loss), float(right)
+
+    def save(self, path: Path) -> None:
+        """Everything a resumed run needs, as safetensors, written atomically."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"crops": str(self.crops)})
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of :meth:`save`."""
+        with safe_open(path, "pt") as handle:
+            self.crops = int(handle.metadata()["crops"])
+        tensors = load_file(path)
+        for name, net in (("net.", self.net), ("average.", self.average)):
+            net.load_state_dict({k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)})
+        state = self.optimiser.state_dict()
+        state["state"] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam."):
+                _, index, name = key.split(".")
+                state["state"].setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict(state)
+
+
+def train(
+    trainer: Trainer, shards: Shards, folder: Path, *, seconds: float = math.inf, every: int = 20_000
+) -> Iterator[dict[str, float]]:
+    """Train until the recipe's crops or the time are used up; a log line every ``every`` crops.
+
+    Each line is also appended to ``folder/log.jsonl``, and ``folder/checkpoint.safetensors`` renewed.
+    """
+    recipe = trainer.recipe
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    losses: list[float] = []
+    rights: list[float] = []
+    mark = trainer.crops + every
+    while trainer.crops < recipe.crops and time.monotonic() - start < seconds:
+        if not losses:
+            shards.refresh()
+        loss, right = trainer.step(*shards.batch(recipe.pairs, recipe.window))
+        losses.append(loss)
+        rights.append(right)
+        if trainer.crops >= mark or trainer.crops >= recipe.crops:
+            mark += every
+            trainer.save(folder / "checkpoint.safetensors")
+            line = {
+                "crops": trainer.crops,
+                "loss": round(float(np.mean(losses)), 5),
+                "accuracy": round(float(np.mean(rights)), 4),
+                "seconds": round(time.monotonic() - start, 1),
+            }
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line) + "\n")
+            losses, rights = [], []
+            yield line
+    trainer.save(folder / "checkpoint.safetensors")

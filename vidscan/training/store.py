@@ -1,0 +1,137 @@
+"""Aligned crops with landmarks, cut once from the corpus and kept on disk as flat arrays.
+
+A store is a folder: ``crops.npy`` (N, S, S, 3) uint8 RGB, ``landmarks.npy`` (N, 478, 2) float32 in crop
+pixels (NaN where the teacher found no face) and ``rows.jsonl``, one line a crop. Crops are cut wider
+than the network's, at the network's scale, so that augmentation never runs over an edge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from vidscan.errors import InputError
+from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.detect import FaceDetector
+from vidscan.media import open_video
+from vidscan.training.corpus import Entry
+from vidscan.training.teacher import Teacher
+from vidscan.types import FrameChunk
+
+STORE_SPEC = CropSpec(size=352, margin=2.2)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """Where one crop came from."""
+
+    file: str
+    identity: str
+    repo: str
+    genuine: bool
+    held_out: bool
+    kind: str
+    method: str
+    family: str
+    frame: int
+    face_px: float
+    """Side of the detector's box in the source, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    crops: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    rows: list[StoreRow]
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Opens a finished store without reading the crops into memory."""
+        with (folder / "rows.jsonl").open(encoding="utf-8") as handle:
+            rows = [StoreRow(**json.loads(line)) for line in handle]
+        crops = np.load(folder / "crops.npy", mmap_mode="r")
+        landmarks = np.load(folder / "landmarks.npy")
+        return cls(crops, landmarks, rows)
+
+
+def spread_frames(path: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """``count`` frames spread evenly over a clip, decoded in order (random access is far slower)."""
+    with open_video(path) as source:
+        duration = source.info.duration_s or 0.0
+    wanted = np.linspace(0.05, 0.95, count) * duration
+    taken = 0
+    with open_video(path) as source:
+        for chunk in source:
+            for index, image in _pick(chunk, wanted, taken):
+                taken += 1
+                yield index, image
+            if taken >= count:
+                return
+
+
+def _pick(
+    chunk: FrameChunk, wanted: NDArray[np.float64], taken: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for i, time in enumerate(chunk.times):
+        if taken < len(wanted) and time >= wanted[taken]:
+            taken += 1
+            yield chunk.first_index + i, chunk.images[i]
+
+
+def build_store(
+    corpus: Path, entries: list[Entry], folder: Path, *, frames_per_clip: int, teacher: Teacher | None
+) -> Store:
+    """Cuts the largest face of every picture, and of spread frames of every clip, into a store.
+
+    A folder that is finished is opened as it is. Without ``teacher`` the landmarks are NaN.
+    """
+    if (folder / "rows.jsonl").exists():
+        return Store.open(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    detector = FaceDetector()
+    crops, landmarks, rows = [], [], []
+    for entry in tqdm(entries, desc="crops", unit="file", disable=None):
+        count = frames_per_clip if entry.kind == "video" else 1
+        try:
+            frames = list(spread_frames(corpus / entry.file, count))
+        except InputError as error:
+            tqdm.write(f"{entry.file}: {error}")
+            continue
+        for index, image in frames:
+            found = detector.detect(image[None])[0]
+            if not found:
+                continue
+            face = max(found, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])))
+            transform = crop_transform(face.points[None], STORE_SPEC, face.box[None])
+            crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), transform, STORE_SPEC)
+            pixels = crop[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+            points = teacher.landmarks(pixels) if teacher is not None else None
+            crops.append(pixels)
+            landmarks.append(np.full((478, 2), np.nan, np.float32) if points is None else points)
+            side = float(np.sqrt(np.prod(face.box[2:] - face.box[:2])))
+            rows.append(
+                StoreRow(
+                    file=entry.file,
+                    identity=entry.identity,
+                    repo=entry.repo,
+                    genuine=entry.genuine,
+                    held_out=entry.held_out,
+                    kind=entry.kind,
+                    method=entry.method,
+                    family=entry.family,
+                    frame=index,
+                    face_px=round(side, 1),
+                )
+            )
+    np.save(folder / "crops.npy", np.stack(crops))
+    np.save(folder / "landmarks.npy", np.stack(landmarks))
+    lines = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
+    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return Store.open(folder)
