@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 
@@ -45,8 +46,9 @@ class TrainRecipe:
     seed: int = 0
 
 
-MEAN = (127.0, 127.0, 127.0)
-STD = (128.0, 128.0, 128.0)
+MEAN = [127.0, 127.0, 127.0]
+STD = [128.0, 128.0, 128.0]
+"""The ImageNet start was trained with these."""
 
 
 class Shards:
@@ -94,13 +96,6 @@ class Shards:
         share = torch.from_numpy(mask.astype(np.float32)) / 254
         share[share > 1] = -1
         return crops, torch.cat([torch.zeros_like(share), share])
-
-
-def normalise(crops: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Tensor:
-    """(N, 3, H, W) 0..255 to the network's range, channels last in memory."""
-    shift = torch.tensor(mean, device=crops.device).view(1, 3, 1, 1)
-    scale = torch.tensor(std, device=crops.device).view(1, 3, 1, 1)
-    return ((crops - shift) / scale).contiguous(memory_format=torch.channels_last)
 
 
 def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tensor, Tensor]:
@@ -165,7 +160,7 @@ class Trainer:
         self.net.train()
         if frozen:
             self.net.features.eval()
-        logits = self.net(normalise(crops.to(self.device)))[:, 0]
+        logits = self.net(normalise(crops.to(self.device), MEAN, STD))[:, 0]
         loss, scores = patch_loss(logits, masks.to(self.device), recipe)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -1,0 +1,248 @@
+"""The command line in subprocesses: exit codes, messages, streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vidscan.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_main.py"))]
+REAL = [sys.executable, "-m", "vidscan"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("VIDSCAN_")}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**clean, "PYTHONPATH": path, **more}
+
+
+def run(
+    *args: str, program: list[str] = FAKE, cwd: Path = ROOT, **more: str
+) -> subprocess.CompletedProcess[str]:
+    stdin = more.pop("stdin", "")
+    return subprocess.run(
+        [*program, *args],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        cwd=cwd,
+        env=environment(**more),
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    for label in ("authentic", "uncertain", "manipulated", "no_face"):
+        (tmp_path / f"{label}.mp4").write_text(label)
+    return tmp_path
+
+
+def test_every_command_has_help_and_is_documented() -> None:
+    docs = (ROOT / "docs" / "cli.md").read_text()
+    for command in app.registered_commands:
+        assert command.callback is not None and command.callback.__doc__
+        name = command.name or command.callback.__name__
+        assert f"vidscan {name}" in docs
+        result = run(name, "--help", program=REAL)
+        assert result.returncode == 0 and "Usage:" in result.stdout and result.stderr == ""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from vidscan.cli.app import run; assert run(['--help']) == 0; "
+        "heavy = {'numpy', 'torch', 'pydantic', 'rich', 'cv2', 'tqdm'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment()
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "Usage:"),
+        (["nonsense"], "error[usage]"),
+        (["check"], "error[usage]"),
+        (["check", "--nonsense", "a.mp4"], "error[usage]"),
+        (["check", "--format", "html", "a.mp4"], "error[usage]"),
+        (["check", "--every", "-1", "a.mp4"], "error[usage]"),
+        (["check", "--fail-on", "bad", "a.mp4"], "--fail-on bad"),
+        (["check", "-0", "a.mp4"], "-0 is for"),
+        (["check", "tests"], "use vidscan scan"),
+        (["scan", "tests", "--resume"], "need --out"),
+        (["--config", "gone.toml", "schema"], "error[usage]"),
+        (["check", "a.mp4", "--device", "cuda:9"], "error[weights]"),
+    ],
+)
+def test_usage_errors(args: list[str], message: str) -> None:
+    result = run(*args)
+    assert result.returncode == 2 and result.stdout == ""
+    assert message in result.stderr and "Traceback" not in result.stderr
+    assert not args or result.stderr.count("\n") == 1
+
+
+def test_missing_weights_stop_the_run(tmp_path: Path) -> None:
+    pytest.importorskip("vidscan.scanner")
+    (tmp_path / "a.mp4").write_text("x")
+    for args in (["check", "a.mp4", "--json"], ["scan", ".", "--jobs", "1"], ["models"]):
+        result = run(*args, program=REAL, cwd=tmp_path, VIDSCAN_WEIGHTS=str(tmp_path))
+        assert (result.returncode, result.stdout) == (2, ""), result.stderr
+        assert result.stderr.startswith("vidscan: error[weights]") and result.stderr.count("\n") == 1
+
+
+def test_version_and_schema() -> None:
+    assert run("--version", program=REAL).stdout.startswith("vidscan ")
+    assert json.loads(run("schema", program=REAL).stdout)["$schema"].endswith("2020-12/schema")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["authentic.mp4", "no_face.mp4"], 0),
+        (["manipulated.mp4"], 1),
+        (["manipulated.mp4", "--exit-zero"], 0),
+        (["uncertain.mp4"], 0),
+        (["uncertain.mp4", "--fail-on", "manipulated,uncertain"], 1),
+        (["manipulated.mp4", "--fail-on", "no_face"], 0),
+        (["manipulated.mp4", "gone.mp4"], 3),
+        (["gone.mp4", "--exit-zero"], 3),
+    ],
+)
+def test_check_exit_codes(clips: Path, args: list[str], code: int) -> None:
+    result = run("check", *args, cwd=clips)
+    assert result.returncode == code and result.stderr == ""
+
+
+def test_check_json(clips: Path) -> None:
+    one = run("check", "--json", "gone.mp4", cwd=clips)
+    assert one.returncode == 3 and json.loads(one.stdout)["error"]["code"] == "not_found"
+    several = run("check", "--json", "authentic.mp4", "gone.mp4", cwd=clips)
+    assert [json.loads(line)["input"]["path"] for line in several.stdout.splitlines()] == [
+        "authentic.mp4",
+        "gone.mp4",
+    ]
+
+
+def test_paths_from_standard_input(clips: Path) -> None:
+    (clips / "new\nline.mp4").write_text("authentic")
+    result = run("check", "-0", "-", "--format", "jsonl", cwd=clips, stdin="new\nline.mp4\0uncertain.mp4\0")
+    assert [json.loads(x)["input"]["path"] for x in result.stdout.splitlines()] == [
+        "new\nline.mp4",
+        "uncertain.mp4",
+    ]
+    assert run("check", "-", "--json", cwd=clips, stdin="authentic.mp4\n").stdout.startswith("{\n")
+
+
+def test_unexpected_failures_are_3_and_one_line(clips: Path) -> None:
+    (clips / "raise.mp4").write_text("raise")
+    result = run("check", "raise.mp4", cwd=clips)
+    assert result.returncode == 3 and result.stderr.count("\n") == 1 and "error[internal]" in result.stderr
+    result = run("check", "raise.mp4", cwd=clips, VIDSCAN_DEBUG="1")
+    assert result.returncode == 3 and "Traceback" in result.stderr
+
+
+def test_flags_beat_variables_beat_the_file(clips: Path) -> None:
+    config = clips / "v.toml"
+    config.write_text(
+        'format = "jsonl"\n[check]\nevery = 3\nfail-on = "no_face"\n[settings]\nanalysis_fps = 4\n'
+    )
+
+    def settings(*args: str, **more: str) -> dict:
+        return json.loads(run(*args, cwd=clips, **more).stdout)["settings"]
+
+    for args in (
+        ["--config", "v.toml", "check", "no_face.mp4"],
+        ["check", "--config", "v.toml", "no_face.mp4"],
+    ):
+        assert (settings(*args)["every"], settings(*args)["analysis_fps"]) == (3, 4)
+        assert settings(*args, VIDSCAN_EVERY="5")["every"] == 5
+        assert settings(*args, "--every", "7", VIDSCAN_EVERY="5")["every"] == 7
+        assert run(*args, cwd=clips).returncode == 1
+    assert settings("check", "no_face.mp4", VIDSCAN_CONFIG="v.toml")["every"] == 3
+
+
+BAD_FILES = (
+    "x = ",
+    "nonsense = 1",
+    "[nonsense]",
+    "[check]\nout = 1",
+    "[settings]\nx = 1",
+    '[settings]\nanalysis_fps = "fast"',
+    "settings = 1",
+)
+
+
+@pytest.mark.parametrize("text", BAD_FILES)
+def test_bad_configuration(clips: Path, text: str) -> None:
+    (clips / "v.toml").write_text(text)
+    result = run("check", "--config", "v.toml", "authentic.mp4", cwd=clips)
+    assert result.returncode == 2 and "error[usage]" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_scan(clips: Path) -> None:
+    (clips / "noise.mp4").write_text("noise")
+    result = run("scan", ".", "--jobs", "2", cwd=clips)
+    assert result.returncode == 1 and "5 files" in result.stderr
+    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 5
+    (clips / "crash.mp4").write_text("crash")
+    result = run(
+        "scan", ".", "--jobs", "2", "--out", "r.csv", "--format", "csv", "-q", "--exit-zero", cwd=clips
+    )
+    assert (result.returncode, result.stdout) == (3, "")
+    assert len((clips / "r.csv").read_text().splitlines()) == 7
+    assert run("scan", ".", "--out", "r.csv", cwd=clips).returncode == 2
+    (clips / "empty").mkdir()
+    assert run("scan", "empty", cwd=clips).returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals and pipes")
+class TestEndings:
+    def test_closed_pipe(self, clips: Path) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        for args in (["schema"], ["check", "authentic.mp4"], ["scan", ".", "-q", "--jobs", "1"]):
+            result = subprocess.run(
+                [*FAKE, *args], stdout=write, stderr=subprocess.PIPE, text=True, cwd=clips, env=environment()
+            )
+            assert (result.returncode, result.stderr) == (141, "")
+        os.close(write)
+
+    @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+    def test_interrupt_and_death_leave_whole_lines_and_no_worker(self, clips: Path, kind: int) -> None:
+        (clips / "zz.mp4").write_text("sleep")
+        process = subprocess.Popen(
+            [*FAKE, "scan", ".", "--out", "o.jsonl", "--jobs", "2"],
+            stderr=subprocess.PIPE, text=True, cwd=clips, env=environment(), start_new_session=True,
+        )  # fmt: skip
+        out, group = clips / "o.jsonl", process.pid
+        deadline = time.monotonic() + 60
+        while not (out.exists() and out.read_text().count("\n") == 4) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if kind == signal.SIGINT:
+            os.killpg(group, kind)  # as a terminal does
+        else:
+            process.kill()
+        stderr = process.communicate(timeout=60)[1]
+        assert "Traceback" not in stderr
+        assert process.returncode == (130 if kind == signal.SIGINT else -signal.SIGKILL)
+        assert len([json.loads(line) for line in out.read_text().splitlines()]) == 4
+        while time.monotonic() < deadline:  # the whole process group is gone
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("a worker outlived its parent")

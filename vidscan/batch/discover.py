@@ -1,0 +1,118 @@
+"""Finds the clips and pictures under folders, by content rather than by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from vidscan.errors import InputError
+
+# A file with one of these names that turns out not to be one is broken: it is reported as an
+# error instead of passed over in silence.
+_MEDIA_SUFFIXES = frozenset(
+    f".{name}"
+    for names in (
+        ("mp4", "m4v", "mov", "3gp", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv"),
+        ("flv", "ogv", "gif", "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"),
+    )
+    for name in names
+)
+
+Sniffer = Callable[[Path], object]
+"""Returns for a media file; raises :class:`vidscan.errors.InputError` for anything else."""
+
+
+def discover(
+    roots: Iterable[Path],
+    *,
+    recursive: bool = True,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    sniff: Sniffer | None = None,
+) -> list[Path]:
+    """The media files under some folders, in sorted order, each once.
+
+    Parameters
+    ----------
+    roots
+        Folders are searched. Anything else (a file, a path that is not there) is taken as it
+        is: whoever names a file wants to hear of it.
+    recursive
+        Search folders in folders.
+    include, exclude
+        Globs over the path relative to the folder (``*`` also matches ``/``) and over the
+        bare name. With ``include`` only matching files count; ``exclude`` wins.
+    sniff
+        How to tell media; :func:`vidscan.media.sniff.sniff` where None.
+
+    Returns
+    -------
+    list of Path
+        A folder that cannot be read stands in the list itself, so that it gets reported.
+    """
+    if sniff is None:
+        from vidscan.media.sniff import sniff as sniff_media
+
+        sniff = sniff_media
+    found: dict[str, Path] = {}
+    for root in roots:
+        if not root.is_dir():
+            found.setdefault(os.fspath(root), root)
+            continue
+        for path, readable in _walk(root, recursive):
+            relative = os.fspath(path.relative_to(root))
+            if not readable or (_chosen(relative, include, exclude) and _is_media(path, sniff)):
+                found.setdefault(os.fspath(path), path)
+    # Bytes sort the same whatever the locale, and undecodable names sort at all.
+    return [found[key] for key in sorted(found, key=os.fsencode)]
+
+
+def _walk(root: Path, recursive: bool) -> Iterator[tuple[Path, bool]]:
+    """Regular files below a folder; (folder, False) for one that cannot be read.
+
+    Linked folders are followed, but no folder is entered twice: links may go round.
+    """
+    seen: set[tuple[int, int]] = set()
+    stack = [root]
+    while stack:
+        folder = stack.pop()
+        try:
+            info = folder.stat()
+            if (info.st_dev, info.st_ino) in seen:
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            yield folder, False
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            try:
+                if entry.is_dir():
+                    if recursive:
+                        stack.append(path)
+                elif entry.is_file():
+                    yield path, True
+            except OSError:  # a link onto itself
+                continue
+
+
+def _chosen(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    name = Path(relative).name
+    slashed = relative.replace(os.sep, "/")
+
+    def matches(globs: Sequence[str]) -> bool:
+        return any(fnmatchcase(slashed, glob) or fnmatchcase(name, glob) for glob in globs)
+
+    return (not include or matches(include)) and not matches(exclude)
+
+
+def _is_media(path: Path, sniff: Sniffer) -> bool:
+    try:
+        sniff(path)
+    except InputError:
+        # "._clip.mp4" is how macOS stores attributes on foreign disks, not a clip.
+        return path.suffix.lower() in _MEDIA_SUFFIXES and not path.name.startswith("._")
+    return True

@@ -1,0 +1,140 @@
+"""Options that commands share, and what they mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidscan.cli import failures
+from vidscan.cli.config import apply_config
+from vidscan.cli.failures import UsageError
+
+if TYPE_CHECKING:
+    from vidscan.types import Report, ScanSettings
+
+FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "authentic")
+"""What --fail-on takes."""
+
+
+class Format(str, Enum):
+    """Formats of ``check``."""
+
+    text = "text"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class BatchFormat(str, Enum):
+    """Formats of ``scan``: those that grow line by line."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+Device = Annotated[
+    str, typer.Option(envvar="VIDSCAN_DEVICE", help="auto, cpu, cuda or cuda:N.", metavar="DEVICE")
+]
+Every = Annotated[
+    int,
+    typer.Option(
+        envvar="VIDSCAN_EVERY",
+        min=0,
+        metavar="N",
+        help="Classify every N-th frame (0: about eight a second); masks only for those frames.",
+    ),
+]
+ExitZero = Annotated[
+    bool,
+    typer.Option("--exit-zero", envvar="VIDSCAN_EXIT_ZERO", help="Exit with 0 whatever the verdicts say."),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(
+        envvar="VIDSCAN_FAIL_ON",
+        metavar="LABELS",
+        help="Labels, with commas between, that exit with 1: " + ", ".join(FAIL_LABELS) + ".",
+    ),
+]
+Null = Annotated[
+    bool, typer.Option("-0", "--null", help="Paths on standard input end with NUL, not with a newline.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no summary on stderr.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say on stderr what is being done.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        is_eager=True,
+        callback=apply_config,
+        help="TOML file with defaults; flags and VIDSCAN_* variables beat it.",
+    ),
+]
+
+
+class Outcome:
+    """Collects verdicts and says what they mean for the exit code."""
+
+    def __init__(self, fail_on: str, exit_zero: bool) -> None:
+        self._labels = {label.strip() for label in fail_on.split(",") if label.strip()}
+        self._exit_zero = exit_zero
+        self._failed = self._found = False
+        unknown = sorted(self._labels - set(FAIL_LABELS))
+        if unknown:
+            raise UsageError(f"--fail-on {', '.join(unknown)}: there are {', '.join(FAIL_LABELS)}")
+
+    def add(self, report: Report) -> None:
+        """Counts one report in."""
+        self._failed = self._failed or report.error is not None
+        self._found = self._found or report.verdict.label in self._labels
+
+    @property
+    def exit_code(self) -> int:
+        """An input that could not be scanned outranks any verdict, and is never hidden."""
+        if self._failed:
+            return failures.FAILED
+        return failures.MANIPULATED if self._found and not self._exit_zero else failures.OK
+
+
+def expand_paths(given: Iterable[str], null: bool) -> list[Path]:
+    """The paths given, with ``-`` standing for those on standard input."""
+    paths: list[Path] = []
+    asked = False
+    for text in given:
+        if text != "-":
+            paths.append(Path(text))
+        elif not asked:  # standard input can be read once
+            asked = True
+            # Bytes: names on disk need not be valid in any encoding.
+            data = sys.stdin.buffer.read()
+            parts = data.split(b"\0") if null else data.splitlines()
+            paths.extend(Path(os.fsdecode(part)) for part in parts if part)
+    if null and not asked:
+        raise UsageError("-0 is for paths on standard input: give - as a path")
+    return paths
+
+
+def scan_settings(context: typer.Context, every: int) -> ScanSettings:
+    """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from vidscan.types import ScanSettings
+
+    values: dict[str, Any] = {**(context.find_root().obj or {})}
+    if every:
+        values["every"] = every
+    try:
+        settings: ScanSettings = TypeAdapter(ScanSettings).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"[settings] {name}: {first['msg']}") from error
+    return settings

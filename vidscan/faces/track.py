@@ -1,0 +1,289 @@
+"""Who is who from frame to frame: detections joined into tracks, and followed in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from vidscan.faces.flow import Look, SmallFrame, follow
+from vidscan.faces.shots import CutDetector
+from vidscan.types import Detection, Face, FrameChunk
+
+_MEMORY_S = 1.0
+"""A face out of sight for longer starts a new track when it returns."""
+_START_CONFIDENCE = 0.97
+"""A surer detection starts a track at once; a weaker one needs a second detection to confirm it."""
+_ALIKE = 0.6
+"""Likeness from which a face counts as the same person where its place does not prove it."""
+_NOT_ANOTHER = 0.35
+"""Likeness that a face at the expected place must have; low, for expressions and pose change it."""
+_SAME_PLACE = 0.3
+"""Intersection over union from which a detection is at the place a track expects it."""
+_CORRECTION = 0.5
+"""Share of the distance between followed and detected points that is made up for. The detector
+trembles more from frame to frame than the flow drifts."""
+_JUMP = 0.12
+"""Distance, as a share of the face, from which following has failed and the detection is taken."""
+_MISSES = 2
+"""Scheduled detections that may miss a face in a row while following still holds it."""
+
+
+class Detects(Protocol):
+    """What :class:`FaceTracker` asks of a detector (:class:`vidscan.faces.detect.FaceDetector`)."""
+
+    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]: ...
+
+
+@dataclass(slots=True)
+class _Track:
+    points: NDArray[np.float64]
+    box: NDArray[np.float64]
+    confidence: float
+    look: Look
+    seen_s: float
+    confirmed: bool
+    track_id: int | None = None
+    visible: bool = True
+    detected: bool = True
+    misses: int = 0
+    pending: NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 2)))
+    """Correction still to be spread over the next frames: five points, two box corners."""
+    pending_frames: int = 0
+
+    @property
+    def side(self) -> float:
+        return float(np.sqrt(max(np.prod(self.box[2:] - self.box[:2]), 1.0)))
+
+    def move(self, transform: NDArray[np.float64]) -> None:
+        self.points = self.points @ transform[:, :2].T + transform[:, 2]
+        half = (self.box[2:] - self.box[:2]) / 2 * np.hypot(transform[0, 0], transform[1, 0])
+        centre = transform[:, :2] @ ((self.box[:2] + self.box[2:]) / 2) + transform[:, 2]
+        self.box = np.concatenate([centre - half, centre + half])
+        if self.pending_frames:
+            step = self.pending / self.pending_frames
+            self.points = self.points + step[:5]
+            self.box = self.box + step[5:].ravel()
+            self.pending = self.pending - step
+            self.pending_frames -= 1
+
+    def take(self, detection: Detection, look: Look, spread: int) -> None:
+        """Corrects towards a detection: over the next ``spread`` frames, or at once after a jump."""
+        points, box = detection.points.astype(np.float64), detection.box.astype(np.float64)
+        error = points - self.points
+        if not self.visible or np.abs(error.mean(axis=0)).max() > _JUMP * self.side or spread < 1:
+            self.points, self.box = points, box
+            self.pending_frames = 0
+        else:
+            self.pending = _CORRECTION * np.concatenate([error, (box - self.box).reshape(2, 2)])
+            self.pending_frames = spread
+        self.look = self.look.blended(look, 0.3) if self.visible else look
+        self.confidence = detection.confidence
+        self.confirmed = self.visible = self.detected = True
+        self.misses = 0
+
+
+class FaceTracker:
+    """Follows every face through a clip, chunk by chunk.
+
+    Faces are detected in every ``detect_every``-th frame, after a cut, and where one was lost;
+    in between they are followed by optical flow at a fraction of the cost. Detections
+    correct the followed points gradually, over the frames that come, because crops that tremble
+    look manipulated. A track never spans a cut, nor two people: where the place alone does not tell
+    who it is, the look of the face decides. Frames have to come in order. The result does not
+    depend on how a clip is cut into chunks.
+
+    Parameters
+    ----------
+    detector
+        Something with ``detect`` like :class:`vidscan.faces.detect.FaceDetector`.
+    detect_every
+        Frames from one full detection to the next.
+    max_faces
+        Faces followed at once; where there are more the largest win.
+    """
+
+    def __init__(self, detector: Detects, *, detect_every: int = 8, max_faces: int = 8) -> None:
+        if detect_every < 1 or max_faces < 1:
+            raise ValueError("detect_every and max_faces must be at least 1")
+        self.detector = detector
+        self.detect_every = detect_every
+        self.max_faces = max_faces
+        self._tracks: list[_Track] = []
+        self._cuts = CutDetector()
+        self._before: SmallFrame | None = None
+        self._last_s = 0.0
+        self._until_detection = 0
+        self._ids = 0
+
+    @property
+    def track_count(self) -> int:
+        """Tracks so far; their ids run from 0 in the order in which they appeared."""
+        return self._ids
+
+    def update(self, chunk: FrameChunk) -> list[Face]:
+        """Every face in every frame of the next chunk, by frame and then by track.
+
+        Boxes and points are full-frame pixels. A single picture gives its detections; in a clip
+        a weak detection is only reported once a second one has confirmed it.
+        """
+        images = chunk.images
+        small = [SmallFrame.of(image) for image in images]
+        changes = [self._cuts.update(frame.rgb) for frame in small]
+        # Detections that are known to be due run as one batch.
+        due, countdown = [], self._until_detection
+        for i, change in enumerate(changes):
+            if countdown <= 0 or change != "none":
+                due.append(i)
+                countdown = self.detect_every
+            countdown -= 1
+        self._until_detection = countdown
+        detections = dict(zip(due, self.detector.detect(images[due]), strict=True)) if due else {}
+
+        single = len(images) == 1 and self._before is None
+        faces: list[Face] = []
+        for i, (frame, change) in enumerate(zip(small, changes, strict=True)):
+            time_s = float(chunk.times[i])
+            if change == "cut" or not self._continues(frame, time_s):
+                self._tracks = []
+            lost = self._follow(frame, trusting=change == "none")
+            found = detections.get(i)
+            if found is None and lost:
+                found = self.detector.detect(images[i : i + 1])[0]
+            if found is not None:
+                self._associate(found, frame, time_s, scheduled=i in detections, single=single)
+            for track in self._tracks:
+                if track.visible:
+                    track.seen_s = time_s
+            self._tracks = [t for t in self._tracks if time_s - t.seen_s <= _MEMORY_S]
+            faces += self._report(chunk.first_index + i, time_s)
+            self._before, self._last_s = frame, time_s
+        return faces
+
+    def _continues(self, frame: SmallFrame, time_s: float) -> bool:
+        before = self._before
+        return before is None or (
+            before.grey.shape == frame.grey.shape and time_s - self._last_s <= _MEMORY_S
+        )
+
+    def _follow(self, frame: SmallFrame, *, trusting: bool) -> bool:
+        """Moves all visible tracks on to this frame; True where one went out of sight."""
+        visible = [t for t in self._tracks if t.visible]
+        for track in visible:
+            track.detected = False
+        if not visible or self._before is None:
+            return False
+        lost = False
+        height, width = frame.grey.shape
+        for track, move in zip(
+            visible, follow(self._before, frame, [t.points for t in visible]), strict=True
+        ):
+            # After a doubtful change only a detection that looks alike may carry a track on.
+            if move is not None and trusting:
+                track.move(move)
+                centre = frame.from_full((track.box[:2] + track.box[2:]) / 2)
+                look = Look.of(frame, track.points)
+                likeness = track.look.likeness(look)
+                if likeness >= _ALIKE and 0 <= centre[0] < width and 0 <= centre[1] < height:
+                    # Behind another face the look must not turn into that face's.
+                    if likeness > 0.8:
+                        track.look = track.look.blended(look, 0.1)
+                    continue
+            track.visible = False
+            lost = True
+        return lost
+
+    def _associate(
+        self, found: list[Detection], frame: SmallFrame, time_s: float, *, scheduled: bool, single: bool
+    ) -> None:
+        """Gives detections to tracks, hides tracks that lost their face, starts new ones."""
+        looks = [Look.of(frame, d.points) for d in found]
+        pairs = self._match(found, looks, time_s)
+        held = [t for t in self._tracks if t.visible]
+        for row, column in pairs:
+            self._tracks[row].take(found[column], looks[column], self.detect_every - 1)
+        matched = {id(self._tracks[row]) for row, _ in pairs}
+        for track in held:
+            if id(track) in matched:
+                continue
+            track.misses += scheduled
+            covered = any(_overlap(track.box, d.box) > 0.4 for d in found)
+            if covered or track.misses > _MISSES or not track.confirmed:
+                track.visible = False
+        taken = {column for _, column in pairs}
+        for column in range(len(found)):
+            if column not in taken:
+                self._start(found[column], looks[column], time_s, single)
+
+    def _match(self, found: list[Detection], looks: list[Look], time_s: float) -> list[tuple[int, int]]:
+        """Pairs (track, detection) of least total cost among those that are possible."""
+        if not found or not self._tracks:
+            return []
+        impossible = 1e3
+        cost = np.full((len(self._tracks), len(found)), impossible)
+        for row, track in enumerate(self._tracks):
+            for column, (detection, look) in enumerate(zip(found, looks, strict=True)):
+                likeness = track.look.likeness(look)
+                if track.visible:
+                    overlap = _overlap(track.box, detection.box)
+                    possible = overlap >= _SAME_PLACE and likeness >= _NOT_ANOTHER
+                    distance = 1 - overlap
+                else:
+                    size = float(np.sqrt(max(np.prod(detection.box[2:] - detection.box[:2]), 1.0)))
+                    apart = (detection.box[:2] + detection.box[2:] - track.box[:2] - track.box[2:]) / 2
+                    distance = float(np.hypot(*apart)) / track.side
+                    reach = 1.0 + 4.0 * (time_s - track.seen_s)
+                    possible = likeness >= _ALIKE and distance <= reach and 0.5 < size / track.side < 2
+                if possible:
+                    cost[row, column] = distance + 2.0 * (1 - likeness)
+        rows, columns = linear_sum_assignment(cost)
+        return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < impossible]
+
+    def _start(self, detection: Detection, look: Look, time_s: float, single: bool) -> None:
+        track = _Track(
+            points=detection.points.astype(np.float64),
+            box=detection.box.astype(np.float64),
+            confidence=detection.confidence,
+            look=look,
+            seen_s=time_s,
+            confirmed=single or detection.confidence >= _START_CONFIDENCE,
+        )
+        visible = [t for t in self._tracks if t.visible]
+        if len(visible) >= self.max_faces:
+            smallest = min(visible, key=lambda t: t.side)
+            # Twice the area: faces of like size must not push each other out in turns.
+            if track.side < 1.4 * smallest.side:
+                return
+            self._tracks.remove(smallest)
+        self._tracks.append(track)
+
+    def _report(self, frame_index: int, time_s: float) -> list[Face]:
+        faces = []
+        for track in self._tracks:
+            if not (track.visible and track.confirmed):
+                continue
+            if track.track_id is None:
+                track.track_id = self._ids
+                self._ids += 1
+            faces.append(
+                Face(
+                    frame_index=frame_index,
+                    time_s=time_s,
+                    track_id=track.track_id,
+                    box=track.box.astype(np.float32),
+                    points=track.points.astype(np.float32),
+                    confidence=track.confidence,
+                    detected=track.detected,
+                )
+            )
+        return sorted(faces, key=lambda face: face.track_id)
+
+
+def _overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Intersection over union of two boxes (4,)."""
+    shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
+    union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared
+    return float(shared / union) if union > 0 else 0.0

@@ -1,0 +1,142 @@
+"""One picture (JPEG, PNG, WebP, BMP) as a clip of one frame, through OpenCV."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.errors import CorruptError, TooLargeError, UnreadableError
+from vidscan.media.probe import check_size
+from vidscan.media.sniff import PathLike, display_name
+from vidscan.types import FrameChunk, Note, VideoInfo
+
+_MAX_BYTES = 1 << 29
+_WEBP_ANIMATED = 2
+_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def read_picture(
+    path: PathLike, kind: str, max_pixels: int
+) -> tuple[VideoInfo, NDArray[np.uint8], list[Note]]:
+    """Read one picture.
+
+    EXIF orientation is obeyed, grey becomes RGB, 16 bits become 8, and transparent pixels are laid
+    over white, the way a page shows them.
+
+    Returns
+    -------
+    info, image, notes
+        ``image`` is (H, W, 3) RGB uint8; ``info.rotation`` is 0, whatever EXIF asked for. ``notes``
+        holds ``first_frame_only`` for an animated WebP, which FFmpeg cannot read.
+
+    Raises
+    ------
+    TooLargeError
+        More than ``max_pixels`` pixels by its header, or a file of over 512 MB.
+    CorruptError
+        The picture cannot be decoded.
+    UnreadableError
+        The file cannot be read any more.
+    """
+    import cv2
+
+    name = display_name(path)
+    try:
+        if Path(path).stat().st_size > _MAX_BYTES:
+            raise TooLargeError(f"{name}: a picture of over {_MAX_BYTES >> 20} MB")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{name}: {error.strerror or error}") from None
+    try:
+        width, height = picture_size(data, kind)
+    except (struct.error, IndexError):
+        raise CorruptError(f"{name}: the {kind} header is broken") from None
+    check_size(name, width, height, max_pixels)
+    raw = np.frombuffer(data, np.uint8)
+    image: NDArray[Any] | None
+    try:
+        # IMREAD_UNCHANGED would keep alpha but ignore EXIF: only pictures that can have alpha get it.
+        image = _over_white(cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)) if kind in ("png", "webp") else None
+        if image is None:
+            image = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise CorruptError(f"{name}: the {kind} picture cannot be decoded")
+    rgb = np.ascontiguousarray(image[..., ::-1], np.uint8)
+    info = VideoInfo(
+        container=kind,
+        codec=kind,
+        width=rgb.shape[1],
+        height=rgb.shape[0],
+        fps=None,
+        duration_s=None,
+        rotation=0,
+        has_audio=False,
+        decoder="opencv",
+    )
+    notes = []
+    if kind == "webp" and data[12:16] == b"VP8X" and data[20] & _WEBP_ANIMATED:
+        notes.append(Note("first_frame_only", "an animated WebP: only its first frame is examined"))
+    return info, rgb, notes
+
+
+def picture_chunks(image: NDArray[np.uint8]) -> Iterator[FrameChunk]:
+    """The picture as the only frame of a clip."""
+    yield FrameChunk(0, np.zeros(1), image[None])
+
+
+def picture_size(data: bytes, kind: str) -> tuple[int, int]:
+    """(width, height) in pixels from the header alone, before EXIF orientation.
+
+    Raises struct.error or IndexError where the header is cut off.
+    """
+    if kind == "png":
+        width, height = struct.unpack_from(">II", data, 16)
+    elif kind == "bmp":
+        width, height = struct.unpack_from("<ii", data, 18)
+    elif kind == "webp":
+        width, height = _webp_size(data)
+    else:
+        width, height = _jpeg_size(data)
+    return abs(width), abs(height)
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    form = data[12:16]
+    if form == b"VP8X":
+        low, mid, wide, low2, mid2, wide2 = struct.unpack_from("<6B", data, 24)
+        return 1 + low + (mid << 8) + (wide << 16), 1 + low2 + (mid2 << 8) + (wide2 << 16)
+    if form == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    at = 2
+    while True:
+        while data[at] == 0xFF and data[at + 1] == 0xFF:
+            at += 1  # fill bytes
+        marker = data[at + 1]
+        if marker in _JPEG_SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + length
+
+
+def _over_white(image: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+    """BGR of a BGRA picture laid over white; None where there is no alpha channel."""
+    if image is None or image.ndim != 3 or image.shape[2] != 4:
+        return None
+    full = float(np.iinfo(image.dtype).max)
+    alpha = image[..., 3:].astype(np.float32) / full
+    colour = image[..., :3].astype(np.float32) * (255.0 / full)
+    return np.rint(colour * alpha + 255.0 * (1 - alpha)).astype(np.uint8)

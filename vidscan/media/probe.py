@@ -1,0 +1,229 @@
+"""What a container's header and packets say, read with PyAV before any frame is decoded.
+
+Both decoders rely on this: decord reports neither codec, rotation nor sound, and its own time table
+is wrong for some files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.errors import (
+    CorruptError,
+    NoVideoStreamError,
+    TooLargeError,
+    UnreadableError,
+    UnsupportedCodecError,
+)
+from vidscan.media.sniff import PathLike, display_name
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_DEMUXERS = {"mp4": "mov", "webm": "matroska", "y4m": "yuv4mpegpipe", "avif": "mov", "heif": "mov"}
+"""Demuxer of a sniffed kind, where it is not called like the kind."""
+
+_READ_BUFFER = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A container's header; ``coded_width`` and ``coded_height`` are pixels before rotation."""
+
+    path: PathLike
+    kind: str
+    """As :func:`vidscan.media.sniff` names it."""
+    codec: str
+    coded_width: int
+    coded_height: int
+    fps: float | None
+    duration_s: float | None
+    """Duration of the video stream itself where known, else of the whole file."""
+    rotation: int
+    """Clockwise degrees (0, 90, 180, 270) by which a decoded frame is to be turned."""
+    has_audio: bool
+    video_streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Presentation times of every packet of the video stream.
+
+    ``trusted`` says that packets and frames correspond one to one: every packet carries a time of its
+    own, none is flagged corrupt or to be discarded, and the first is a key frame.
+    """
+
+    times: NDArray[np.float64]
+    """(N,) seconds, sorted, the first 0."""
+    trusted: bool
+
+
+@contextmanager
+def open_container(path: PathLike, kind: str) -> Iterator[InputContainer]:
+    """Open ``path`` with the demuxer pinned to ``kind``.
+
+    PyAV is handed an open file, not a name, so no protocol handler can come into play.
+
+    Raises
+    ------
+    UnreadableError
+        The file cannot be opened any more.
+    CorruptError
+        The demuxer makes nothing of it.
+    """
+    import av
+
+    name = display_name(path)
+    try:
+        file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed below, after the container
+    except OSError as error:
+        raise UnreadableError(f"{name}: {error.strerror or error}") from None
+    with file:
+        try:
+            container = av.open(
+                file,
+                mode="r",
+                format=_DEMUXERS.get(kind, kind),
+                metadata_errors="replace",
+                buffer_size=_READ_BUFFER,
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            raise CorruptError(f"{name}: cannot be opened as {kind}: {reason(error)}") from None
+        try:
+            yield container
+        finally:
+            container.close()
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The first video stream that is not an attached picture (cover art), or None."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
+def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
+    """Read the header of ``path``.
+
+    Raises
+    ------
+    TooLargeError
+        The header names frames of more than ``max_pixels`` pixels; none has been decoded then.
+    NoVideoStreamError
+        Sound, subtitles or cover art only.
+    UnsupportedCodecError
+        No decoder knows the video stream's codec.
+    CorruptError
+        The header is broken or names no frame size.
+    UnreadableError
+        The file cannot be opened any more.
+    """
+    name = display_name(path)
+    with open_container(path, kind) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise NoVideoStreamError(f"{name}: has no video stream")
+        context = stream.codec_context
+        if context is None:
+            raise UnsupportedCodecError(f"{name}: no decoder for its video codec")
+        if context.width <= 0 or context.height <= 0:
+            raise CorruptError(f"{name}: the video stream has no frame size")
+        check_size(name, context.width, context.height, max_pixels)
+        has_audio = len(container.streams.audio) > 0
+        duration = None
+        if stream.duration and stream.time_base:
+            duration = float(stream.duration * stream.time_base)
+        elif container.duration:
+            duration = container.duration / 1e6
+        return Header(
+            path=path,
+            kind=kind,
+            codec=context.codec.canonical_name,
+            coded_width=context.width,
+            coded_height=context.height,
+            fps=float(stream.average_rate) if stream.average_rate else None,
+            duration_s=duration,
+            rotation=_rotation(container, stream),
+            has_audio=has_audio,
+            video_streams=len(container.streams.video),
+        )
+
+
+def read_timeline(header: Header) -> Timeline:
+    """Read the time of every packet, without decoding; one pass over the file."""
+    import av
+
+    times: list[float] = []
+    trusted = True
+    with open_container(header.path, header.kind) as container:
+        stream = video_stream(container)
+        assert stream is not None
+        base = float(stream.time_base or 0)
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0 and packet.pts is None and packet.dts is None:
+                    continue  # the flush packet that ends every demuxing
+                if packet.pts is None or packet.is_corrupt or packet.is_discard:
+                    trusted = False
+                    continue
+                if not times and not packet.is_keyframe:
+                    trusted = False
+                times.append(packet.pts * base)
+        except av.error.FFmpegError:
+            trusted = False
+    array = np.sort(np.asarray(times, np.float64))
+    if len(array) == 0 or (np.diff(array) <= 0).any():
+        trusted = False
+    return Timeline(array - (array[0] if len(array) else 0.0), trusted)
+
+
+def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Raise TooLargeError where ``width * height`` is more than ``max_pixels``."""
+    if width * height > max_pixels:
+        raise TooLargeError(f"{name}: {width}x{height} is more than {max_pixels} pixels a frame")
+
+
+def quarter_turns(degrees: float) -> int:
+    """Clockwise multiple of 90 within [0, 360) for FFmpeg's anticlockwise ``degrees``; else 0."""
+    clockwise = -degrees % 360
+    nearest = round(clockwise / 90) * 90
+    return nearest % 360 if abs(clockwise - nearest) < 1 else 0
+
+
+def default_threads() -> int:
+    """Threads for one decoder: more than four seldom pay, and a batch runs several decoders."""
+    return max(1, min(4, os.cpu_count() or 1))
+
+
+def _rotation(container: InputContainer, stream: VideoStream) -> int:
+    # The display matrix is a side datum of the first frame; old QuickTime files have a tag instead.
+    import av
+
+    tag = stream.metadata.get("rotate")
+    if tag:
+        with suppress(ValueError):
+            return quarter_turns(-float(tag))
+    with suppress(av.error.FFmpegError):
+        for count, packet in enumerate(container.demux(stream)):
+            for frame in stream.decode(packet):
+                return quarter_turns(frame.rotation)
+            if count > 256:
+                break
+    return 0
+
+
+def reason(error: BaseException) -> str:
+    """The error in one line, without the machinery's prefix."""
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]

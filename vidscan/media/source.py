@@ -1,0 +1,227 @@
+"""One way in: a path becomes an iterator of upright RGB frames, whatever decodes them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from vidscan.errors import CorruptError, SetupError
+from vidscan.media.decord_source import DecordReader, DecordUnfitError, decord_installed
+from vidscan.media.picture_source import picture_chunks, read_picture
+from vidscan.media.prefetch import Prefetcher
+from vidscan.media.probe import Header, read_header, read_timeline
+from vidscan.media.pyav_source import read_pyav, stops_early
+from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name, sniff
+from vidscan.types import FrameChunk, Note, VideoInfo
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_CHUNK_BYTES = 64 << 20
+"""A chunk holds fewer frames than asked for where those would be larger than this."""
+
+
+class VideoSource(ABC):
+    """A clip that is read once, front to back.
+
+    Iterating yields :class:`~vidscan.types.FrameChunk` in presentation order, without gaps or overlap
+    in their indexes. Iterating raises :class:`~vidscan.errors.CorruptError` where not one frame can
+    be decoded. A source is its own context manager; :meth:`close` may be called early.
+
+    Attributes
+    ----------
+    info : VideoInfo
+        What the container says.
+    warnings : list of Note
+        Grows while reading: ``decoder_fallback`` (PyAV took over from decord), ``damaged`` (parts
+        could not be decoded), ``max_duration`` (reading stopped at the limit), ``first_frame_only``
+        (an animated WebP).
+    """
+
+    info: VideoInfo
+    warnings: list[Note]
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[FrameChunk]: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop decoding and let go of the file. Iterators end; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_video(
+    path: PathLike,
+    *,
+    chunk: int = 16,
+    decoder: Literal["auto", "decord", "pyav"] = "auto",
+    max_pixels: int = 8192 * 8192,
+    max_duration_s: float = 0.0,
+    prefetch: int = 2,
+) -> VideoSource:
+    """Open a clip or a picture.
+
+    Parameters
+    ----------
+    path
+        Any video container FFmpeg knows, or a JPEG, PNG, WebP or BMP picture, told by its content.
+    chunk
+        Frames in a :class:`~vidscan.types.FrameChunk`; fewer in the last and where a chunk would be
+        larger than 64 MB.
+    decoder
+        ``auto`` uses decord where it is installed and reliable, else PyAV. ``decord`` does the same,
+        with a ``decoder_fallback`` warning where PyAV had to do it. Both decoders give the same
+        pictures and times.
+    max_pixels
+        Larger frames (width times height) are refused before any is decoded.
+    max_duration_s
+        Stop after so many seconds; 0 reads all.
+    prefetch
+        Chunks decoded ahead in a thread; 0 decodes in the caller's thread.
+
+    Raises
+    ------
+    NotFoundError, UnreadableError
+        See :func:`vidscan.media.sniff.sniff`.
+    NoVideoStreamError, UnsupportedCodecError, CorruptError, TooLargeError
+        See :func:`vidscan.media.probe.read_header`; CorruptError also while iterating.
+    SetupError
+        ``decoder="decord"``, which is not installed; or a parameter out of range.
+    """
+    if chunk < 1 or prefetch < 0 or max_duration_s < 0 or decoder not in ("auto", "decord", "pyav"):
+        raise SetupError(
+            "open_video: chunk >= 1, prefetch >= 0, max_duration_s >= 0, decoder auto|decord|pyav"
+        )
+    kind = sniff(path)
+    if kind in PICTURE_KINDS:
+        info, image, notes = read_picture(path, kind, max_pixels)
+        return _Source(info, picture_chunks(image), notes, 0, 0.0)
+    clip = _Clip(read_header(path, kind, max_pixels), decoder, max_duration_s)
+    frame_bytes = 3 * clip.info.width * clip.info.height
+    fitting = max(1, min(chunk, _CHUNK_BYTES // frame_bytes))
+    # A frame beyond the bound on its own is only ever made ahead singly.
+    ahead = min(prefetch, 1) if frame_bytes > _CHUNK_BYTES else prefetch
+    return _Source(clip.info, clip.read(fitting), clip.warnings, ahead, max_duration_s)
+
+
+class _Clip:
+    """Chooses the decoder of one clip, and changes over to PyAV when decord gives up."""
+
+    def __init__(self, header: Header, decoder: str, max_duration_s: float) -> None:
+        self.warnings: list[Note] = []
+        self._header = header
+        self._decord: DecordReader | None = None
+        if decoder == "decord" and not decord_installed():
+            raise SetupError("decord is not installed: use decoder='auto' or 'pyav'")
+        # decord indexes the whole file first; a short look into a long one is quicker without.
+        long_file = max_duration_s > 0 and (header.duration_s or 0.0) > 4 * max_duration_s + 60
+        if decoder == "decord" or (decoder == "auto" and not long_file and decord_installed()):
+            self._try_decord(wanted=decoder == "decord")
+        turned = header.rotation in (90, 270)
+        self.info = VideoInfo(
+            container=header.kind,
+            codec=header.codec,
+            width=header.coded_height if turned else header.coded_width,
+            height=header.coded_width if turned else header.coded_height,
+            fps=header.fps,
+            duration_s=header.duration_s,
+            rotation=header.rotation,
+            has_audio=header.has_audio,
+            decoder="decord" if self._decord else "pyav",
+        )
+
+    def _try_decord(self, wanted: bool) -> None:
+        try:
+            self._decord = DecordReader(self._header, read_timeline(self._header))
+        except DecordUnfitError as error:
+            if wanted:
+                self._fell_back(error)
+
+    def _fell_back(self, error: Exception) -> None:
+        self.warnings.append(Note("decoder_fallback", f"PyAV took over from decord: {error}"))
+
+    def read(self, chunk: int) -> Iterator[FrameChunk]:
+        empty = True
+        for frames in self._chunks(chunk):
+            empty = False
+            yield frames
+        if empty:
+            raise CorruptError(f"{display_name(self._header.path)}: not one frame could be decoded")
+
+    def _chunks(self, chunk: int) -> Iterator[FrameChunk]:
+        index = 0
+        last: float | None = None
+        if self._decord is not None:
+            reader, self._decord = self._decord, None
+            try:
+                for frames in reader.read(chunk):
+                    yield frames
+                    index = frames.first_index + len(frames.times)
+                    last = float(frames.times[-1])
+                if last is not None and stops_early(self._header, last):
+                    self.warnings.append(
+                        Note("damaged", "damaged file: the video ends before its declared duration")
+                    )
+                return
+            except DecordUnfitError as error:
+                self._fell_back(error)
+        yield from read_pyav(self._header, chunk, self.warnings.append, first_index=index, after_s=last)
+
+
+class _Source(VideoSource):
+    """The source that :func:`open_video` returns."""
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        chunks: Iterator[FrameChunk],
+        warnings: list[Note],
+        prefetch: int,
+        max_duration_s: float,
+    ) -> None:
+        self.info = info
+        self.warnings = warnings
+        limited = self._limited(chunks, max_duration_s) if max_duration_s > 0 else chunks
+        # Decoding starts with the first iteration: a source that is only asked for its info costs none.
+        self._make = limited
+        self._prefetch = prefetch
+        self._running: Prefetcher | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[FrameChunk]:
+        if self._closed:
+            return iter(())
+        if self._prefetch == 0:
+            return self._make
+        if self._running is None:
+            self._running = Prefetcher(self._make, self._prefetch)
+        return self._running
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._running is not None:
+            self._running.close()
+        else:
+            self._make.close()  # type: ignore[attr-defined]
+
+    def _limited(self, chunks: Iterator[FrameChunk], limit: float) -> Iterator[FrameChunk]:
+        for frames in chunks:
+            keep = int((frames.times < limit).sum())
+            if keep:
+                yield replace(frames, times=frames.times[:keep], images=frames.images[:keep])
+            if keep < len(frames.times):
+                self.warnings.append(Note("max_duration", f"only the first {limit:g} seconds were read"))
+                return

@@ -1,0 +1,202 @@
+"""Video and pictures out. Files appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.errors import SetupError
+from vidscan.media.encode import default_pix_fmt, encoder_options, padded_size, reencode, set_up, to_frame
+from vidscan.media.sniff import PathLike, display_name
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["VideoWriter", "reencode", "write_png"]
+
+_FORMATS = {".mkv": "matroska", ".mov": "mov", ".webm": "webm", ".avi": "avi", ".ts": "mpegts", ".gif": "gif"}
+_CLOCK = Fraction(1, 90_000)
+"""Fine enough for any frame rate; containers round it to their own (Matroska to milliseconds)."""
+_FRAME_CLOCK_CODECS = frozenset({"mpeg4", "mpeg2video", "mjpeg", "gif"})
+"""Codecs that count in frames: MPEG-4 cannot express a finer clock, the others do not need one."""
+
+
+class VideoWriter:
+    """Writes one video file, atomically.
+
+    Parameters
+    ----------
+    path
+        Its suffix picks the container (mkv, mov, webm, avi, ts, gif; else mp4). An existing file is
+        replaced on a clean exit only.
+    width, height
+        Of the images, in pixels. A format with subsampled chroma cannot hold odd sizes: the last
+        column or row is then repeated, and the file is one pixel larger.
+    fps
+        Nominal frame rate, and the spacing of frames written without a time.
+    codec, crf, preset
+        FFmpeg encoder and its quality; crf is on x264's scale for every codec (ignored by ffv1,
+        which is lossless).
+    pix_fmt
+        FFmpeg pixel format; None takes the codec's usual one (yuv420p, RGB for ffv1).
+    rotation
+        Clockwise degrees (0, 90, 180, 270) by which a player is to turn the images (mp4 and mov).
+
+    Raises
+    ------
+    SetupError
+        The encoder is unknown or refuses these settings.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> with VideoWriter("out.mp4", 640, 360, fps=25) as writer:  # doctest: +SKIP
+    ...     writer.write(image, time_s=0.04)
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        width: int,
+        height: int,
+        *,
+        fps: float = 25.0,
+        codec: str = "libx264",
+        crf: float = 18,
+        pix_fmt: str | None = None,
+        preset: str = "veryfast",
+        rotation: int = 0,
+    ) -> None:
+        import av
+
+        self._path = Path(path)
+        self._temporary = _temporary(self._path)
+        self._size = (height, width, 3)
+        self._pix_fmt = pix_fmt or default_pix_fmt(codec)
+        self._wide, self._high = padded_size(width, height, self._pix_fmt)
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._clock = 1 / self._rate if codec in _FRAME_CLOCK_CODECS else _CLOCK
+        self._last = -1
+        self._count = 0
+        self._file: Any = self._temporary.open("wb")
+        self._container: Any = None
+        try:
+            self._container = av.open(
+                self._file, mode="w", format=_FORMATS.get(self._path.suffix.lower(), "mp4")
+            )
+            self._stream: Any = self._container.add_stream(codec, rate=self._rate)
+            context = self._stream.codec_context
+            set_up(context, self._wide, self._high, self._pix_fmt, encoder_options(codec, crf, preset))
+            context.time_base = self._clock
+            if rotation:
+                self._stream.set_display_rotation(-rotation)
+            context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            self._abandon()
+            raise SetupError(f"cannot write {codec} to {display_name(path)}: {error}") from None
+
+    def write(self, image: NDArray[np.uint8], time_s: float | None = None) -> None:
+        """Append one frame.
+
+        Parameters
+        ----------
+        image
+            (H, W, 3) RGB uint8 of the size given at the start.
+        time_s
+            Presentation time in seconds, later than the frame before; None continues at ``fps``.
+        """
+        if image.shape != self._size or image.dtype != np.uint8:
+            raise ValueError(f"needs a uint8 image of shape {self._size}, not {image.dtype} {image.shape}")
+        frame = to_frame(image, self._wide, self._high, self._pix_fmt)
+        seconds = Fraction(time_s) if time_s is not None else self._count / self._rate
+        # Encoders refuse two frames at one tick of the clock.
+        self._last = max(self._last + 1, round(seconds / self._clock))
+        frame.pts, frame.time_base = self._last, self._clock
+        self._count += 1
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Finish the file and put it in its place; a second call does nothing."""
+        if self._container is None:
+            return
+        try:
+            for packet in self._stream.encode(None):
+                self._container.mux(packet)
+            self._container.close()
+            self._container = None
+            self._file.close()
+            self._temporary.replace(self._path)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file, or after an exception throw it away."""
+        if kind is None:
+            self.close()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            with suppress(Exception):  # it may complain of a header that was never written
+                container.close()
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def write_png(path: PathLike, image: NDArray[np.uint8]) -> None:
+    """Write one picture, atomically.
+
+    Parameters
+    ----------
+    path
+        Replaced where it exists.
+    image
+        uint8, (H, W) grey or (H, W, 3) RGB.
+
+    Raises
+    ------
+    ValueError
+        Another shape or dtype.
+    OSError
+        The file cannot be written.
+    """
+    import cv2
+
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"needs uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+    bgr = image if image.ndim == 2 else image[..., ::-1]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(bgr))
+    if not done:
+        raise OSError(f"{display_name(path)}: the picture could not be encoded")
+    target = Path(path)
+    temporary = _temporary(target)
+    try:
+        temporary.write_bytes(data.tobytes())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside ``path``, so that moving it there is one step on the same file system."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.tmp")

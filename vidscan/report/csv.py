@@ -1,0 +1,100 @@
+"""Reports as CSV: one row per clip, safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+from vidscan.report.json import DIGITS
+from vidscan.types import Report
+
+COLUMNS: tuple[str, ...] = (
+    "path",
+    "label",
+    "score",
+    "p_value",
+    "threshold_uncertain",
+    "threshold_manipulated",
+    "tracks",
+    "worst_track",
+    "start_s",
+    "end_s",
+    "duration_s",
+    "width",
+    "height",
+    "fps",
+    "codec",
+    "frames_analysed",
+    "face_px",
+    "flags",
+    "warnings",
+    "reasons",
+    "error_code",
+    "error_message",
+    "sha256",
+    "models",
+)
+"""``start_s`` and ``end_s`` bound the most suspicious segment; lists are joined by spaces."""
+
+# A spreadsheet takes a cell that starts with one of these for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class CsvWriter:
+    """One row per report under a header row."""
+
+    def __init__(self, stream: TextIO, *, header: bool = True) -> None:
+        self._stream = stream
+        # All text is quoted: the csv module leaves a carriage return in a file name bare otherwise.
+        self._rows = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        self._header = header
+
+    def write(self, report: Report) -> None:
+        """Writes the row (and before the first one the header) and flushes."""
+        if self._header:
+            self._rows.writerow(COLUMNS)
+            self._header = False
+        self._rows.writerow([_cell(value) for value in row(report)])
+        self._stream.flush()
+
+
+def row(report: Report) -> list[str | int | float | None]:
+    """The values of one report in the order of :data:`COLUMNS`."""
+    verdict, clip, error = report.verdict, report.input, report.error
+    scored = [track for track in report.tracks if track.score is not None]
+    worst = max(scored, key=lambda track: track.score or 0.0, default=None)
+    segment = max(report.segments, key=lambda s: s.score, default=None)
+    return [
+        clip.path,
+        verdict.label,
+        verdict.score,
+        verdict.p_value,
+        verdict.thresholds.uncertain,
+        verdict.thresholds.manipulated,
+        len(report.tracks),
+        worst.track_id if worst else None,
+        segment.start_s if segment else None,
+        segment.end_s if segment else None,
+        clip.duration_s,
+        clip.width,
+        clip.height,
+        clip.fps,
+        clip.codec,
+        clip.frames_analysed,
+        report.quality.face_px,
+        " ".join(flag.code for flag in report.quality.flags),
+        " ".join(warning.code for warning in report.warnings),
+        " ".join(reason.code for reason in verdict.reasons),
+        error.code if error else None,
+        error.message if error else None,
+        clip.sha256,
+        " ".join(f"{model.name}:{model.sha256[:12]}" for model in report.models),
+    ]
+
+
+def _cell(value: str | int | float | None) -> str | int | float | None:
+    if isinstance(value, float):
+        return round(value, DIGITS) + 0.0
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value

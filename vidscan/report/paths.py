@@ -1,0 +1,26 @@
+"""How a report names its file: always as valid text, never losing a byte."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PathNames:
+    """A path as ``input.path`` and ``input.path_raw`` of a report hold it."""
+
+    path: str
+    """Undecodable bytes have become ``\\xNN``."""
+    path_raw: str | None
+    """Base64 of the path's bytes where they are not valid UTF-8."""
+
+
+def path_names(path: str | os.PathLike[str]) -> PathNames:
+    """The names of a path, in a report."""
+    raw = os.fsencode(path)
+    try:
+        return PathNames(raw.decode("utf-8"), None)
+    except UnicodeDecodeError:
+        return PathNames(raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii"))

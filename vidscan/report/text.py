@@ -1,0 +1,139 @@
+"""The report for people: colours and wrapping on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from vidscan.report.words import count, escape, headline, timecode
+from vidscan.types import Report, Segment, TrackReport
+
+_STYLES = {
+    "authentic": "green",
+    "uncertain": "yellow",
+    "manipulated": "bold red",
+    "no_face": "cyan",
+    "error": "bold magenta",
+}
+_MAX_SEGMENTS = 5
+"""Segments and reasons shown before the rest is only counted; JSON has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the text report before it is laid out."""
+
+    text: str
+    indent: int = 0
+    style: str = ""
+
+
+class TextWriter:
+    """A block of lines per report, blocks parted by an empty line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._first = True
+
+    def write(self, report: Report) -> None:
+        """Writes the block and flushes."""
+        if not self._first:
+            self._stream.write("\n")
+        self._first = False
+        block = list(lines(report))
+        if self._stream.isatty():
+            self._paint(block)
+        else:
+            # No wrapping and no colour: one fact a line, for grep and log files.
+            self._stream.writelines(f"{'  ' * line.indent}{line.text}\n" for line in block)
+        self._stream.flush()
+
+    def _paint(self, block: list[Line]) -> None:
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.text import Text
+
+        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        for line in block:
+            # Text, not markup: a file called "[red]" is no instruction. A hanging indent keeps
+            # wrapped lines together where the terminal is narrow.
+            indent = 2 * line.indent if console.width >= 30 else 0
+            console.print(Padding(Text(line.text, style=line.style, overflow="fold"), (0, 0, 0, indent)))
+
+
+def lines(report: Report) -> Iterator[Line]:
+    """The text report, line by line; everything in it is safe to print."""
+    verdict = report.verdict
+    yield Line(escape(report.input.path), style="bold")
+    yield Line(escape(headline(report)), 1, _STYLES[verdict.label])
+    if verdict.score is not None:
+        yield Line(
+            f"Score {verdict.score:.3f} on a scale from 0 (genuine) to 1 (manipulated): "
+            f"uncertain from {verdict.thresholds.uncertain:.3f}, "
+            f"manipulated from {verdict.thresholds.manipulated:.3f}",
+            1,
+        )
+    if verdict.p_value is not None:
+        share = 100 * verdict.p_value
+        shown = "less than 0.1" if share < 0.1 else f"{share:.1f}"
+        yield Line(f"As unusual as {shown} % of the genuine calibration clips (p-value)", 1)
+    yield from (_track(track) for track in report.tracks)
+    yield from _list("When", [_segment(segment) for segment in _by_time(report.segments)])
+    yield from _list("Why", [_reason(report, n) for n in range(len(verdict.reasons))])
+    yield from _list("Quality", [escape(flag.message) for flag in report.quality.flags], style="yellow")
+    if report.person is not None:
+        yield _person(report)
+    yield from _list("Warning", [escape(note.message) for note in report.warnings], style="yellow")
+
+
+def _track(track: TrackReport) -> Line:
+    score = "" if track.score is None else f" {track.score:.2f}"
+    return Line(
+        f"Face {track.track_id}: {track.label}{score}, {_span(track.start_s, track.end_s)}, "
+        f"{count(track.frames, 'frame')}, {track.face_px:.0f} px",
+        1,
+        _STYLES[track.label],
+    )
+
+
+def _segment(segment: Segment) -> str:
+    return (
+        f"{_span(segment.start_s, segment.end_s)}, face {segment.track_id}, "
+        f"strongest at {timecode(segment.peak_s)} ({segment.score:.2f})"
+    )
+
+
+def _reason(report: Report, n: int) -> str:
+    reason = report.verdict.reasons[n]
+    where = [] if reason.track_id is None else [f"face {reason.track_id}"]
+    if reason.start_s is not None and reason.end_s is not None:
+        where.append(_span(reason.start_s, reason.end_s))
+    return escape(reason.message) + (f" ({', '.join(where)})" if where else "")
+
+
+def _person(report: Report) -> Line:
+    person = report.person
+    assert person is not None
+    if person.score is None:
+        return Line(f"Person {escape(person.name)}: {person.status.replace('_', ' ')}", 1)
+    p_value = "" if person.p_value is None else f", p-value {person.p_value:.3f}"
+    return Line(f"Person {escape(person.name)}: score {person.score:.2f}{p_value}", 1)
+
+
+def _list(title: str, items: list[str], style: str = "") -> Iterator[Line]:
+    for item in items[:_MAX_SEGMENTS]:
+        yield Line(f"{title}: {item}", 1, style)
+    if len(items) > _MAX_SEGMENTS:
+        yield Line(f"{title}: and {len(items) - _MAX_SEGMENTS} more (see --json)", 1, style)
+
+
+def _by_time(segments: tuple[Segment, ...]) -> list[Segment]:
+    """The strongest segments, in the order of the clip; weaker ones follow."""
+    ranked = sorted(segments, key=lambda s: -s.score)
+    shown = sorted(ranked[:_MAX_SEGMENTS], key=lambda s: (s.start_s, s.track_id))
+    return shown + ranked[_MAX_SEGMENTS:]
+
+
+def _span(start_s: float, end_s: float) -> str:
+    return f"{timecode(start_s)} to {timecode(end_s)}"

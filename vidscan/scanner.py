@@ -1,0 +1,392 @@
+"""The pipeline: decode, detect and track, align, classify, aggregate, judge."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from vidscan import __version__
+from vidscan.errors import InputError, SetupError, VidscanError
+from vidscan.faces.detect import FaceDetector
+from vidscan.faces.track import FaceTracker
+from vidscan.media import open_video
+from vidscan.models import file_sha256, load_registry
+from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.report.masks import MaskRegion, MaskSink
+from vidscan.report.paths import path_names
+from vidscan.types import (
+    SCHEMA_VERSION,
+    Calibration,
+    ErrorInfo,
+    Face,
+    FaceEvidence,
+    FrameChunk,
+    FrameReport,
+    InputInfo,
+    ModelRef,
+    Note,
+    PatchMap,
+    Quality,
+    Report,
+    ScanSettings,
+    Signal,
+    Signals,
+    Thresholds,
+    Timing,
+    ToolInfo,
+    Track,
+    Verdict,
+    VideoInfo,
+)
+from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
+from vidscan.verdict.judge import Judgement, load_judge
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOOL = ToolInfo("vidscan", __version__)
+
+T = TypeVar("T")
+PathLike = str | os.PathLike[str]
+
+
+class Scanner:
+    """Scans clips; made once, used for many.
+
+    Parameters
+    ----------
+    settings
+        What can change a verdict; defaults suit most clips.
+    device
+        ``auto`` (a GPU where there is one), ``cpu`` or ``cuda[:n]``.
+
+    Raises
+    ------
+    SetupError
+        Where the device does not exist.
+    WeightsError
+        Where weights are missing or are not the registered ones.
+    """
+
+    def __init__(self, settings: ScanSettings | None = None, *, device: str = "auto") -> None:
+        start = time.perf_counter()
+        self.settings = settings or ScanSettings()
+        self.device = _device(device)
+        registry = load_registry()
+        patches = registry.get("patches", self.settings.patch_model)
+        verdict = registry.get("verdict", patches.settings.get("verdict", ""))
+        self.classifier = PatchClassifier(patches, self.device)
+        self.judge = load_judge(verdict)
+        self.models: tuple[ModelRef, ...] = (patches.ref, verdict.ref)
+        self.detector = FaceDetector(self.device, min_face=self.settings.min_face)
+        self._startup = time.perf_counter() - start
+
+    def scan(
+        self,
+        path: PathLike,
+        *,
+        masks: MaskSink | None = None,
+        frames: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> Report:
+        """Scan one clip or picture.
+
+        A bad input raises nothing: the report carries ``error`` and the label ``error``.
+
+        Parameters
+        ----------
+        path
+            A video or picture file.
+        masks
+            Takes the manipulation probability of every frame that has a face.
+        frames
+            Fill ``Report.frames``; implied by ``masks``.
+        progress
+            Called with the share done, 0..1.
+        """
+        try:
+            return _Pass(self, path, masks, frames or masks is not None, progress).run()
+        except InputError as error:
+            return error_report(path, error, self.settings, self.device, self.models)
+        except VidscanError:
+            raise
+        except Exception as error:  # a bug must cost one clip, not a batch
+            if os.environ.get("VIDSCAN_DEBUG") == "1":
+                raise
+            return error_report(path, error, self.settings, self.device, self.models)
+
+
+class _Pass:
+    """One clip on its way through the stages."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        path: PathLike,
+        masks: MaskSink | None,
+        frames: bool,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.scanner, self.path, self.masks, self.progress = scanner, path, masks, progress
+        self.frames: list[FrameReport] | None = [] if frames else None
+        self.spent = dict.fromkeys(("startup", "decode", "detect", "classify", "verdict"), 0.0)
+        self.spent["startup"] = scanner._startup
+        self.evidence: dict[int, list[FaceEvidence]] = {}
+        self.seen: dict[int, tuple[int, float, float]] = {}
+        self.maps: dict[int, PatchMap] = {}
+        self.decoded = self.analysed = 0
+        self.next_s = 0.0
+
+    def run(self) -> Report:
+        settings, start = self.scanner.settings, time.perf_counter()
+        with open_video(
+            self.path,
+            decoder=settings.decoder,
+            max_pixels=settings.max_pixels,
+            max_duration_s=settings.max_duration_s,
+        ) as source:
+            sha256, size = file_sha256(Path(self.path)), Path(self.path).stat().st_size
+            tracker = FaceTracker(
+                self.scanner.detector, detect_every=settings.detect_every, max_faces=settings.max_faces
+            )
+            if self.masks is not None:
+                self.masks.begin(source.info, sha256, self.path)
+            chunks = iter(source)
+            while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
+                faces = self._timed("detect", lambda c=chunk: tracker.update(c))
+                self._timed("classify", lambda c=chunk, f=faces: self._classify(c, f))
+                self.decoded += len(chunk.times)
+                if self.progress is not None and source.info.duration_s:
+                    self.progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
+            if self.masks is not None:
+                self.masks.close(self.scanner.models)
+            info, warnings = source.info, tuple(source.warnings)
+        with self._clock("verdict"):
+            judgement = self.scanner.judge.judge(self._tracks(), _bits_per_pixel(info, size, self.decoded))
+        if self.progress is not None:
+            self.progress(1.0)
+        self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
+        return self._report(info, warnings, sha256, size, judgement)
+
+    @contextmanager
+    def _clock(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.spent[stage] += time.perf_counter() - start
+
+    def _timed(self, stage: str, call: Callable[[], T]) -> T:
+        with self._clock(stage):
+            return call()
+
+    def _classify(self, chunk: FrameChunk, faces: list[Face]) -> None:
+        """Score the faces of the frames whose turn it is, and hand masks of all frames over."""
+        due = self._due(chunk)
+        chosen = [face for face in faces if due[face.frame_index - chunk.first_index]]
+        scored: dict[tuple[int, int], PatchMap] = {}
+        if chosen:
+            classifier = self.scanner.classifier
+            transforms = classifier.transforms(chosen)
+            index = np.array([face.frame_index - chunk.first_index for face in chosen])
+            crops = classifier.crops(chunk.images, index, transforms)
+            sharpness, brightness = crop_quality(crops)
+            found = classifier.maps(classifier.logits(crops), transforms)
+            for face, patch_map, sharp, bright in zip(chosen, found, sharpness, brightness, strict=True):
+                self.evidence.setdefault(face.track_id, []).append(
+                    _evidence(face, patch_map, float(sharp), float(bright))
+                )
+                scored[face.frame_index, face.track_id] = patch_map
+        self.analysed += int(due.sum())
+        for face in faces:
+            count, first, _ = self.seen.get(face.track_id, (0, face.time_s, 0.0))
+            self.seen[face.track_id] = (count + 1, first, face.time_s)
+        if self.frames is not None:
+            self._hand_over(chunk, faces, scored)
+
+    def _due(self, chunk: FrameChunk) -> NDArray[np.bool_]:
+        """(T,) which frames of the chunk are classified."""
+        settings = self.scanner.settings
+        indices = chunk.first_index + np.arange(len(chunk.times))
+        if settings.every > 0:
+            return indices % settings.every == 0
+        due = np.zeros(len(indices), bool)
+        for i, time_s in enumerate(chunk.times):
+            if time_s >= self.next_s - 1e-6:
+                due[i] = True
+                self.next_s = float(time_s) + 1 / settings.analysis_fps
+        return due
+
+    def _hand_over(
+        self, chunk: FrameChunk, faces: list[Face], scored: dict[tuple[int, int], PatchMap]
+    ) -> None:
+        """Frame reports, and masks: between analysed frames the last patch map moves with its face."""
+        assert self.frames is not None
+        classifier, scale = self.scanner.classifier, self.scanner.judge.scale
+        by_frame: dict[int, list[Face]] = {}
+        for face in faces:
+            by_frame.setdefault(face.frame_index, []).append(face)
+        for index, present in by_frame.items():
+            regions = []
+            for face, to_crop in zip(present, classifier.transforms(present), strict=True):
+                self.maps[face.track_id] = scored.get((index, face.track_id)) or self.maps.get(
+                    face.track_id, _NO_MAP
+                )
+                logits = self.maps[face.track_id].logits
+                if logits.size:
+                    probability = 1 / (1 + np.exp(-logits))
+                    regions.append(MaskRegion(face.track_id, probability, to_crop, classifier.spec.size))
+            name = None
+            if self.masks is not None and regions:
+                carried = any((index, face.track_id) not in scored for face in present)
+                shape = chunk.images.shape[1:3]
+                time_s = float(chunk.times[index - chunk.first_index])
+                name = self.masks.write(index, time_s, (shape[0], shape[1]), regions, carried)
+            for face in present:
+                patch_map = scored.get((index, face.track_id))
+                self.frames.append(
+                    FrameReport(
+                        index=index,
+                        time_s=face.time_s,
+                        track_id=face.track_id,
+                        box=_box(face),
+                        score=None if patch_map is None else scale.score(patch_map.score),
+                        mask=name,
+                    )
+                )
+
+    def _tracks(self) -> list[Track]:
+        return [
+            Track(track_id, tuple(self.evidence.get(track_id, ())), count, first, last)
+            for track_id, (count, first, last) in sorted(self.seen.items())
+        ]
+
+    def _report(
+        self, info: VideoInfo, warnings: tuple[Note, ...], sha256: str, size: int, judgement: Judgement
+    ) -> Report:
+        names = path_names(self.path)
+        return Report(
+            schema_version=SCHEMA_VERSION,
+            tool=TOOL,
+            models=self.scanner.models,
+            device=self.scanner.device,
+            settings=asdict(self.scanner.settings),
+            input=InputInfo(
+                path=names.path,
+                path_raw=names.path_raw,
+                sha256=sha256,
+                bytes=size,
+                container=info.container,
+                codec=info.codec,
+                width=info.width,
+                height=info.height,
+                fps=info.fps,
+                duration_s=info.duration_s,
+                rotation=info.rotation,
+                has_audio=info.has_audio,
+                frames_decoded=self.decoded,
+                frames_analysed=self.analysed,
+                decoder=info.decoder,
+            ),
+            verdict=judgement.verdict,
+            tracks=judgement.tracks,
+            segments=judgement.segments,
+            signals=judgement.signals,
+            person=None,
+            frames=tuple(self.frames or ()),
+            quality=judgement.quality,
+            timing_s=Timing(**self.spent),
+            warnings=warnings,
+            error=None,
+        )
+
+
+_NO_MAP = PatchMap(np.zeros((0, 0), np.float32), 0.0, np.zeros((2, 3)), 1)
+
+
+def _evidence(face: Face, patch_map: PatchMap, sharpness: float, brightness: float) -> FaceEvidence:
+    x0, y0, x1, y1 = _box(face)
+    return FaceEvidence(
+        frame_index=face.frame_index,
+        time_s=face.time_s,
+        box=(x0, y0, x1, y1),
+        score=patch_map.score,
+        face_px=float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0))),
+        sharpness=sharpness,
+        brightness=brightness,
+    )
+
+
+def _box(face: Face) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(v) for v in face.box)
+    return x0, y0, x1, y1
+
+
+def _bits_per_pixel(info: VideoInfo, size: int, frames: int) -> float | None:
+    pixels = info.width * info.height * frames
+    return 8 * size / pixels if pixels else None
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SetupError(f"no such device: {name}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SetupError(f"no such device: {name} ({torch.cuda.device_count()} CUDA devices found)")
+    if device.type not in ("cpu", "cuda"):
+        raise SetupError(f"device {name} is not supported; use auto, cpu or cuda[:n]")
+    return str(device)
+
+
+def error_report(
+    path: PathLike,
+    error: Exception,
+    settings: ScanSettings,
+    device: str,
+    models: tuple[ModelRef, ...],
+) -> Report:
+    """The report of an input that could not be scanned; coded, with one line for a person."""
+    names = path_names(path)
+    if isinstance(error, InputError):
+        info = ErrorInfo(error.code, str(error))  # type: ignore[arg-type]
+    elif isinstance(error, MemoryError):
+        info = ErrorInfo("out_of_memory", "not enough memory")
+    else:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        info = ErrorInfo("internal", f"unexpected failure, please report it ({line})")
+    missing = Signal(None, "not_applicable")
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool=TOOL,
+        models=models,
+        device=device,
+        settings=asdict(settings),
+        input=InputInfo(names.path, names.path_raw, *[None] * 10, frames_decoded=0, frames_analysed=0, decoder=None),
+        verdict=Verdict(
+            "error",
+            None,
+            None,
+            Thresholds(UNCERTAIN_SCORE, MANIPULATED_SCORE),
+            Calibration(0, "", 0.0, None, None),
+            (),
+        ),
+        tracks=(),
+        segments=(),
+        signals=Signals(missing, missing, missing, missing, missing, missing),
+        person=None,
+        frames=(),
+        quality=Quality(None, None, None, None),
+        timing_s=Timing(),
+        warnings=(),
+        error=info,
+    )

@@ -1,0 +1,1 @@
+"""From the crop scores of a track to a label."""

@@ -1,0 +1,73 @@
+"""Temporal aggregation: from the crop scores of a track to one statistic, and to segments.
+
+One bad frame must not decide, and neither may a long genuine stretch hide a short forged one: the
+statistic is the highest level that a track holds for a while, not its maximum and not its mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW_S = 2.0
+"""A forged stretch shorter than this is judged together with its surroundings."""
+
+
+def level(scores: NDArray[np.floating]) -> float:
+    """Robust level of some crop scores: the mean between their 25th and 95th percentile.
+
+    ``scores`` (n,) log-odds, n >= 1. The lowest quarter (turned away, blurred, hidden) and the
+    highest twentieth (one bad frame) do not count.
+    """
+    ordered = np.sort(np.asarray(scores, np.float64))
+    n = len(ordered)
+    low, high = int(0.25 * n), max(int(np.ceil(0.95 * n)), 1)
+    return float(ordered[min(low, high - 1) : high].mean())
+
+
+def running_level(
+    times: NDArray[np.floating], scores: NDArray[np.floating], window_s: float = WINDOW_S
+) -> NDArray[np.float64]:
+    """(n,) median of the scores within ``window_s`` seconds around each time.
+
+    ``times`` (n,) ascending seconds, ``scores`` (n,) log-odds.
+    """
+    times = np.asarray(times, np.float64)
+    first = np.searchsorted(times, times - window_s / 2, "left")
+    last = np.searchsorted(times, times + window_s / 2, "right")
+    return np.array([np.median(scores[a:b]) for a, b in zip(first, last, strict=True)])
+
+
+def statistic(times: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
+    """The number a track is judged by: log-odds, higher is more suspicious.
+
+    The larger of the track's overall level and the level it holds through its worst fifth, the
+    latter reduced by a tenth of the spread for the choice of the worst.
+    """
+    overall = level(scores)
+    if len(scores) < 10:
+        return overall
+    smooth = np.sort(running_level(times, scores))
+    worst = smooth[int(0.8 * len(smooth)) :]
+    spread = float(np.std(scores))
+    return max(overall, float(worst.mean()) - SELECTION_PENALTY * spread)
+
+
+SELECTION_PENALTY = 0.5
+"""Spreads that the worst fifth of a steady genuine track lies above its level, by simulation."""
+
+
+def stretches(
+    times: NDArray[np.floating], values: NDArray[np.floating], threshold: float, gap_s: float = 1.0
+) -> list[tuple[int, int]]:
+    """Index ranges [first, last] in which ``values`` stays at or above ``threshold``.
+
+    Ranges closer than ``gap_s`` seconds are joined.
+    """
+    found: list[tuple[int, int]] = []
+    for i in np.flatnonzero(np.asarray(values) >= threshold):
+        if found and (i == found[-1][1] + 1 or times[i] - times[found[-1][1]] <= gap_s):
+            found[-1] = (found[-1][0], int(i))
+        else:
+            found.append((int(i), int(i)))
+    return found
