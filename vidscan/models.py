@@ -134,7 +134,7 @@ def load_registry(folder: Path | None = None) -> Registry:
             for name, record in data["models"].items()
         }
         return Registry(folder, models, dict(data["defaults"]))
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 

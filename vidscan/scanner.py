@@ -160,8 +160,10 @@ class _Pass:
                 self.masks.begin(source.info, sha256, self.path)
             chunks = iter(source)
             while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
-                faces = self._timed("detect", lambda c=chunk: tracker.update(c))
-                self._timed("classify", lambda c=chunk, f=faces: self._classify(c, f))
+                with self._clock("detect"):
+                    faces = tracker.update(chunk)
+                with self._clock("classify"):
+                    self._classify(chunk, faces)
                 self.decoded += len(chunk.times)
                 if self.progress is not None and source.info.duration_s:
                     self.progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
@@ -239,7 +241,7 @@ class _Pass:
                 )
                 logits = self.maps[face.track_id].logits
                 if logits.size:
-                    probability = 1 / (1 + np.exp(-logits))
+                    probability = (1 / (1 + np.exp(-logits))).astype(np.float32)
                     regions.append(MaskRegion(face.track_id, probability, to_crop, classifier.spec.size))
             name = None
             if self.masks is not None and regions:
@@ -371,7 +373,23 @@ def error_report(
         models=models,
         device=device,
         settings=asdict(settings),
-        input=InputInfo(names.path, names.path_raw, *[None] * 10, frames_decoded=0, frames_analysed=0, decoder=None),
+        input=InputInfo(
+            path=names.path,
+            path_raw=names.path_raw,
+            sha256=None,
+            bytes=None,
+            container=None,
+            codec=None,
+            width=None,
+            height=None,
+            fps=None,
+            duration_s=None,
+            rotation=None,
+            has_audio=None,
+            frames_decoded=0,
+            frames_analysed=0,
+            decoder=None,
+        ),
         verdict=Verdict(
             "error",
             None,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 Label = Literal["authentic", "uncertain", "manipulated", "no_face", "error"]
 SignalStatus = Literal["ok", "insufficient", "not_applicable"]

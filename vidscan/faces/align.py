@@ -145,7 +145,7 @@ def crop_transform(
     if pts.ndim != 3 or pts.shape[1:] != (5, 2):
         raise ValueError(f"points must be (N, 5, 2), got {pts.shape}")
     out = similarity(pts, spec.points)
-    broken = ~np.isfinite(out).all(axis=(1, 2))
+    broken = np.asarray(~np.isfinite(out).all(axis=(1, 2)), bool)
     if boxes is None:
         if broken.any():
             raise ValueError("points coincide or are not finite, and no box was given")

@@ -123,10 +123,9 @@ def follow(
     if not known:
         return [None] * len(faces)
     start = before.from_full(np.concatenate(known)).astype(np.float32)[:, None]
-    options = {"winSize": (17, 17), "maxLevel": 3}
-    there, ok_there, _ = cv2.calcOpticalFlowPyrLK(before.grey, after.grey, start, None, **options)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after.grey, before.grey, there, None, **options)
-    returned = (ok_there.ravel() > 0) & (ok_back.ravel() > 0)
+    there, ok_there = _flow(before.grey, after.grey, start)
+    back, ok_back = _flow(after.grey, before.grey, there)
+    returned = ok_there & ok_back
     returned &= np.linalg.norm(back - start, axis=2).ravel() < 1.0
     moves: list[NDArray[np.float64] | None] = []
     row = 0
@@ -138,6 +137,15 @@ def follow(
         row += len(_GRID)
         moves.append(_fit(start[rows, 0], there[rows, 0], returned[rows], before.scale))
     return moves
+
+
+def _flow(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where (K, 1, 2) points of one grey frame are in the next, and which (K,) were found."""
+    guess = points.copy()
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, guess, winSize=(17, 17), maxLevel=3)
+    return np.asarray(moved, np.float32), np.asarray(found).ravel() > 0
 
 
 def _fit(

@@ -49,9 +49,8 @@ class CutDetector:
 
 def _histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(512,) shares of 8 x 8 x 8 colours, blurred so that a shade lighter is no other colour."""
-    counts = cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+    counts = np.asarray(cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3), np.float32)
     for axis in range(3):
         padded = np.pad(counts, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
-        n = counts.shape[axis]
-        counts = sum(padded.take(range(k, k + n), axis=axis) for k in range(3)) / 3
+        counts = np.stack([padded.take(range(k, k + 8), axis=axis) for k in range(3)]).mean(axis=0)
     return np.asarray(counts / counts.sum(), np.float32).ravel()

@@ -56,7 +56,7 @@ class _Track:
 
     @property
     def side(self) -> float:
-        return float(np.sqrt(max(np.prod(self.box[2:] - self.box[:2]), 1.0)))
+        return _side(self.box)
 
     def move(self, transform: NDArray[np.float64]) -> None:
         self.points = self.points @ transform[:, :2].T + transform[:, 2]
@@ -232,7 +232,7 @@ class FaceTracker:
                     possible = overlap >= _SAME_PLACE and likeness >= _NOT_ANOTHER
                     distance = 1 - overlap
                 else:
-                    size = float(np.sqrt(max(np.prod(detection.box[2:] - detection.box[:2]), 1.0)))
+                    size = _side(detection.box)
                     apart = (detection.box[:2] + detection.box[2:] - track.box[:2] - track.box[2:]) / 2
                     distance = float(np.hypot(*apart)) / track.side
                     reach = 1.0 + 4.0 * (time_s - track.seen_s)
@@ -280,6 +280,11 @@ class FaceTracker:
                 )
             )
         return sorted(faces, key=lambda face: face.track_id)
+
+
+def _side(box: NDArray[np.floating]) -> float:
+    """Side in pixels of the square as large as a box (4,), at least 1."""
+    return max(float(np.prod(box[2:] - box[:2])), 1.0) ** 0.5
 
 
 def _overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

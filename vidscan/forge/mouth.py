@@ -22,9 +22,7 @@ def mouth(faces: Faces, generator: torch.Generator) -> Forged:
     centred = other - other[:, middle].mean(1, keepdim=True)
     target = faces.landmarks.clone()
     own = faces.landmarks[:, middle].mean(1, keepdim=True)
-    near = torch.exp(
-        -(((faces.landmarks - own).norm(dim=2, keepdim=True) / (0.16 * size)) ** 2)
-    )
+    near = torch.exp(-(((faces.landmarks - own).norm(dim=2, keepdim=True) / (0.16 * size)) ** 2))
     strength = uniform(generator, 0, 0.8, n, 1, 1) * chance(generator, 0.6, n, 1, 1)
     target = target + strength * near * (own + centred - faces.landmarks)
     moved = sample(images, landmark_flow(faces.landmarks, target, size, bandwidth=0.05))

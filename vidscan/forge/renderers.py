@@ -8,6 +8,7 @@ cover other decoders, so the recipes differ in up-sampler, latent, quantisation 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -63,10 +64,10 @@ class Renderer(nn.Module):
         self.recipe = recipe
         widths = [recipe.width * 2**i for i in range(recipe.levels + 1)]
         encoder: list[nn.Module] = [nn.Conv2d(3, widths[0], 3, padding=1), nn.LeakyReLU(0.2)]
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             encoder += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
         decoder: list[nn.Module] = [nn.Conv2d(recipe.latent, widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
-        for a, b in zip(reversed(widths), list(reversed(widths))[1:], strict=False):
+        for a, b in pairwise(reversed(widths)):
             decoder += [_upsample(recipe.upsampler, a, b), nn.LeakyReLU(0.2)]
         self.encoder = nn.Sequential(*encoder, nn.Conv2d(widths[-1], recipe.latent, 3, padding=1))
         self.decoder = nn.Sequential(

@@ -9,6 +9,7 @@ from vidscan.forge.base import Faces, Forged, blend, chance, uniform
 from vidscan.forge.filters import gaussian_blur, match_colour
 from vidscan.forge.masks import draw_masks
 from vidscan.forge.renderers import Renderer
+from vidscan.forge.swap import paste, warped_donors
 
 
 def _match_sharpness(rendered: Tensor, original: Tensor) -> Tensor:
@@ -21,20 +22,17 @@ def _match_sharpness(rendered: Tensor, original: Tensor) -> Tensor:
     return rendered + (gain.clamp(1.0, 2.5) - 1) * detail
 
 
-class Rerender:
-    """A forgery with a set of trained renderers: one is drawn for each quarter of the batch.
-
-    The rendering is mixed with the original (r up to .6) and half the time brought to the original's
-    sharpness, so that missing or surplus high frequencies are no shortcut.
-    """
+class _Rendering:
+    """A set of trained renderers of which one is drawn for each quarter of a batch."""
 
     def __init__(self, renderers: list[Renderer]) -> None:
         if not renderers:
             raise ValueError("re-rendering needs at least one renderer")
         self.renderers = renderers
 
-    def __call__(self, faces: Faces, generator: torch.Generator) -> Forged:
-        images, n, size = faces.images, len(faces), faces.images.shape[-1]
+    def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """(N, 3, S, S) through decoders at .55 to 1 times their size, in the originals' colours."""
+        n = len(images)
         rendered = torch.empty_like(images)
         for part in torch.arange(n, device=images.device).tensor_split(min(4, n)):
             index = int(torch.randint(len(self.renderers), (1,), generator=generator, device=images.device))
@@ -43,7 +41,19 @@ class Rerender:
         everything = torch.ones(n, 1, 1, 1, device=images.device)
         rendered = match_colour(rendered, images, torch.ones_like(images[:, :1]), everything)
         sharp = chance(generator, 0.5, n, 1, 1, 1)
-        rendered = torch.where(sharp, _match_sharpness(rendered, images), rendered)
+        return torch.where(sharp, _match_sharpness(rendered, images), rendered)
+
+
+class Rerender(_Rendering):
+    """The face itself, re-rendered: whole crop, head, face hull or mouth.
+
+    The rendering is mixed with the original (r up to .6) and half the time brought to the original's
+    sharpness, so that missing or surplus high frequencies are no shortcut.
+    """
+
+    def __call__(self, faces: Faces, generator: torch.Generator) -> Forged:
+        images, n, size = faces.images, len(faces), faces.images.shape[-1]
+        rendered = self.render(images, generator)
         keep = uniform(generator, 0, 0.6, n, 1, 1, 1) * chance(generator, 0.6, n, 1, 1, 1)
         rendered = rendered + keep * (images - rendered)
         weights = {"hull": 3.0, "inner": 2.0, "forehead": 2.0, "lower": 1.0, "lips": 0.5, "polygon": 1.0}
@@ -51,3 +61,10 @@ class Rerender:
         whole = chance(generator, 0.5, n, 1, 1, 1)
         mask = torch.where(whole, torch.ones_like(mask), mask)
         return Forged(blend(images, rendered, mask).clamp(0, 255), mask)
+
+
+class DecodedSwap(_Rendering):
+    """Another person's face out of a decoder, pasted as live face-swapping does."""
+
+    def __call__(self, faces: Faces, generator: torch.Generator) -> Forged:
+        return paste(faces, self.render(warped_donors(faces, generator), generator), generator)

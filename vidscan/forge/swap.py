@@ -50,22 +50,38 @@ def _donors(faces: Faces, generator: torch.Generator) -> Tensor:
     return distance.argmin(1)
 
 
+WHOLE_FACE = {"hull": 4.0, "inner": 3.0, "forehead": 2.0, "oval": 1.0, "lower": 1.0, "eyes": 0.7}
+"""How often a swap replaces which region."""
+
+
+def warped_donors(faces: Faces, generator: torch.Generator) -> Tensor:
+    """(N, 3, S, S) for each face a similar person's, warped onto its landmarks.
+
+    Raises ValueError for a batch of one.
+    """
+    if len(faces) < 2:
+        raise ValueError("a face swap needs a batch of at least two faces")
+    donors = faces[_donors(faces, generator)]
+    return sample(donors.images, landmark_flow(donors.landmarks, faces.landmarks, faces.images.shape[-1]))
+
+
+def paste(faces: Faces, pasted: Tensor, generator: torch.Generator) -> Forged:
+    """Colour-match other faces and blend them in, softly or as Poisson blending does."""
+    images, n, size = faces.images, len(faces), faces.images.shape[-1]
+    mask = draw_masks(faces.landmarks, size, generator, WHOLE_FACE)
+    pasted = match_colour(pasted, images, (mask > 0.3).float(), uniform(generator, 0.8, 1.0, n, 1, 1, 1))
+    seamless = chance(generator, 0.5, n, 1, 1, 1)
+    border = membrane(images - pasted, 1 - (mask > 0.02).float())
+    pasted = torch.where(seamless, pasted + border, pasted)
+    return Forged(blend(images, pasted, mask).clamp(0, 255), mask)
+
+
 @forgery("swap")
 def swap(faces: Faces, generator: torch.Generator) -> Forged:
     """Paste a similar person's face, warped onto this one's landmarks."""
-    images, n, size = faces.images, len(faces), faces.images.shape[-1]
-    if n < 2:
-        raise ValueError("a face swap needs a batch of at least two faces")
-    donors = faces[_donors(faces, generator)]
-    grid = landmark_flow(donors.landmarks, faces.landmarks, size)
-    pasted = sample(donors.images, grid)
-    whole = {"hull": 4.0, "inner": 3.0, "forehead": 2.0, "oval": 1.0, "lower": 1.0, "eyes": 0.7}
-    mask = draw_masks(faces.landmarks, size, generator, whole)
-    core = (mask > 0.3).float()
-    pasted = match_colour(pasted, images, core, uniform(generator, 0.8, 1.0, n, 1, 1, 1))
+    n = len(faces)
+    pasted = warped_donors(faces, generator)
     # Generators work at their own, usually lower, resolution and lose the sensor's noise.
     pasted = resample(pasted, 1 + uniform(generator, 0, 1.6, n) * chance(generator, 0.6, n), up="bicubic")
     pasted = gaussian_blur(pasted, uniform(generator, 0, 1.0, n) * chance(generator, 0.6, n))
-    seamless = chance(generator, 0.5, n, 1, 1, 1)
-    pasted = torch.where(seamless, pasted + membrane(images - pasted, 1 - (mask > 0.02).float()), pasted)
-    return Forged(blend(images, pasted, mask).clamp(0, 255), mask)
+    return paste(faces, pasted, generator)

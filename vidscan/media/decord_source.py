@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,4 +98,5 @@ class DecordReader:
 def _one_line(error: Exception) -> str:
     """decord's messages carry a C++ stack trace and paths of its build: keep the sentence."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).split(": ", 1)[-1][:160]
+    sentence = lines[0] if lines else type(error).__name__
+    return re.sub(r"^.*?\.(cc|h):\d+: ", "", sentence)[:160]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MAX_BACKWARD_S = 1.0
 """Timestamps that step back further were reset (joined recordings); smaller steps are jitter."""
 
+_MAX_READ_FAILURES = 32
+
 
 def read_pyav(
     header: Header,
@@ -144,6 +146,7 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
     import av
 
     packets = container.demux(stream)
+    failures = 0
     while True:
         try:
             packet = next(packets)
@@ -151,6 +154,10 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
         except av.error.FFmpegError:
             damage.packets += 1
+            failures += 1
+            if failures < _MAX_READ_FAILURES:
+                packets = container.demux(stream)  # demuxers look for the next place to go on
+                continue
             packet = None  # nothing more can be read: flush what the decoder still holds
         if packet is not None and packet.is_corrupt:
             damage.packets += 1

@@ -31,7 +31,7 @@ def normalise(crops: Tensor, mean: list[float], std: list[float]) -> Tensor:
 
 def fuse_batch_norm(module: nn.Module) -> None:
     """Fold every batch norm into the convolution that precedes it, in place (evaluation only)."""
-    last: tuple[nn.Module, str] | None = None
+    last: tuple[nn.Conv2d, str] | None = None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d) and last is not None:
             setattr(module, last[1], fuse_conv_bn_eval(last[0], child))
@@ -68,8 +68,10 @@ class PatchClassifier:
             self.spec = CropSpec(size=settings["crop"]["size"], margin=settings["crop"]["margin"])
             self.mean, self.std = list(settings["mean"]), list(settings["std"])
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"registry record of {record.name} does not fit its weights: {error}") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"registry record of {record.name} does not fit its weights: {error}"
+            ) from error
         if self.pooling not in POOLINGS:
             raise WeightsError(f"{record.name} names the unknown pooling {self.pooling!r}")
         network.eval().requires_grad_(False)

@@ -30,7 +30,11 @@ _QUALITY_PERCENTILE = 0.5
 
 
 def virtual_clip(
-    crops: NDArray[np.uint8], rng: np.random.Generator, degradation: Degradation, spec_size: int, margin: float
+    crops: NDArray[np.uint8],
+    rng: np.random.Generator,
+    degradation: Degradation,
+    spec_size: int,
+    margin: float,
 ) -> NDArray[np.uint8]:
     """(T, S, S, 3) network crops of one person as a compressed clip would show them.
 

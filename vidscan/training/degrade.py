@@ -7,6 +7,7 @@ pairs is given two draws, so that pairs are not told by their common draw either
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ class Degradation:
     jpeg: float = 0.45
     crf: tuple[int, int] = (18, 40)
     quality: tuple[int, int] = (30, 100)
+    grey: float = 0.04
     again: float = 0.15
     """Chance of a second JPEG after resizing, as re-uploads have it."""
 
@@ -53,17 +55,14 @@ def draw_geometry(rng: np.random.Generator, degradation: Degradation, store: int
     low, high = degradation.side
     side = int(np.exp(rng.uniform(np.log(low), np.log(high))))
     scale = rng.uniform(*degradation.scale) * side / view
-    matrix = cv2.getRotationMatrix2D(
-        ((store - 1) / 2, (store - 1) / 2),
-        rng.uniform(-degradation.rotation, degradation.rotation),
-        scale,
-    )
-    offset = (side - 1) / 2 - (store - 1) / 2 + rng.uniform(-degradation.shift, degradation.shift, 2) * side
-    matrix[:, 2] += offset
+    middle = (store - 1) / 2
+    angle = rng.uniform(-degradation.rotation, degradation.rotation)
+    matrix = np.asarray(cv2.getRotationMatrix2D((middle, middle), angle, scale), np.float64)
+    matrix[:, 2] += (side - 1) / 2 - middle + rng.uniform(-degradation.shift, degradation.shift, 2) * side
     return Geometry(matrix, side, bool(rng.random() < 0.5))
 
 
-def look(image: NDArray, geometry: Geometry) -> NDArray:
+def look(image: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     """Resample a store crop (or mask) to the view, antialiased."""
     scale = float(np.sqrt(abs(np.linalg.det(geometry.to_view[:, :2]))))
     if scale < 0.95:
@@ -85,18 +84,18 @@ def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, si
     Everything is drawn from ``rng``: two generators of the same state treat two pictures alike.
     """
     d = degradation
-    out = image.astype(np.float32)
+    picture: NDArray[Any] = image.astype(np.float32)
     if rng.random() < d.light:
-        out = 255 * (np.clip(out / 255, 0, 1) ** np.exp(rng.uniform(-0.35, 0.35)))
-        out = (out - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-25, 25)
-        out = out * rng.uniform(0.9, 1.1, 3)
+        picture = 255 * (np.clip(picture / 255, 0, 1) ** np.exp(rng.uniform(-0.35, 0.35)))
+        picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-25, 25)
+        picture = picture * rng.uniform(0.9, 1.1, 3)
     if rng.random() < d.blur:
-        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 1.6))
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.6))
     if rng.random() < d.noise:
-        out = out + rng.normal(0, rng.uniform(0.5, 6), out.shape)
-    if rng.random() < 0.04:
-        out = np.repeat(out.mean(2, keepdims=True), 3, 2)
-    out = np.clip(out, 0, 255).astype(np.uint8)
+        picture = picture + rng.normal(0, rng.uniform(0.5, 6), picture.shape)
+    if rng.random() < d.grey:
+        picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
+    out: Image = np.clip(picture, 0, 255).astype(np.uint8)
     draw = rng.random()
     crf = int(rng.integers(d.crf[0], d.crf[1] + 1))
     quality = int(rng.integers(d.quality[0], d.quality[1] + 1))
@@ -108,7 +107,7 @@ def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, si
         out = _jpeg(out, quality)
     kinds = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
     kind = kinds[int(rng.integers(3))] if out.shape[0] > size else kinds[int(rng.integers(2))]
-    out = cv2.resize(out, (size, size), interpolation=kind)
+    out = np.asarray(cv2.resize(out, (size, size), interpolation=kind), np.uint8)
     if rng.random() < d.again:
         out = _jpeg(out, int(rng.integers(60, 100)))
     return out
@@ -116,8 +115,9 @@ def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, si
 
 def _jpeg(image: Image, quality: int) -> Image:
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert done and decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
 
 
 def _video(image: Image, codec: str, crf: int, frames: int, step: NDArray[np.float64]) -> Image:
@@ -128,5 +128,6 @@ def _video(image: Image, codec: str, crf: int, frames: int, step: NDArray[np.flo
     for i in range(1, frames):
         matrix = np.array([[1, 0, step[0] * i], [0, 1, step[1] * i]])
         size = (image.shape[1], image.shape[0])
-        clip.insert(0, cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101))
+        moved = cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+        clip.insert(0, np.asarray(moved, np.uint8))
     return reencode(np.stack(clip), codec=codec, crf=crf, preset="veryfast")[-1]

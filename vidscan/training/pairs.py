@@ -23,7 +23,7 @@ import vidscan.forge.warp  # noqa: F401  (importing a forgery registers it)
 from vidscan.forge.base import FORGERIES, Faces, Forged
 from vidscan.forge.innocent import edit_some
 from vidscan.forge.renderers import Renderer
-from vidscan.forge.rerender import Rerender
+from vidscan.forge.rerender import DecodedSwap, Rerender
 from vidscan.training.degrade import Degradation, degrade, draw_geometry, look
 from vidscan.training.store import STORE_SPEC, Store
 
@@ -68,14 +68,18 @@ class PairSource:
         self, store: Store, recipe: PairRecipe, degradation: Degradation, renderers: list[Renderer]
     ) -> None:
         self.store, self.recipe, self.degradation = store, recipe, degradation
-        self.forgeries = dict(FORGERIES) | ({"rerender": Rerender(renderers)} if renderers else {})
+        self.forgeries = dict(FORGERIES)
+        if renderers:
+            self.forgeries |= {"rerender": Rerender(renderers), "decoded_swap": DecodedSwap(renderers)}
         missing = set(recipe.mix) - set(self.forgeries)
         if missing:
-            raise ValueError(f"no such forgery, or its generators are not trained: {', '.join(sorted(missing))}")
+            raise ValueError(
+                f"no such forgery, or its generators are not trained: {', '.join(sorted(missing))}"
+            )
         people: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         sources: dict[str, set[str]] = defaultdict(set)
         fakes: dict[str, list[int]] = defaultdict(list)
-        labelled = np.isfinite(store.landmarks).all((1, 2))
+        labelled = [bool(np.isfinite(points).all()) for points in store.landmarks]
         for i, row in enumerate(store.rows):
             if row.held_out:
                 continue
@@ -168,8 +172,8 @@ class PairSource:
             small = np.full((MASK_SIDE, MASK_SIDE), 255, np.uint8)
         else:
             seen = look(mask[..., 0], geometry)
-            small = cv2.resize(seen, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
-            small = (small.clip(0, 1) * 254).round().astype(np.uint8)
+            share = cv2.resize(seen, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
+            small = (np.clip(share, 0, 1) * 254).round().astype(np.uint8)
         return done[0], done[1], small
 
 

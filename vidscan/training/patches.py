@@ -70,13 +70,13 @@ class Shards:
                 self.uses[done.stem] = min(self.uses.values(), default=0)
 
     def batch(self, pairs: int, window: int) -> tuple[Tensor, Tensor]:
-        """(2 * pairs, 3, w, w) float crops, genuine first, and (2 * pairs, 64 * w / size...) masks.
+        """(2 * pairs, 3, w, w) float crops, genuine first, and their (2 * pairs, m, m) masks.
 
         A mask is the share of forged pixels, -1 where unknown. Least used shards come first.
         """
         parts: list[list[NDArray]] = [[], [], []]
-        chosen = self.rng.permutation(sorted(self.open))[:12]
-        chosen = sorted(chosen, key=lambda s: self.uses[s])[:6]
+        drawn = self.rng.permutation(sorted(self.open))[:12].tolist()
+        chosen = sorted(drawn, key=lambda stem: self.uses[stem])[:6]
         for stem in chosen:
             shard = self.open[stem]
             self.uses[stem] += 1
@@ -105,7 +105,7 @@ def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tens
     loss and the pooled log-odds.
     """
     unknown = masks.flatten(1).amin(1) < 0
-    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], logits.shape[-2:])[:, 0]
+    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (logits.shape[-2], logits.shape[-1]))[:, 0]
     cells = F.binary_cross_entropy_with_logits(logits, target.clamp(0, 1), reduction="none").flatten(1)
     # A patch that is half forged by area is a blend border: as telling as one wholly forged.
     known = ~unknown
@@ -179,7 +179,7 @@ class Trainer:
                     mine.copy_(theirs)
         half = len(crops) // 2
         right = torch.cat([scores[:half] < 0, scores[half:] > 0]).float().mean()
-        return float(loss), float(right)
+        return float(loss.detach()), float(right)
 
     def save(self, path: Path) -> None:
         """Everything a resumed run needs, as safetensors, written atomically."""

@@ -29,7 +29,9 @@ class Teacher:
             from mediapipe import Image, ImageFormat
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise SetupError("labelling faces needs the training extra: pip install 'vidscan[train]'") from error
+            raise SetupError(
+                "labelling faces needs the training extra: pip install 'vidscan[train]'"
+            ) from error
         if not model.is_file():
             raise SetupError(f"no landmark teacher at {model}")
         self._image, self._format = Image, ImageFormat.SRGB

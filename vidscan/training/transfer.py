@@ -24,7 +24,9 @@ def network_crops(store: Store, rows: list[int], spec: CropSpec) -> torch.Tensor
     centre, middle = (STORE_SPEC.size - 1) / 2, (spec.size - 1) / 2
     matrix = np.array([[scale, 0, middle - scale * centre], [0, scale, middle - scale * centre]])
     crops = [
-        cv2.warpAffine(np.ascontiguousarray(store.crops[i]), matrix, (spec.size, spec.size), flags=cv2.INTER_CUBIC)
+        cv2.warpAffine(
+            np.ascontiguousarray(store.crops[i]), matrix, (spec.size, spec.size), flags=cv2.INTER_CUBIC
+        )
         for i in rows
     ]
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()

@@ -94,7 +94,7 @@ class Judge:
         """Judge every track; the clip carries the label and score of the worst."""
         tracks = _worth_judging(tracks)
         judged = [self._track(track, bits_per_pixel) for track in tracks]
-        segments = tuple(s for track, report in zip(tracks, judged, strict=True) for s in self._segments(track))
+        segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(
             judged, key=lambda t: (LABEL_SEVERITY[t.label], t.score or 0.0, -t.track_id), default=None
         )

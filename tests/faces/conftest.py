@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from vidscan.faces.detect import FaceDetector
+
+
+@pytest.fixture(scope="session")
+def detector() -> FaceDetector:
+    return FaceDetector("cpu")

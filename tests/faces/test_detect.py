@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import chain
+
+import cv2
+import numpy as np
+import pytest
+
+from vidscan.faces.detect import FaceDetector, smallest_face_px
+
+from .scenes import astronaut, backdrop, head_of, other_person, pasted
+
+
+def test_finds_the_face_and_its_points(detector):
+    (face,) = detector.detect(astronaut()[None])[0]
+    assert face.confidence > 0.95
+    assert face.box.dtype == face.points.dtype == np.float32
+    np.testing.assert_allclose(face.box, [181, 63, 264, 172], atol=8)
+    left_eye, right_eye, nose, left_mouth, right_mouth = face.points
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert left_eye[1] < nose[1] < left_mouth[1]
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.5, 3.0])
+def test_coordinates_scale_with_the_picture(detector, zoom):
+    image = astronaut()
+    (face,) = detector.detect(image[None])[0]
+    scaled = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    (again,) = detector.detect(scaled[None])[0]
+    np.testing.assert_allclose((again.points + 0.5) / zoom - 0.5, face.points, atol=4.0)
+
+
+def test_points_are_in_pixel_centres(detector):
+    # A mirrored picture gives the mirrored face: no shift to one side beyond the noise.
+    image = astronaut()
+    (face,) = detector.detect(image[None])[0]
+    (mirror,) = detector.detect(np.ascontiguousarray(image[None, :, ::-1]))[0]
+    shift = (face.points[:, 0].mean() + mirror.points[:, 0].mean() - 511) / 2
+    assert abs(shift) < 2.0
+
+
+def test_the_smallest_face_of_interest_is_found(detector):
+    width, height = 1280, 720
+    side = detector.smallest_face_px(width, height)
+    assert side == smallest_face_px(width, height) == 60
+    assert smallest_face_px(320, 240) == 40
+    zoom = 1.15 * side / 95  # of the box's 83 x 109
+    head = cv2.resize(head_of(astronaut()), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    frame = pasted(backdrop(height, width), head, 900, 400)
+    faces = detector.detect(frame[None])[0]
+    assert len(faces) == 1
+    centre = (faces[0].box[:2] + faces[0].box[2:]) / 2
+    np.testing.assert_allclose(centre, [900 + 80 * zoom, 400 + 108 * zoom], atol=8)
+
+
+def test_a_batch_with_none_one_and_two_faces(detector):
+    empty = backdrop(400, 640)
+    one = pasted(empty, head_of(astronaut()), 60, 100)
+    two = pasted(one, head_of(other_person(), mirrored=True), 400, 100)
+    batch = np.stack([empty, one, two, empty])
+    found = detector.detect(batch)
+    assert [len(faces) for faces in found] == [0, 1, 2, 0]
+    again = detector.detect(batch)
+    for first, second in zip(chain(*found), chain(*again), strict=True):
+        np.testing.assert_array_equal(first.box, second.box)
+        np.testing.assert_array_equal(first.points, second.points)
+    # Batching changes nothing but the last bits.
+    (alone,) = detector.detect(one[None])[0]
+    np.testing.assert_allclose(alone.points, found[1][0].points, atol=0.05)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_flat_frames_have_no_face(detector, value):
+    assert detector.detect(np.full((3, 180, 320, 3), value, np.uint8)) == [[], [], []]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (20, 400), (23, 23), (24, 24), (25, 700)])
+def test_tiny_frames_have_no_face(detector, shape):
+    rng = np.random.default_rng(1)
+    assert detector.detect(rng.integers(0, 256, (2, *shape, 3), dtype=np.uint8)) == [[], []]
+
+
+def test_no_frames_and_wrong_frames(detector):
+    assert detector.detect(np.zeros((0, 90, 160, 3), np.uint8)) == []
+    for wrong in (np.zeros((90, 160, 3), np.uint8), np.zeros((1, 90, 160, 3), np.float32)):
+        with pytest.raises(ValueError, match="uint8"):
+            detector.detect(wrong)
+
+
+def test_a_grey_picture_still_shows_its_face(detector):
+    grey = np.repeat(cv2.cvtColor(astronaut(), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    assert len(detector.detect(grey[None])[0]) == 1
+
+
+def test_a_frame_that_derails_the_batch_costs_only_itself(monkeypatch):
+    detector = FaceDetector()
+    run = detector._mtcnn.detect
+
+    def fragile(batch, landmarks):
+        if any(frame.max() == 0 for frame in batch):
+            raise IndexError("shape mismatch")
+        return run(batch, landmarks=landmarks)
+
+    monkeypatch.setattr(detector._mtcnn, "detect", fragile)
+    frames = np.stack([astronaut(), np.zeros_like(astronaut())])
+    assert [len(faces) for faces in detector.detect(frames)] == [1, 0]
+
+
+def test_the_package_imports_nothing_heavy():
+    code = "import sys, vidscan.faces; print('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    )
