@@ -64,7 +64,9 @@ def test_a_pan_is_one_smooth_track(detector):
     assert {face.track_id for face in faces} == {0}
     assert sum(face.detected for face in faces) == counting.frames == 6
     # In the still picture's coordinates the face should not move.
-    still = np.array([(face.points - m[:, 2]) @ np.linalg.inv(m[:, :2]).T for face, m in zip(faces, maps)])
+    still = np.array(
+        [(face.points - m[:, 2]) @ np.linalg.inv(m[:, :2]).T for face, m in zip(faces, maps, strict=True)]
+    )
     (reference,) = detector.detect(astronaut()[None])[0]
     assert np.abs(still - reference.points).mean() < 2.5
     # The crop's centre neither jumps nor trembles from frame to frame.

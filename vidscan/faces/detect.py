@@ -95,12 +95,14 @@ class FaceDetector:
         limit = _MAX_BATCH_PIXELS.get(self.device.type, _MAX_BATCH_PIXELS["cpu"])
         batch = max(1, limit // (scaled_width * scaled_height))
         found: list[list[Detection]] = []
+        # Boxes vary around the true size; far below it there is mostly noise.
+        smallest = 0.8 * self.smallest_face_px(width, height) * scaled_width / width
         ratio = np.array([width / scaled_width, height / scaled_height])
         for start in range(0, len(images), batch):
             scaled = np.stack(
                 [self._scale(image, scaled_width, scaled_height) for image in images[start : start + batch]]
             )
-            found += [self._full_resolution(*faces, ratio) for faces in self._run(scaled)]
+            found += [self._full_resolution(*faces, ratio, smallest) for faces in self._run(scaled)]
         return found
 
     def smallest_face_px(self, width: int, height: int) -> int:
@@ -142,11 +144,12 @@ class FaceDetector:
         ]
 
     def _full_resolution(
-        self, boxes: NDArray, points: NDArray, confidence: NDArray, ratio: NDArray
+        self, boxes: NDArray, points: NDArray, confidence: NDArray, ratio: NDArray, smallest: float
     ) -> list[Detection]:
         size = boxes[:, 2:] - boxes[:, :2]
         keep = np.isfinite(boxes).all(axis=1) & np.isfinite(points).all(axis=(1, 2))
         keep &= (confidence >= self.threshold) & (size > 0).all(axis=1)
+        keep &= size.prod(axis=1) >= smallest**2
         boxes, points, confidence = boxes[keep], points[keep], confidence[keep]
         chosen = _without_duplicates(boxes, confidence)
         # MTCNN's boxes measure from the frame's edge, its points half a pixel more (measured:

@@ -15,7 +15,7 @@ from vidscan.types import Detection, Face, FrameChunk
 
 _MEMORY_S = 1.0
 """A face out of sight for longer starts a new track when it returns."""
-_START_CONFIDENCE = 0.97
+_START_CONFIDENCE = 0.98
 """A surer detection starts a track at once; a weaker one needs a second detection to confirm it."""
 _ALIKE = 0.6
 """Likeness from which a face counts as the same person where its place does not prove it."""
@@ -28,6 +28,9 @@ _CORRECTION = 0.5
 trembles more from frame to frame than the flow drifts."""
 _JUMP = 0.12
 """Distance, as a share of the face, from which following has failed and the detection is taken."""
+_SEARCHES = (1, 2, 4)
+"""Frames after a face was lost in which it is looked for besides the scheduled detections: a
+flash or a hand takes a few frames to pass."""
 _MISSES = 2
 """Scheduled detections that may miss a face in a row while following still holds it."""
 
@@ -50,6 +53,8 @@ class _Track:
     visible: bool = True
     detected: bool = True
     misses: int = 0
+    hidden: int = 0
+    """Frames since the face went out of sight."""
     pending: NDArray[np.float64] = field(default_factory=lambda: np.zeros((7, 2)))
     """Correction still to be spread over the next frames: five points, two box corners."""
     pending_frames: int = 0
@@ -83,7 +88,7 @@ class _Track:
         self.look = self.look.blended(look, 0.3) if self.visible else look
         self.confidence = detection.confidence
         self.confirmed = self.visible = self.detected = True
-        self.misses = 0
+        self.misses = self.hidden = 0
 
 
 class FaceTracker:
@@ -170,13 +175,17 @@ class FaceTracker:
         )
 
     def _follow(self, frame: SmallFrame, *, trusting: bool) -> bool:
-        """Moves all visible tracks on to this frame; True where one went out of sight."""
+        """Moves all visible tracks on to this frame; True where a detection should look for one."""
         visible = [t for t in self._tracks if t.visible]
+        lost = False
+        for track in self._tracks:
+            if not track.visible:
+                track.hidden += 1
+                lost |= track.confirmed and track.hidden in _SEARCHES
         for track in visible:
             track.detected = False
         if not visible or self._before is None:
-            return False
-        lost = False
+            return lost
         height, width = frame.grey.shape
         for track, move in zip(
             visible, follow(self._before, frame, [t.points for t in visible]), strict=True

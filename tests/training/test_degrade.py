@@ -1,0 +1,119 @@
+"""Degradation: one draw treats both sides alike, and masks follow their pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.forge.mesh import astronaut_crop
+from vidscan.training.degrade import Degradation, Geometry, degrade, draw_geometry, look
+
+QUIET = Degradation(light=0, blur=0, noise=0, h264=0, h265=0, jpeg=0, again=0)
+"""No codec and no other change but, rarely, to grey."""
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return astronaut_crop(160)
+
+
+@pytest.mark.parametrize(
+    "degradation",
+    [
+        QUIET,
+        Degradation(light=1, blur=1, noise=1, h264=0, h265=0, jpeg=0, again=0),
+        Degradation(h264=0, h265=0, jpeg=1),
+        Degradation(h264=1, h265=0, jpeg=0),
+    ],
+    ids=["nothing", "light and noise", "jpeg", "h264"],
+)
+def test_the_same_draw_gives_the_same_picture(picture: np.ndarray, degradation: Degradation) -> None:
+    for seed in range(3):
+        first, again = (degrade(picture, np.random.default_rng(seed), degradation, 112) for _ in range(2))
+        assert first.shape == (112, 112, 3)
+        assert first.dtype == np.uint8
+        assert np.array_equal(first, again)
+    other = degrade(picture, np.random.default_rng(99), degradation, 112)
+    if degradation is not QUIET:
+        assert not np.array_equal(first, other)
+
+
+def test_one_draw_treats_two_sides_alike(picture: np.ndarray) -> None:
+    """Light, blur and noise must not tell the two sides apart outside of the forgery."""
+    forged = picture.copy()
+    forged[60:90, 60:90] = 255 - forged[60:90, 60:90]
+    loud = Degradation(light=1, blur=1, noise=1, h264=0, h265=0, jpeg=0, again=0)
+    for seed in range(4):
+        sides = [degrade(side, np.random.default_rng(seed), loud, 160).astype(int) for side in (picture, forged)]
+        difference = np.abs(sides[0] - sides[1])
+        assert difference[:45].max() == 0
+        assert difference[:, 105:].max() == 0
+        assert difference[65:85, 65:85].mean() > 10
+
+
+def test_codecs_draw_alike_for_both_sides(picture: np.ndarray) -> None:
+    """The generator stands at the same place afterwards, whatever the picture was."""
+    for seed in range(6):
+        generators = [np.random.default_rng(seed) for _ in range(2)]
+        for image, rng in zip((picture, np.zeros_like(picture)), generators, strict=True):
+            degrade(image, rng, Degradation(h264=0.3, h265=0.0), 96)
+        assert generators[0].random() == generators[1].random()
+
+
+def test_stronger_compression_loses_more(picture: np.ndarray) -> None:
+    def loss(**ranges: tuple[int, int]) -> float:
+        chosen = {"h264": 1.0} if "crf" in ranges else {"h264": 0.0, "jpeg": 1.0}
+        values = {"light": 0, "blur": 0, "noise": 0, "h265": 0, "jpeg": 0, "again": 0} | chosen | ranges
+        out = degrade(picture, np.random.default_rng(1), Degradation(**values), 160)  # type: ignore[arg-type]
+        return float(np.abs(out.astype(int) - picture).mean())
+
+    assert loss(crf=(18, 18)) < loss(crf=(38, 38))
+    assert loss(quality=(95, 95)) < loss(quality=(20, 20))
+
+
+def test_draw_geometry_keeps_its_ranges() -> None:
+    rng = np.random.default_rng(0)
+    settings = Degradation(rotation=8, scale=(0.9, 1.1), shift=0.05, side=(90, 250))
+    flips = 0
+    for _ in range(200):
+        geometry = draw_geometry(rng, settings, 352, 192)
+        flips += geometry.flip
+        assert 89 <= geometry.side <= 250
+        linear = geometry.to_view[:, :2]
+        scale = np.sqrt(np.linalg.det(linear))
+        assert 0.9 <= scale * 192 / geometry.side <= 1.1
+        assert abs(np.degrees(np.arctan2(linear[0, 1], linear[0, 0]))) <= 8.001
+        centre = geometry.to_view @ [175.5, 175.5, 1]
+        assert np.abs(centre - (geometry.side - 1) / 2).max() <= 0.05 * geometry.side + 1e-6
+    assert 60 < flips < 140
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_mask_goes_where_its_picture_goes(flip: bool) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        geometry = draw_geometry(rng, Degradation(), 264, 192)
+        geometry = Geometry(geometry.to_view, geometry.side, flip)
+        mask = np.zeros((264, 264), np.float32)
+        cv2.circle(mask, (150, 110), 30, 1.0, -1)
+        image = np.repeat(mask[..., None] * 255, 3, 2)
+        seen_mask, seen_image = look(mask, geometry), look(image, geometry)
+        assert seen_mask.shape == (geometry.side, geometry.side)
+        assert seen_image.shape == (geometry.side, geometry.side, 3)
+        np.testing.assert_allclose(seen_mask * 255, seen_image[..., 0], atol=0.6)
+        x, y = geometry.to_view @ [150, 110, 1]
+        x = geometry.side - 1 - x if flip else x
+        assert seen_mask[round(y), round(x)] > 0.95
+
+
+def test_look_by_hand_and_without_aliasing() -> None:
+    image = np.arange(64.0, dtype=np.float32)[None].repeat(64, 0)
+    same = look(image, Geometry(np.array([[1.0, 0, 0], [0, 1, 0]]), 64, False))
+    np.testing.assert_allclose(same, image, atol=1e-3)
+    flipped = look(image, Geometry(np.array([[1.0, 0, 0], [0, 1, 0]]), 64, True))
+    np.testing.assert_allclose(flipped, image[:, ::-1], atol=1e-3)
+    stripes = np.zeros((240, 240), np.float32)
+    stripes[:, ::2] = 255
+    small = look(stripes, Geometry(np.array([[0.3, 0, 0], [0, 0.3, 0]]), 72, False))
+    assert small[8:-8, 8:-8].std() < 12  # fine stripes fade to grey, they do not fold into coarse ones

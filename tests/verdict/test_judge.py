@@ -1,0 +1,217 @@
+"""Labels, reasons and segments of made-up tracks whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vidscan.errors import WeightsError
+from vidscan.models import ModelRecord, register
+from vidscan.types import FaceEvidence, Track
+from vidscan.verdict.aggregate import statistic
+from vidscan.verdict.calibration import ScoreScale
+from vidscan.verdict.judge import Judge, QualityLimits, load_judge
+
+SCALE = ScoreScale(np.linspace(-4, 1, 199), uncertain=0.0, manipulated=2.0, target_fpr=0.01, bin="people")
+LIMITS = QualityLimits(min_face_px=48, min_sharpness=2, min_brightness=30)
+JUDGE = Judge(SCALE, LIMITS, (0.008, (0.002, 0.02)))
+FPS = 8.0
+
+
+def make_track(
+    scores: list[float] | np.ndarray,
+    track_id: int = 0,
+    start_s: float = 0.0,
+    *,
+    face_px: float = 120.0,
+    sharpness: float = 9.0,
+    brightness: float = 110.0,
+) -> Track:
+    times = start_s + np.arange(len(scores)) / FPS
+    faces = tuple(
+        FaceEvidence(round(t * 24), float(t), (0, 0, 9, 9), float(s), face_px, sharpness, brightness)
+        for t, s in zip(times, scores, strict=True)
+    )
+    return Track(track_id, faces, len(faces) * 3, float(times[0]), float(times[-1]))
+
+
+@pytest.mark.parametrize(
+    ("level", "label"),
+    [(-3.0, "authentic"), (-0.1, "authentic"), (0.1, "uncertain"), (1.9, "uncertain"), (2.1, "manipulated")],
+)
+def test_label_follows_the_thresholds(level: float, label: str) -> None:
+    judgement = JUDGE.judge([make_track([level] * 24)], 0.2)
+    verdict = judgement.verdict
+    assert verdict.label == judgement.tracks[0].label == label
+    assert verdict.score == pytest.approx(SCALE.score(level))
+    assert verdict.p_value == pytest.approx(SCALE.p_value(level))
+    assert (verdict.thresholds.uncertain, verdict.thresholds.manipulated) == (0.5, 0.8)
+    assert (verdict.score >= 0.8, verdict.score >= 0.5) == (label == "manipulated", label != "authentic")
+    assert judgement.quality.bits_per_pixel == 0.2
+
+
+def test_what_calibrated_it_is_in_the_verdict() -> None:
+    calibration = JUDGE.judge([], None).verdict.calibration
+    assert (calibration.n, calibration.bin, calibration.target_fpr) == (199, "people", 0.01)
+    assert (calibration.measured_fpr, calibration.interval) == (0.008, (0.002, 0.02))
+    unmeasured = Judge(SCALE, LIMITS).judge([], None).verdict.calibration
+    assert (unmeasured.measured_fpr, unmeasured.interval) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("poor", "code"),
+    [
+        ({"face_px": 47.0}, "face_too_small"),
+        ({"sharpness": 1.9}, "face_too_blurred"),
+        ({"brightness": 29.0}, "face_too_dark"),
+    ],
+)
+@pytest.mark.parametrize("level", [-5.0, 5.0])
+def test_poor_material_gets_no_clear_verdict(poor: dict[str, float], code: str, level: float) -> None:
+    judgement = JUDGE.judge([make_track([level] * 24, **poor)], None)
+    assert judgement.verdict.label == "uncertain"
+    assert judgement.verdict.score == pytest.approx(SCALE.score(level))  # uncertain keeps its score
+    assert [flag.code for flag in judgement.quality.flags] == [code]
+    assert [reason.code for reason in judgement.verdict.reasons] == [code]
+
+
+def test_several_flags_share_the_weight() -> None:
+    reasons = JUDGE.judge([make_track([9.0] * 24, face_px=20, brightness=3)], None).verdict.reasons
+    assert {r.code for r in reasons} == {"face_too_small", "face_too_dark"}
+    assert sum(r.weight for r in reasons) == pytest.approx(1)
+
+
+def test_worst_track_wins() -> None:
+    tracks = [make_track([level] * 24, i) for i, level in enumerate((-3.0, 4.0, 3.0, 1.0))]
+    judgement = JUDGE.judge(tracks, None)
+    assert [t.label for t in judgement.tracks] == ["authentic", "manipulated", "manipulated", "uncertain"]
+    assert judgement.verdict.label == "manipulated"
+    assert judgement.verdict.score == judgement.tracks[1].score
+    assert {r.track_id for r in judgement.verdict.reasons} == {1}
+    assert judgement.signals.patch.values["log_odds"] == pytest.approx(4.0)
+
+
+def test_a_manipulated_track_outranks_a_flagged_one_with_a_higher_score() -> None:
+    judgement = JUDGE.judge([make_track([9.0] * 24, 0, face_px=10), make_track([3.0] * 24, 1)], None)
+    assert judgement.verdict.label == "manipulated"
+    assert judgement.verdict.score == pytest.approx(SCALE.score(3.0))
+
+
+@pytest.mark.parametrize("tracks", [[], [Track(0, (), 3, 0.0, 0.1)]], ids=["none", "never analysed"])
+def test_no_faces_no_score(tracks: list[Track]) -> None:
+    judgement = JUDGE.judge(tracks, 0.1)
+    verdict = judgement.verdict
+    assert (verdict.label, verdict.score, verdict.p_value, verdict.reasons) == ("no_face", None, None, ())
+    assert judgement.tracks == judgement.segments == ()
+    assert judgement.signals.patch.status == "not_applicable"
+    assert judgement.signals.patch.score is None
+    assert judgement.quality.bits_per_pixel == 0.1
+
+
+def test_segments_lie_where_the_forged_stretch_lies() -> None:
+    scores = np.random.default_rng(0).normal(-3, 0.3, 240)
+    scores[80:144] += 7.0  # seconds 10 to 18
+    judgement = JUDGE.judge([make_track(scores, 5)], None)
+    assert judgement.verdict.label == "manipulated"
+    (segment,) = judgement.segments
+    assert segment.track_id == 5
+    assert segment.start_s == pytest.approx(10, abs=0.5)
+    assert segment.end_s == pytest.approx(17.9, abs=0.5)
+    assert segment.start_s <= segment.peak_s <= segment.end_s
+    assert segment.score > 0.8
+    (reason,) = judgement.verdict.reasons
+    assert (reason.start_s, reason.end_s) == (segment.start_s, segment.end_s)
+    assert reason.code == "patches_manipulated"
+    assert reason.weight == pytest.approx(1)
+
+
+def test_two_stretches_share_the_weight_by_length() -> None:
+    scores = np.full(320, -3.0)
+    scores[40:104] = 5.0
+    scores[200:232] = 5.0
+    judgement = JUDGE.judge([make_track(scores)], None)
+    long, short = judgement.verdict.reasons
+    assert long.weight + short.weight == pytest.approx(1)
+    assert long.weight == pytest.approx(2 * short.weight, rel=0.15)
+
+
+def test_authentic_clips_give_no_reasons_nor_segments() -> None:
+    judgement = JUDGE.judge([make_track([-3.0] * 24)], None)
+    assert judgement.segments == judgement.verdict.reasons == ()
+
+
+def test_glimpses_beside_a_long_track_are_ignored() -> None:
+    long, glimpse = make_track([-3.0] * 80, 0), make_track([9.0] * 3, 1, 4.0)
+    assert [t.track_id for t in JUDGE.judge([long, glimpse], None).tracks] == [0]
+    assert JUDGE.judge([long, glimpse], None).verdict.label == "authentic"
+    assert JUDGE.judge([long, make_track([9.0] * 6, 1, 4.0)], None).verdict.label == "manipulated"
+    # where there is nothing longer, a glimpse is what there is to judge
+    assert JUDGE.judge([glimpse], None).verdict.label == "manipulated"
+    assert JUDGE.judge([make_track([9.0])], None).verdict.label == "manipulated"  # a picture
+
+
+def test_signal_values_describe_the_worst_track() -> None:
+    scores = np.random.default_rng(3).normal(1, 1, 50)
+    track = make_track(scores)
+    values = JUDGE.judge([track], None).signals.patch.values
+    times = np.array([f.time_s for f in track.faces])
+    assert values["log_odds"] == pytest.approx(statistic(times, scores))
+    assert values["median"] == pytest.approx(np.median(scores))
+    assert values["spread"] == pytest.approx(np.std(scores))
+    assert values["crops"] == 50
+
+
+# --------------------------------------------------------------------------- the registry record
+
+
+def verdict_record(folder: Path, tensors: dict[str, Any] | None = None, **changes: Any) -> ModelRecord:
+    everything = {
+        "statistics": torch.from_numpy(SCALE.statistics.copy()),
+        "thresholds": torch.tensor([0.0, 2.0], dtype=torch.float64),
+        "limits": torch.tensor([48.0, 2.0, 30.0], dtype=torch.float64),
+    } | (tensors or {})
+    kept = {k: v for k, v in everything.items() if v is not None}
+    settings = {"kind": "verdict", "target_fpr": 0.01, "bin": "people"} | changes
+    return register(folder, "v", kept, {k: v for k, v in settings.items() if v is not None})
+
+
+def test_load_judge_reads_what_was_registered(tmp_path: Path) -> None:
+    record = verdict_record(tmp_path, measured_fpr={"rate": 0.02, "interval": [0.01, 0.03]})
+    judge = load_judge(record)
+    assert judge.limits == LIMITS
+    assert judge.measured == (0.02, (0.01, 0.03))
+    track = make_track([1.0] * 24)
+    assert judge.judge([track], None).verdict.score == pytest.approx(
+        JUDGE.judge([track], None).verdict.score, rel=1e-5
+    )
+    assert load_judge(verdict_record(tmp_path)).measured is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "changes"),
+    [
+        ({"statistics": None}, {}),
+        ({"thresholds": torch.zeros(3)}, {}),
+        ({"limits": torch.zeros(2)}, {}),
+        ({}, {"bin": None}),
+        ({}, {"target_fpr": None}),
+        ({}, {"measured_fpr": {"rate": 0.1}}),
+        ({}, {"measured_fpr": 0.1}),
+    ],
+)
+def test_an_unusable_verdict_model_is_refused(
+    tmp_path: Path, tensors: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    with pytest.raises(WeightsError, match="verdict model v is not usable"):
+        load_judge(verdict_record(tmp_path, tensors, **changes))
+
+
+def test_a_touched_verdict_model_is_refused(tmp_path: Path) -> None:
+    record = verdict_record(tmp_path)
+    with pytest.raises(WeightsError, match="sha256"):
+        load_judge(replace(record, sha256="0" * 64))
