@@ -90,9 +90,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, tensors: dict) -> None:
 def test_a_registered_file_that_is_no_safetensors(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"not tensors at all")
     digest = hashlib.sha256(b"not tensors at all").hexdigest()
-    record = update_record(
-        tmp_path, "x", {"kind": "patches", "file": "x.safetensors", "sha256": digest}
-    )
+    record = update_record(tmp_path, "x", {"kind": "patches", "file": "x.safetensors", "sha256": digest})
     record.verify()
     with pytest.raises(WeightsError, match="cannot be read"):
         record.load()

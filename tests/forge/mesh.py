@@ -39,7 +39,9 @@ def _shape() -> NDArray[np.float32]:
     placed |= _ring(masks._RIGHT_EYE[::-1], x - 0.11, y - 0.08, 0.05, 0.022, math.pi)
     placed |= _ring(masks._LEFT_EYE, x + 0.11, y - 0.08, 0.05, 0.022, 0.0)
     placed |= _ring(masks._NOSE, x, y + 0.02, 0.05, 0.1, -math.pi / 2)
-    brows = dict(zip(masks._BROWS, np.r_[np.linspace(-0.18, -0.04, 5), np.linspace(0.04, 0.18, 5)], strict=True))
+    brows = dict(
+        zip(masks._BROWS, np.r_[np.linspace(-0.18, -0.04, 5), np.linspace(0.04, 0.18, 5)], strict=True)
+    )
     placed |= {i: (x + dx, y - 0.14) for i, dx in brows.items()}
     placed |= {1: (x, y + 0.07), 4: (x, y + 0.06), 5: (x, y + 0.03), 13: (x, y + 0.16), 14: (x, y + 0.18)}
     placed |= {50: (x - 0.15, y + 0.07), 117: (x - 0.18, y + 0.0), 205: (x - 0.12, y + 0.1)}
@@ -50,7 +52,7 @@ def _shape() -> NDArray[np.float32]:
 
 
 def fake_mesh(count: int, size: int, seed: int = 0, wander: float = 0.02) -> torch.Tensor:
-    """(count, 478, 2) pixels of a ``size`` x ``size`` crop; each face a little elsewhere and otherwise shaped."""
+    """(count, 478, 2) pixels of a ``size`` x ``size`` crop; each face a little elsewhere."""
     rng = np.random.default_rng(seed)
     shift = rng.uniform(-wander, wander, (count, 1, 2))
     stretch = rng.uniform(1 - wander, 1 + wander, (count, 1, 2))
@@ -58,7 +60,9 @@ def fake_mesh(count: int, size: int, seed: int = 0, wander: float = 0.02) -> tor
     return torch.from_numpy(points.astype(np.float32))
 
 
-def astronaut_crop(size: int, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.uint8]:
+def astronaut_crop(
+    size: int, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.uint8]:
     """(size, size, 3) crop of the astronaut's face, which lies where :func:`fake_mesh` has it."""
     import cv2
     from skimage.data import astronaut

@@ -30,7 +30,9 @@ def crops() -> torch.Tensor:
     from skimage.data import astronaut
 
     picture = astronaut()
-    cuts = [picture[y : y + 96, x : x + 96] for y, x in ((60, 170), (100, 180), (300, 100), (10, 400), (200, 0))]
+    cuts = [
+        picture[y : y + 96, x : x + 96] for y, x in ((60, 170), (100, 180), (300, 100), (10, 400), (200, 0))
+    ]
     return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2).float()
 
 

@@ -37,9 +37,7 @@ def timm_lite() -> nn.Module:
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(64, 96), (61, 79)], ids=["even", "odd"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_efficientnet_lite_is_timm_cut_short(
-    timm_lite: nn.Module, depth: int, size: tuple[int, int]
-) -> None:
+def test_efficientnet_lite_is_timm_cut_short(timm_lite: nn.Module, depth: int, size: tuple[int, int]) -> None:
     ours = EfficientNetLite0(depth).eval()
     theirs = timm_lite.state_dict()
     ours.load_state_dict({name: theirs[name] for name in ours.state_dict()})

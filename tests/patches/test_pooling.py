@@ -38,7 +38,9 @@ def test_unanimous_votes_stay_finite() -> None:
 @pytest.mark.parametrize("how", POOLINGS)
 @settings(max_examples=40, deadline=None)
 @given(grid=GRIDS, raised=arrays(np.float64, (2, 3, 4), elements=st.floats(0, 4)))
-def test_more_suspicious_patches_never_lower_the_score(how: str, grid: np.ndarray, raised: np.ndarray) -> None:
+def test_more_suspicious_patches_never_lower_the_score(
+    how: str, grid: np.ndarray, raised: np.ndarray
+) -> None:
     low, high = pool(torch.from_numpy(grid), how), pool(torch.from_numpy(grid + raised), how)
     assert (high >= low - 1e-9).all()
 

@@ -8,7 +8,9 @@ from tests.forge.mesh import astronaut_crop, fake_mesh
 from vidscan.training.store import STORE_SPEC, Store, StoreRow
 
 
-def row(identity: str, *, genuine: bool = True, held_out: bool = False, file: str = "", method: str = "") -> StoreRow:
+def row(
+    identity: str, *, genuine: bool = True, held_out: bool = False, file: str = "", method: str = ""
+) -> StoreRow:
     return StoreRow(
         file=file or f"{identity}.png",
         identity=identity,

@@ -69,7 +69,12 @@ def test_a_remainder_of_one_is_rendered_too(source: PairSource, count: int) -> N
 
 
 def test_third_party_masks_are_unknown() -> None:
-    people = [row("a1"), row("b1"), row("f1", genuine=False, method="x"), row("f2", genuine=False, method="y")]
+    people = [
+        row("a1"),
+        row("b1"),
+        row("f1", genuine=False, method="x"),
+        row("f2", genuine=False, method="y"),
+    ]
     source = PairSource(fake_store(people), quiet(third_party=1.0), QUIET, [])
     pairs = source.render(0, 4)
     assert (pairs["mask"] == 255).all()
@@ -78,7 +83,12 @@ def test_third_party_masks_are_unknown() -> None:
 
 
 def test_held_out_people_are_never_drawn() -> None:
-    people = [row("a1"), row("a2"), row("b1", held_out=True), row("f1", held_out=True, genuine=False, method="x")]
+    people = [
+        row("a1"),
+        row("a2"),
+        row("b1", held_out=True),
+        row("f1", held_out=True, genuine=False, method="x"),
+    ]
     store = fake_store(people)
     store.crops[2:] = 0  # a held-out person would be seen at once
     source = PairSource(store, quiet(mix={"self_blend": 1.0}), QUIET, [])

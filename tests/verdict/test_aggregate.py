@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,4 +110,4 @@ def test_stretches_cover_everything_above_and_start_and_end_there(values: np.nda
     covered = {i for a, b in found for i in range(a, b + 1)}
     assert set(np.flatnonzero(values >= 0)) <= covered
     assert all(values[a] >= 0 and values[b] >= 0 and a <= b for a, b in found)
-    assert all(later[0] - earlier[1] > 3 for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later[0] - earlier[1] > 3 for earlier, later in pairwise(found))

@@ -72,9 +72,7 @@ def test_fit_keeps_the_thresholds_apart() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(uncertain=st.floats(-20, 20), gap=st.floats(0.01, 20), a=st.floats(-10, 10), b=st.floats(-10, 10))
-def test_score_is_fixed_at_the_thresholds_and_rises(
-    uncertain: float, gap: float, a: float, b: float
-) -> None:
+def test_score_is_fixed_at_the_thresholds_and_rises(uncertain: float, gap: float, a: float, b: float) -> None:
     scale = ScoreScale(STATISTICS, uncertain, uncertain + gap, 0.01, "")
     assert scale.score(uncertain) == pytest.approx(0.5, abs=1e-9)
     assert scale.score(uncertain + gap) == pytest.approx(0.8, abs=1e-6)

@@ -68,6 +68,7 @@ class PatchClassifier:
             self.spec = CropSpec(size=settings["crop"]["size"], margin=settings["crop"]["margin"])
             self.mean, self.std = list(settings["mean"]), list(settings["std"])
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
+            self.radius = float(settings["radius"]) if settings.get("radius") is not None else None
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
@@ -104,7 +105,7 @@ class PatchClassifier:
 
     def pool(self, logits: Tensor) -> Tensor:
         """(N,) pooled log-odds, by the pooling the record names."""
-        return pool(logits, self.pooling, self.top_k)
+        return pool(logits, self.pooling, self.top_k, self.radius)
 
     def maps(self, logits: Tensor, transforms: NDArray[np.float64]) -> list[PatchMap]:
         """Bundle logits, pooled scores and geometry."""

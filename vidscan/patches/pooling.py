@@ -16,7 +16,7 @@ Pooling = Literal["mean_logit", "mean_probability", "votes", "top_k"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
-def pool(logits: Tensor, how: str, top_k: float = 0.25) -> Tensor:
+def pool(logits: Tensor, how: str, top_k: float = 0.25, radius: float | None = None) -> Tensor:
     """Pool patch logits to one log-odds a crop.
 
     Parameters
@@ -28,13 +28,16 @@ def pool(logits: Tensor, how: str, top_k: float = 0.25) -> Tensor:
         log-odds with half a vote added on either side) or ``top_k`` (mean of the highest logits).
     top_k
         Share of the patches that ``top_k`` averages, in (0, 1].
+    radius
+        Only patches whose centre lies within this share of half the crop's side from its centre count:
+        what is behind the head is no evidence about the face. None counts all.
 
     Returns
     -------
     Tensor
         (N,) log-odds.
     """
-    flat = logits.flatten(1)
+    flat = logits.flatten(1) if radius is None else logits[:, within(*logits.shape[1:], radius)]
     count = flat.shape[1]
     if how == "mean_logit":
         return flat.mean(1)
@@ -47,3 +50,16 @@ def pool(logits: Tensor, how: str, top_k: float = 0.25) -> Tensor:
             raise ValueError("top_k is a share in (0, 1]")
         return flat.topk(max(1, round(top_k * count)), dim=1).values.mean(1)
     raise ValueError(f"unknown pooling {how!r}; one of {', '.join(POOLINGS)}")
+
+
+def within(height: int, width: int, radius: float) -> Tensor:
+    """(h, w) bool: patches whose centre is within ``radius`` half sides of the crop's centre.
+
+    Raises ValueError where there is none.
+    """
+    y = (torch.arange(height) + 0.5) / height * 2 - 1
+    x = (torch.arange(width) + 0.5) / width * 2 - 1
+    inside = torch.hypot(y[:, None], x[None]) <= radius
+    if not inside.any():
+        raise ValueError(f"no patch of a {height} x {width} grid lies within {radius}")
+    return inside

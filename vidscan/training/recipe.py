@@ -19,6 +19,7 @@ from vidscan.training.patches import TrainRecipe
 class Pooled:
     how: str
     top_k: float
+    radius: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

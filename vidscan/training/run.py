@@ -101,7 +101,8 @@ def train_patches(
         say(" ".join(f"{key} {value}" for key, value in line.items()))
         if judge.rows:
             logits = torch.from_numpy(patch_logits(trainer.average, judge, recipe.crop, MEAN, STD, rows))
-            scores = clip_scores(judge, rows, pool(logits, recipe.pooling.how, recipe.pooling.top_k).numpy())
+            pooled = pool(logits, recipe.pooling.how, recipe.pooling.top_k, recipe.pooling.radius)
+            scores = clip_scores(judge, rows, pooled.numpy())
             table = transfer_table(dev, scores)
             say("  transfer: " + ", ".join(f"{k} {v:.3f}" for k, v in table.items() if "method " not in k))
     producer.terminate()
@@ -133,6 +134,7 @@ def export(recipe: Recipe, trainer: Trainer, weights: Path) -> ModelRecord:
         "std": STD,
         "pooling": recipe.pooling.how,
         "top_k": recipe.pooling.top_k,
+        "radius": recipe.pooling.radius,
         "verdict": f"verdict-{recipe.name}",
         "crops_seen": trainer.crops,
         "recipe": recipe.to_record(),

@@ -1,0 +1,59 @@
+"""The documents: their Python runs, their tables are those of the code, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from vidscan.errors import INPUT_ERROR_CODES, WeightsError
+from vidscan.models import weights_folder
+from vidscan.types import Report, ScanSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "docs" / "library.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def have_weights() -> bool:
+    try:
+        weights_folder()
+    except WeightsError:
+        return False
+    return True
+
+
+needs_weights = pytest.mark.skipif(not have_weights(), reason="no weights in this checkout")
+
+
+@needs_weights
+@pytest.mark.parametrize("document", [ROOT / "README.md", LIBRARY], ids=lambda path: path.name)
+def test_python_blocks_run(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after another, as a reader would type them."""
+    monkeypatch.chdir(ROOT)
+    namespace: dict[str, object] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, document.name, "exec"), namespace)
+
+
+def test_settings_table() -> None:
+    text = LIBRARY.read_text(encoding="utf-8").partition("## Settings")[2].partition("## The report")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", text, re.M))
+    assert rows == {field.name: repr(field.default) for field in fields(ScanSettings)}
+
+
+def test_every_report_field_and_error_code_is_described() -> None:
+    text = LIBRARY.read_text(encoding="utf-8")
+    for name in (*(field.name for field in fields(Report)), *INPUT_ERROR_CODES):
+        assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target

@@ -1,0 +1,444 @@
+"""The pipeline end to end, with fixture weights on clips of a face that moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from tests.clips import make_clip, pattern
+from tests.corpus import corpus_clips, shipped_registry
+from tests.patches.fixture_weights import make_weights, register_patches
+from vidscan import models
+from vidscan.errors import SetupError, WeightsError
+from vidscan.report.json import dumps, loads, report_schema, to_dict
+from vidscan.report.masks import MaskRegion, MaskWriter
+from vidscan.scanner import Scanner
+from vidscan.types import ModelRef, Report, ScanSettings, VideoInfo
+
+FRAMES, FPS, WIDTH, HEIGHT = 25, 25, 320, 240
+FACE = (175, 60, 275, 195)
+"""Where the astronaut's face lies in the picture, about: x0, y0, x1, y1."""
+
+
+def moving_face(count: int = FRAMES) -> np.ndarray:
+    """(count, 240, 320, 3): a camera that pans over the astronaut."""
+    from skimage.data import astronaut
+
+    picture = astronaut()
+    return np.stack([picture[0:HEIGHT, 40 + t : 40 + t + WIDTH] for t in range(count)])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    make_clip(folder / "face.mp4", moving_face(), options={"crf": "18"})
+    make_clip(folder / "nobody.mp4", pattern(12, WIDTH, HEIGHT))
+    cv2.imwrite(str(folder / "face.png"), moving_face(1)[0][..., ::-1])
+    (folder / "corrupt.mp4").write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(range(256)) * 40)
+    (folder / "words.txt").write_text("not a video")
+    return folder
+
+
+def scanner_with(folder: Path, settings: ScanSettings | None = None) -> Scanner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDSCAN_WEIGHTS", str(folder))
+        return Scanner(settings, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def scanner(weights: Path) -> Scanner:
+    return scanner_with(weights)
+
+
+@pytest.fixture(scope="module")
+def report(scanner: Scanner, clips: Path) -> Report:
+    return scanner.scan(clips / "face.mp4")
+
+
+def without_times(report: Report) -> dict[str, Any]:
+    data = to_dict(report)
+    del data["timing_s"]
+    return data
+
+
+# --------------------------------------------------------------------------- reports
+
+
+def test_a_face_clip(report: Report, clips: Path, weights: Path) -> None:
+    assert report.error is None
+    assert report.warnings == ()
+    path = clips / "face.mp4"
+    assert report.input.path == str(path)
+    assert report.input.sha256 == models.file_sha256(path)
+    assert report.input.bytes == path.stat().st_size
+    assert (report.input.width, report.input.height) == (WIDTH, HEIGHT)
+    assert report.input.frames_decoded == FRAMES
+    assert 6 <= report.input.frames_analysed <= 9  # a second, at about eight a second
+    assert report.frames == ()
+    (track,) = report.tracks
+    assert track.frames >= FRAMES - 1
+    assert track.start_s <= 0.1
+    assert track.end_s == pytest.approx(24 / 25, abs=0.05)
+    assert 70 < track.face_px < 160
+    assert report.verdict.label in ("authentic", "uncertain", "manipulated")
+    assert report.verdict.label == track.label
+    assert report.verdict.score == track.score
+    assert report.signals.patch.values["crops"] == report.input.frames_analysed
+    registry = models.load_registry(weights)
+    assert report.models == (registry.get("patches").ref, registry.get("verdict").ref)
+    assert report.timing_s.total >= report.timing_s.decode + report.timing_s.detect > 0
+    assert report.timing_s.classify > 0
+
+
+def test_reports_are_valid_json(scanner: Scanner, report: Report, clips: Path) -> None:
+    schema = report_schema()
+    others = [scanner.scan(clips / n) for n in ("nobody.mp4", "corrupt.mp4", "missing.mp4", "face.png")]
+    for each in [report, *others]:
+        jsonschema.validate(json.loads(dumps(each)), schema)
+        assert dumps(loads(dumps(each))) == dumps(each)
+
+
+def test_two_scans_and_two_scanners_agree(
+    scanner: Scanner, report: Report, weights: Path, clips: Path
+) -> None:
+    assert without_times(scanner.scan(clips / "face.mp4")) == without_times(report)
+    assert without_times(scanner_with(weights).scan(clips / "face.mp4")) == without_times(report)
+
+
+def test_nobody_there(scanner: Scanner, clips: Path) -> None:
+    report = scanner.scan(clips / "nobody.mp4", frames=True)
+    assert report.error is None
+    assert (report.verdict.label, report.verdict.score, report.verdict.p_value) == ("no_face", None, None)
+    assert report.tracks == report.segments == report.frames == ()
+    assert report.input.frames_decoded == 12
+
+
+def test_a_picture(scanner: Scanner, clips: Path) -> None:
+    report = scanner.scan(clips / "face.png", frames=True)
+    assert report.error is None
+    assert (report.input.frames_decoded, report.input.frames_analysed) == (1, 1)
+    assert report.input.duration_s is None
+    assert report.verdict.score is not None
+    (frame,) = report.frames
+    assert frame.score is not None
+    centre = ((frame.box[0] + frame.box[2]) / 2 + 40, (frame.box[1] + frame.box[3]) / 2)
+    assert FACE[0] < centre[0] < FACE[2]
+    assert FACE[1] < centre[1] < FACE[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("missing.mp4", {"not_found"}),
+        ("corrupt.mp4", {"corrupt", "unreadable", "no_video_stream"}),
+        ("words.txt", {"unreadable", "no_video_stream", "corrupt"}),
+        ("", {"unreadable", "not_found"}),
+    ],
+    ids=["missing", "corrupt", "text", "folder"],
+)
+def test_bad_inputs_get_a_report(scanner: Scanner, clips: Path, name: str, codes: set[str]) -> None:
+    report = scanner.scan(clips / name)
+    assert report.error is not None
+    assert report.error.code in codes
+    assert report.error.message
+    assert "\n" not in report.error.message
+    assert (report.verdict.label, report.verdict.score, report.verdict.p_value) == ("error", None, None)
+    assert report.models == scanner.models
+    assert (report.verdict.thresholds.uncertain, report.verdict.thresholds.manipulated) == (0.5, 0.8)
+
+
+def test_a_bug_costs_one_clip(scanner: Scanner, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("in the\nmiddle")
+
+    monkeypatch.delenv("VIDSCAN_DEBUG", raising=False)
+    monkeypatch.setattr(scanner.judge, "judge", broken)
+    report = scanner.scan(clips / "nobody.mp4")
+    assert report.error is not None
+    assert report.error.code == "internal"
+    assert "ZeroDivisionError: in the middle" in report.error.message
+    monkeypatch.setenv("VIDSCAN_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        scanner.scan(clips / "nobody.mp4")
+    monkeypatch.setattr(scanner.judge, "judge", lambda *a: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.delenv("VIDSCAN_DEBUG")
+    failed = scanner.scan(clips / "nobody.mp4").error
+    assert failed is not None
+    assert failed.code == "out_of_memory"
+
+
+# --------------------------------------------------------------------------- verdicts
+
+
+@pytest.mark.parametrize(
+    ("constant", "limits", "label"),
+    [
+        (-4.0, (0.0, 0.0, 0.0), "authentic"),
+        (1.0, (0.0, 0.0, 0.0), "uncertain"),
+        (4.0, (0.0, 0.0, 0.0), "manipulated"),
+        (4.0, (500.0, 0.0, 0.0), "uncertain"),
+        (-4.0, (0.0, 0.0, 250.0), "uncertain"),
+    ],
+    ids=["low", "middle", "high", "too small", "too dark"],
+)
+def test_the_network_decides_the_label(
+    tmp_path: Path, clips: Path, constant: float, limits: tuple[float, float, float], label: str
+) -> None:
+    """Every patch of these networks has one known log-odds: what comes out must follow it."""
+    scanner = scanner_with(make_weights(tmp_path, constant=constant, limits=limits))
+    report = scanner.scan(clips / "face.png")
+    assert report.verdict.label == label
+    assert report.verdict.score == pytest.approx(scanner.judge.scale.score(constant), abs=1e-4)
+    assert report.signals.patch.values["log_odds"] == pytest.approx(constant, abs=1e-4)
+    if label != "authentic":
+        assert report.verdict.reasons
+        assert sum(r.weight for r in report.verdict.reasons) == pytest.approx(1)
+    if any(limits):
+        assert report.quality.flags
+
+
+def test_segments_cover_a_clip_that_is_manipulated_throughout(tmp_path: Path, clips: Path) -> None:
+    report = scanner_with(make_weights(tmp_path, constant=5.0)).scan(clips / "face.mp4")
+    (segment,) = report.segments
+    assert segment.start_s <= 0.15
+    assert segment.end_s >= 0.8
+    assert segment.score == pytest.approx(report.verdict.score, abs=1e-3)
+
+
+# --------------------------------------------------------------------------- which frames
+
+
+@pytest.mark.parametrize("every", [1, 4, 10])
+def test_every_nth_frame(weights: Path, clips: Path, every: int) -> None:
+    report = scanner_with(weights, ScanSettings(every=every)).scan(clips / "face.mp4", frames=True)
+    assert report.input.frames_analysed == -(-FRAMES // every)
+    assert {f.index for f in report.frames if f.score is not None} <= set(range(0, FRAMES, every))
+    assert len([f for f in report.frames if f.score is not None]) >= -(-FRAMES // every) - 1
+    assert report.settings["every"] == every
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(1.0, 1, 1), (5.0, 5, 5), (12.5, 12, 13), (100.0, 25, 25)])
+def test_analysis_rate(weights: Path, clips: Path, rate: float, low: int, high: int) -> None:
+    report = scanner_with(weights, ScanSettings(analysis_fps=rate)).scan(clips / "face.mp4")
+    assert low <= report.input.frames_analysed <= high
+
+
+def test_only_the_first_seconds(weights: Path, clips: Path) -> None:
+    report = scanner_with(weights, ScanSettings(max_duration_s=0.4)).scan(clips / "face.mp4")
+    assert report.input.frames_decoded == 10
+    assert [w.code for w in report.warnings] == ["max_duration"]
+
+
+def test_too_large_a_frame(weights: Path, clips: Path) -> None:
+    report = scanner_with(weights, ScanSettings(max_pixels=1000)).scan(clips / "face.mp4")
+    assert report.error is not None
+    assert report.error.code == "too_large"
+
+
+# --------------------------------------------------------------------------- frames and masks
+
+
+@dataclass
+class Recorder:
+    """A mask sink that writes nothing and forgets nothing."""
+
+    began: list[tuple[VideoInfo, str, str]] = field(default_factory=list)
+    written: dict[int, tuple[float, tuple[int, int], list[MaskRegion], bool]] = field(default_factory=dict)
+    closed: list[tuple[ModelRef, ...]] = field(default_factory=list)
+
+    def begin(self, info: VideoInfo, sha256: str, path: Any) -> None:
+        self.began.append((info, sha256, str(path)))
+
+    def write(
+        self,
+        frame_index: int,
+        time_s: float,
+        shape: tuple[int, int],
+        maps: Sequence[MaskRegion],
+        interpolated: bool,
+    ) -> str | None:
+        assert self.began
+        assert not self.closed
+        assert frame_index not in self.written
+        self.written[frame_index] = (time_s, shape, list(maps), interpolated)
+        return None if frame_index % 3 else f"m{frame_index}.png"
+
+    def close(self, models: Sequence[ModelRef]) -> None:
+        self.closed.append(tuple(models))
+
+
+@pytest.fixture(scope="module")
+def recorded(scanner: Scanner, clips: Path) -> tuple[Report, Recorder]:
+    recorder = Recorder()
+    return scanner.scan(clips / "face.mp4", masks=recorder), recorder
+
+
+def test_the_sink_is_opened_and_closed_once(
+    scanner: Scanner, clips: Path, recorded: tuple[Report, Recorder]
+) -> None:
+    report, recorder = recorded
+    ((info, sha256, path),) = recorder.began
+    assert (info.width, info.height) == (WIDTH, HEIGHT)
+    assert (sha256, path) == (report.input.sha256, str(clips / "face.mp4"))
+    assert recorder.closed == [scanner.models]
+
+
+def test_every_frame_with_a_face_gets_a_mask(recorded: tuple[Report, Recorder]) -> None:
+    report, recorder = recorded
+    assert [f.index for f in report.frames] == sorted(recorder.written)
+    assert len(recorder.written) >= FRAMES - 1
+    for frame in report.frames:
+        time_s, shape, regions, interpolated = recorder.written[frame.index]
+        assert time_s == pytest.approx(frame.index / FPS, abs=1e-3)
+        assert frame.time_s == pytest.approx(time_s)
+        assert shape == (HEIGHT, WIDTH)
+        (region,) = regions
+        assert region.track_id == frame.track_id
+        assert region.probability.dtype == np.float32
+        assert 0 <= region.probability.min() <= region.probability.max() <= 1
+        assert region.crop_size == 96
+        # frames between analysed ones carry a map over, and have no score of their own
+        assert interpolated == (frame.score is None)
+        assert frame.mask == (None if frame.index % 3 else f"m{frame.index}.png")
+    assert sum(not w[3] for w in recorder.written.values()) == report.input.frames_analysed
+
+
+def test_carried_maps_move_with_the_face(recorded: tuple[Report, Recorder]) -> None:
+    report, recorder = recorded
+    boxes = {f.index: f.box for f in report.frames}
+    last: MaskRegion | None = None
+    centres = {}
+    for index in sorted(recorder.written):
+        _, _, (region,), interpolated = recorder.written[index]
+        if interpolated:
+            assert last is not None
+            assert np.array_equal(region.probability, last.probability)
+            assert not np.allclose(region.to_crop, last.to_crop, atol=1e-6)
+        last = region
+        linear, offset = region.to_crop[:, :2], region.to_crop[:, 2]
+        centres[index] = np.linalg.solve(linear, (47.5, 47.5) - offset)
+        x0, y0, x1, y1 = boxes[index]
+        assert x0 < centres[index][0] < x1
+        assert y0 < centres[index][1] < y1
+    first, final = min(centres), max(centres)
+    # the camera pans by one pixel a frame, so the face goes left
+    assert centres[final][0] - centres[first][0] == pytest.approx(-(final - first), abs=6)
+
+
+def test_masks_change_nothing_else(report: Report, recorded: tuple[Report, Recorder]) -> None:
+    with_masks = without_times(recorded[0])
+    del with_masks["frames"]
+    assert with_masks == without_times(report)
+
+
+def test_frames_without_masks(scanner: Scanner, clips: Path, recorded: tuple[Report, Recorder]) -> None:
+    frames = scanner.scan(clips / "face.mp4", frames=True).frames
+    assert all(f.mask is None for f in frames)
+    assert [(f.index, f.box, f.score) for f in frames] == [
+        (f.index, f.box, f.score) for f in recorded[0].frames
+    ]
+
+
+def test_mask_pictures_show_the_crops_probability(tmp_path: Path, clips: Path) -> None:
+    scanner = scanner_with(make_weights(tmp_path / "w", constant=1.5))
+    report = scanner.scan(clips / "face.mp4", masks=MaskWriter(tmp_path / "masks", every=5))
+    named = [f for f in report.frames if f.mask]
+    assert [f.index for f in named] == [
+        i for i in range(0, FRAMES, 5) if i in {f.index for f in report.frames}
+    ]
+    for frame in named:
+        mask = cv2.imread(str(tmp_path / "masks" / str(frame.mask)), cv2.IMREAD_UNCHANGED)
+        assert mask.shape[:2] == (HEIGHT, WIDTH)
+        mask = mask if mask.ndim == 2 else mask[..., 0]
+        x0, y0, x1, y1 = (round(v) for v in frame.box)
+        assert mask[(y0 + y1) // 2, (x0 + x1) // 2] == pytest.approx(255 / (1 + np.exp(-1.5)), abs=2)
+        assert mask[-5:, :5].max() == 0
+
+
+def test_progress_rises_to_one(scanner: Scanner, clips: Path) -> None:
+    seen: list[float] = []
+    scanner.scan(clips / "face.mp4", progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    assert min(seen) >= 0
+
+
+# --------------------------------------------------------------------------- setting up
+
+
+def test_devices_that_are_not_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSCAN_WEIGHTS", str(weights))
+    for device in ("nonsense", "cuda:99", "meta"):
+        with pytest.raises(SetupError, match="device"):
+            Scanner(device=device)
+
+
+def test_missing_and_touched_weights_stop_the_scanner(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no weights"):
+        scanner_with(tmp_path / "nothing")
+    folder = make_weights(tmp_path / "w")
+    with pytest.raises(WeightsError, match="no patches model 'other'"):
+        scanner_with(folder, ScanSettings(patch_model="other"))
+    for name in ("verdict-test", "patches-test"):
+        path = folder / f"{name}.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+        with pytest.raises(WeightsError, match="sha256"):
+            scanner_with(folder)
+
+
+def test_a_patch_model_brings_its_own_verdict(tmp_path: Path) -> None:
+    folder = make_weights(tmp_path)
+    verdict = models.load_registry(folder).get("verdict")
+    models.register(folder, "verdict-later", verdict.load(), verdict.settings)
+    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-test"]
+    register_patches(folder, verdict="verdict-later")
+    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-later"]
+
+
+# --------------------------------------------------------------------------- what is shipped
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[Scanner]:
+    shipped_registry()
+    yield Scanner(device="cpu")
+
+
+def test_shipped_weights_on_the_face_clip(shipped: Scanner, clips: Path) -> None:
+    report = shipped.scan(clips / "face.mp4", frames=True)
+    assert report.error is None
+    assert len(report.tracks) == 1
+    assert report.verdict.calibration.n >= 99
+    assert 0 < report.verdict.calibration.target_fpr <= 0.05
+    jsonschema.validate(json.loads(dumps(report)), report_schema())
+
+
+def test_shipped_weights_do_not_call_the_astronaut_manipulated(shipped: Scanner, clips: Path) -> None:
+    assert shipped.scan(clips / "face.png").verdict.label in ("authentic", "uncertain")
+
+
+@pytest.mark.slow
+def test_corpus_clips_get_through_and_show_a_face(shipped: Scanner) -> None:
+    chosen = corpus_clips(12)
+    assert chosen
+    quick = Scanner(ScanSettings(max_duration_s=1.0, analysis_fps=4), device="cpu")
+    reports = {path: quick.scan(path) for path, _ in chosen}
+    errors = {p.name: r.error for p, r in reports.items() if r.error is not None}
+    assert not errors
+    faceless = [p.name for p, r in reports.items() if r.verdict.label == "no_face"]
+    assert len(faceless) <= len(chosen) // 6, faceless
+    for report in reports.values():
+        jsonschema.validate(json.loads(dumps(report)), report_schema())
