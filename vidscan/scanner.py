@@ -190,7 +190,14 @@ class _Pass:
     def _classify(self, chunk: FrameChunk, faces: list[Face]) -> None:
         """Score the faces of the frames whose turn it is, and hand masks of all frames over."""
         due = self._due(chunk)
-        chosen = [face for face in faces if due[face.frame_index - chunk.first_index]]
+        chosen = []
+        fresh: set[int] = set()
+        for face in faces:
+            # Nobody may come and go between two analysed frames without having been looked at.
+            first = face.track_id not in self.evidence and face.track_id not in fresh
+            if first or due[face.frame_index - chunk.first_index]:
+                chosen.append(face)
+                fresh.add(face.track_id)
         scored: dict[tuple[int, int], PatchMap] = {}
         if chosen:
             classifier = self.scanner.classifier
@@ -204,7 +211,8 @@ class _Pass:
                     _evidence(face, patch_map, float(sharp), float(bright))
                 )
                 scored[face.frame_index, face.track_id] = patch_map
-        self.analysed += int(due.sum())
+        extra = {face.frame_index for face in chosen} - set(chunk.first_index + np.flatnonzero(due))
+        self.analysed += int(due.sum()) + len(extra)
         for face in faces:
             count, first, _ = self.seen.get(face.track_id, (0, face.time_s, 0.0))
             self.seen[face.track_id] = (count + 1, first, face.time_s)
@@ -221,7 +229,9 @@ class _Pass:
         for i, time_s in enumerate(chunk.times):
             if time_s >= self.next_s - 1e-6:
                 due[i] = True
-                self.next_s = float(time_s) + 1 / settings.analysis_fps
+                # From the time that was due, not from the frame's: the rate holds at any frame rate.
+                self.next_s = max(self.next_s, float(time_s) - 1 / settings.analysis_fps)
+                self.next_s += 1 / settings.analysis_fps
         return due
 
     def _hand_over(

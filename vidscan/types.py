@@ -145,7 +145,7 @@ class FaceEvidence:
     face_px: float
     """Side of the face box in full-resolution pixels (geometric mean of width and height)."""
     sharpness: float
-    """Median absolute Laplacian of the crop's luminance in grey levels."""
+    """Mean absolute Laplacian of the luminance in the middle of the crop, in grey levels."""
     brightness: float
     """Mean luminance of the crop, 0..255."""
     pooled: tuple[float, ...] = ()

@@ -112,7 +112,6 @@ def test_resample_loses_detail_with_its_factor(images: torch.Tensor, up: str) ->
     torch.testing.assert_close(resample(flat, torch.tensor([2.0, 9.0]), up=up), flat)
 
 
-@pytest.mark.xfail(reason="sizes are rounded to multiples of side // 32: 264 px shrink to 256", strict=False)
 def test_resample_by_one_leaves_images_of_any_side() -> None:
     images = fake_faces(1, 264).images
     assert torch.equal(resample(images, torch.ones(1)), images)

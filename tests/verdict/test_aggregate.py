@@ -28,7 +28,8 @@ def test_level_by_hand() -> None:
     assert level(np.array([3.0])) == 3.0
     # 0..19: the lowest five and the highest one do not count
     assert level(np.arange(20.0)[::-1]) == pytest.approx(np.mean(np.arange(5.0, 19.0)))
-    assert level(np.array([1, 2, 3, 4])) == pytest.approx(3.0)  # drops the lowest only
+    assert level(np.array([1, 2, 3, 40])) == pytest.approx(2.5)  # the lowest and one bad frame
+    assert level(np.array([1, 2, 30])) == 2
 
 
 def test_running_level_by_hand() -> None:
@@ -96,10 +97,10 @@ def test_steady_genuine_tracks_keep_their_level() -> None:
 def test_stretches_by_hand() -> None:
     times = np.array([0, 0.5, 1, 3, 3.5, 4.4, 9])
     values = np.array([5, 5, 0, 5, 0, 5, 5.0])
-    assert stretches(times, values, 5.0) == [(0, 1), (3, 3), (5, 6)]
-    assert stretches(times, values, 5.0, gap_s=1.5) == [(0, 1), (3, 6)]
+    assert stretches(times, values, 5.0) == [(0, 1), (3, 3), (5, 5), (6, 6)]
+    assert stretches(times, values, 5.0, gap_s=1.5) == [(0, 1), (3, 5), (6, 6)]
     assert stretches(times, values, 6.0) == []
-    assert stretches(times, values, -1.0) == [(0, 6)]
+    assert stretches(times, values, -1.0) == [(0, 2), (3, 5), (6, 6)]
 
 
 @settings(max_examples=80, deadline=None)

@@ -78,7 +78,7 @@ def resample(images: Tensor, factors: Tensor, down: str = "area", up: str = "bil
     """
     h, w = images.shape[-2:]
     sizes = (h / factors.clamp_min(1)).round().clamp_min(8)
-    sizes = (sizes / (h / 32)).round().clamp_min(1) * (h // 32)
+    sizes = ((sizes / (h / 32)).round().clamp_min(1) * (h / 32)).round()
     out = images.clone()
     for size in torch.unique(sizes).tolist():
         chosen = sizes == size

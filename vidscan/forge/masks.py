@@ -136,9 +136,10 @@ def draw_masks(
     # Elastic deformation of the outline, then a feather that eats inwards so that the mask stays inside.
     bend = smooth_noise(generator, n, 2, _GRID, 6) * uniform(generator, 0.0, 4.0, n, 1, 1, 1)
     mask = sample(mask, identity_grid(n, (_GRID, _GRID), mask.device) + bend.permute(0, 2, 3, 1))
-    feather = uniform(generator, 0.4, 6.0, n)
-    mask = gaussian_blur(mask, feather)
+    # A feather wider than the region would leave nothing of an eye or of the lips.
+    reach = mask.mean((1, 2, 3)).sqrt() * _GRID
+    mask = gaussian_blur(mask, torch.minimum(uniform(generator, 0.4, 6.0, n), 0.15 * reach + 0.1))
     inward = chance(generator, 0.7, n, 1, 1, 1)
     mask = torch.where(inward, ((mask - 0.5) * 2).clamp(0, 1), mask)
-    mask = gaussian_blur(mask, uniform(generator, 0.2, 2.5, n))
+    mask = gaussian_blur(mask, torch.minimum(uniform(generator, 0.2, 2.5, n), 0.1 * reach + 0.1))
     return F.interpolate(mask, (size, size), mode="bilinear", align_corners=False).clamp(0, 1)

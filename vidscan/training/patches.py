@@ -74,6 +74,8 @@ class Shards:
 
         A mask is the share of forged pixels, -1 where unknown. Least used shards come first.
         """
+        if not self.open:
+            raise ValueError(f"no finished pair shard in {self.folder}")
         parts: list[list[NDArray]] = [[], [], []]
         drawn = self.rng.permutation(sorted(self.open))[:12].tolist()
         chosen = sorted(drawn, key=lambda stem: self.uses[stem])[:6]
@@ -153,7 +155,7 @@ class Trainer:
         recipe = self.recipe
         frozen = self.crops < recipe.warmup_crops
         progress = min(1.0, self.crops / recipe.crops)
-        ramp = min(1.0, (self.crops + 1) / recipe.warmup_crops)
+        ramp = min(1.0, (self.crops + 1) / max(1, recipe.warmup_crops))
         for i, group in enumerate(self.optimiser.param_groups):
             base = 0.0 if frozen and i < 2 else group["base"]
             group["lr"] = base * ramp * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6

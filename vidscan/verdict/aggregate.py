@@ -21,8 +21,12 @@ def level(scores: NDArray[np.floating]) -> float:
     """
     ordered = np.sort(np.asarray(scores, np.float64))
     n = len(ordered)
-    low, high = int(0.25 * n), max(int(np.ceil(0.95 * n)), 1)
-    return float(ordered[min(low, high - 1) : high].mean())
+    if n < _FEWEST_TO_TRIM:
+        return float(np.median(ordered))
+    return float(ordered[n // 4 : n - max(1, round(0.05 * n))].mean())
+
+
+_FEWEST_TO_TRIM = 4
 
 
 def running_level(
@@ -62,11 +66,14 @@ def stretches(
 ) -> list[tuple[int, int]]:
     """Index ranges [first, last] in which ``values`` stays at or above ``threshold``.
 
-    Ranges closer than ``gap_s`` seconds are joined.
+    Ranges closer than ``gap_s`` seconds (or than a step and a half, where sampling is coarser) are joined; a
+    longer time in which the face was not seen parts them.
     """
+    if len(times) > 1:
+        gap_s = max(gap_s, 1.5 * float(np.median(np.diff(times))))
     found: list[tuple[int, int]] = []
     for i in np.flatnonzero(np.asarray(values) >= threshold):
-        if found and (i == found[-1][1] + 1 or times[i] - times[found[-1][1]] <= gap_s):
+        if found and times[i] - times[found[-1][1]] <= gap_s:
             found[-1] = (found[-1][0], int(i))
         else:
             found.append((int(i), int(i)))

@@ -206,6 +206,8 @@ def load_judge(record: ModelRecord) -> Judge:
         statistics = tensors["statistics"].double().numpy()
         uncertain, manipulated = tensors["thresholds"].tolist()
         limits = QualityLimits(*tensors["limits"].tolist())
+        if not np.isfinite([uncertain, manipulated]).all() or uncertain >= manipulated:
+            raise ValueError(f"thresholds {uncertain}, {manipulated}")
         scale = ScoreScale(statistics, uncertain, manipulated, settings["target_fpr"], settings["bin"])
         measured = settings.get("measured_fpr")
         rate = (measured["rate"], (measured["interval"][0], measured["interval"][1])) if measured else None
