@@ -194,8 +194,8 @@ class _Pass:
         fresh: set[int] = set()
         for face in faces:
             # Nobody may come and go between two analysed frames without having been looked at.
-            first = face.track_id not in self.evidence and face.track_id not in fresh
-            if first or due[face.frame_index - chunk.first_index]:
+            unseen = face.track_id not in self.evidence and face.track_id not in fresh
+            if unseen or due[face.frame_index - chunk.first_index]:
                 chosen.append(face)
                 fresh.add(face.track_id)
         scored: dict[tuple[int, int], PatchMap] = {}

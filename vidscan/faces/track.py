@@ -21,6 +21,8 @@ _ALIKE = 0.6
 """Likeness from which a face counts as the same person where its place does not prove it."""
 _NOT_ANOTHER = 0.35
 """Likeness that a face at the expected place must have; low, for expressions and pose change it."""
+_STEADY = 0.8
+"""Likeness from one frame to the next that only a face that is still itself has."""
 _SAME_PLACE = 0.3
 """Intersection over union from which a detection is at the place a track expects it."""
 _CORRECTION = 0.5
@@ -47,6 +49,9 @@ class _Track:
     box: NDArray[np.float64]
     confidence: float
     look: Look
+    """What the face has looked like for a while."""
+    latest: Look
+    """What it looked like when last seen: turns with the head, but knows nothing of the person."""
     seen_s: float
     confirmed: bool
     track_id: int | None = None
@@ -86,6 +91,7 @@ class _Track:
             self.pending = _CORRECTION * np.concatenate([error, (box - self.box).reshape(2, 2)])
             self.pending_frames = spread
         self.look = self.look.blended(look, 0.3) if self.visible else look
+        self.latest = look
         self.confidence = detection.confidence
         self.confirmed = self.visible = self.detected = True
         self.misses = self.hidden = 0
@@ -195,10 +201,12 @@ class FaceTracker:
                 track.move(move)
                 centre = frame.from_full((track.box[:2] + track.box[2:]) / 2)
                 look = Look.of(frame, track.points)
-                likeness = track.look.likeness(look)
-                if likeness >= _ALIKE and 0 <= centre[0] < width and 0 <= centre[1] < height:
+                likeness, alone = track.look.likeness(look), self._alone(track)
+                alike = likeness >= _ALIKE or (alone and track.latest.likeness(look) >= _STEADY)
+                if alike and 0 <= centre[0] < width and 0 <= centre[1] < height:
+                    track.latest = look
                     # Behind another face the look must not turn into that face's.
-                    if likeness > 0.8:
+                    if alone or likeness >= _STEADY:
                         track.look = track.look.blended(look, 0.1)
                     continue
             track.visible = False
@@ -234,8 +242,11 @@ class FaceTracker:
         impossible = 1e3
         cost = np.full((len(self._tracks), len(found)), impossible)
         for row, track in enumerate(self._tracks):
+            alone = self._alone(track)
             for column, (detection, look) in enumerate(zip(found, looks, strict=True)):
                 likeness = track.look.likeness(look)
+                if alone:
+                    likeness = max(likeness, track.latest.likeness(look))
                 if track.visible:
                     overlap = _overlap(track.box, detection.box)
                     possible = overlap >= _SAME_PLACE and likeness >= _NOT_ANOTHER
@@ -251,12 +262,17 @@ class FaceTracker:
         rows, columns = linear_sum_assignment(cost)
         return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < impossible]
 
+    def _alone(self, track: _Track) -> bool:
+        """True where no other face, not even one just lost, is near enough to be taken for it."""
+        return all(_overlap(track.box, t.box) < 0.05 for t in self._tracks if t is not track)
+
     def _start(self, detection: Detection, look: Look, time_s: float, single: bool) -> None:
         track = _Track(
             points=detection.points.astype(np.float64),
             box=detection.box.astype(np.float64),
             confidence=detection.confidence,
             look=look,
+            latest=look,
             seen_s=time_s,
             confirmed=single or detection.confidence >= _START_CONFIDENCE,
         )

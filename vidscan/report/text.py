@@ -77,7 +77,9 @@ def lines(report: Report) -> Iterator[Line]:
     if verdict.p_value is not None:
         share = 100 * verdict.p_value
         shown = "less than 0.1" if share < 0.1 else f"{share:.1f}"
-        yield Line(f"As unusual as {shown} % of the genuine calibration clips (p-value)", 1)
+        yield Line(
+            f"{shown.capitalize()} % of genuine people's clips look at least as suspicious (p-value)", 1
+        )
     yield from (_track(track) for track in report.tracks)
     yield from _list("When", [_segment(segment) for segment in _by_time(report.segments)])
     yield from _list("Why", [_reason(report, n) for n in range(len(verdict.reasons))])

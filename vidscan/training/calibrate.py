@@ -62,8 +62,8 @@ def virtual_clip(
 
 def genuine_statistics(
     store: Store, classifier: PatchClassifier, *, seed: int = 0, degradation: Degradation | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) clip statistic, sharpness and brightness, one a held-out genuine person."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) clip statistic and (n,) sharpness, one a held-out genuine person."""
     people: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, row in enumerate(store.rows):
         if row.genuine and row.held_out:
@@ -81,11 +81,10 @@ def genuine_statistics(
         )
         crops = torch.from_numpy(clip).permute(0, 3, 1, 2).float()
         scores = classifier.pool(classifier.logits(crops)).numpy()
-        sharpness, brightness = crop_quality(crops)
         value = statistic(np.arange(len(scores)) / _FPS, scores)
-        found.append((value, float(np.median(sharpness)), float(np.median(brightness))))
-    values, sharpness_, brightness_ = np.array(found).T
-    return values, sharpness_, brightness_
+        found.append((value, float(np.median(crop_quality(crops)[0]))))
+    statistics, sharpness = np.array(found).T
+    return statistics, sharpness
 
 
 def calibrate(
@@ -97,10 +96,11 @@ def calibrate(
     manipulated_fpr: float = 0.01,
     uncertain_fpr: float = 0.05,
     min_face_px: float = 48.0,
+    min_brightness: float = 25.0,
 ) -> ModelRecord:
     """Fit the score's scale and the quality limits, and register them as ``name``."""
     classifier = PatchClassifier(patches)
-    values, sharpness, brightness = genuine_statistics(store, classifier)
+    values, sharpness = genuine_statistics(store, classifier)
     bin_name = "held-out train people, codec-degraded"
     scale = ScoreScale.fit(
         values, manipulated_fpr=manipulated_fpr, uncertain_fpr=uncertain_fpr, bin_name=bin_name
@@ -108,7 +108,8 @@ def calibrate(
     limits = [
         min_face_px,
         float(np.percentile(sharpness, _QUALITY_PERCENTILE)),
-        float(np.percentile(brightness, _QUALITY_PERCENTILE)),
+        # Not a percentile of the people: a dark complexion is not a dark picture.
+        min_brightness,
     ]
     tensors = {
         "statistics": torch.from_numpy(scale.statistics),

@@ -172,15 +172,14 @@ class Judge:
             )
         own = [s for s in segments if s.track_id == worst.track_id]
         code = "patches_manipulated" if worst.label == "manipulated" else "patches_suspicious"
-        rank = f"{worst.p_value or 0:.1%} of genuine people's clips look at least as suspicious"
         if not own:
-            text = f"local texture of the face looks manipulated throughout; {rank}"
+            text = "local texture of the face looks manipulated throughout"
             return (Reason(code, text, worst.track_id, worst.start_s, worst.end_s, 1.0),)
         total = sum(s.score * max(s.end_s - s.start_s, 1e-3) for s in own)
         return tuple(
             Reason(
                 code,
-                f"local texture of the face looks manipulated here; over the whole track, {rank}",
+                "local texture of the face looks manipulated here",
                 s.track_id,
                 s.start_s,
                 s.end_s,
