@@ -23,6 +23,10 @@ def evaluate(
     ] = Path("runs/evaluation"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     plots: Annotated[bool, typer.Option("--plots", help="Draw ROC and DET curves into --out.")] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Write the measured false-alarm rate into the weights' registry."),
+    ] = False,
     jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -39,7 +43,13 @@ def evaluate(
 
     from vidscan.report.files import write_text
     from vidscan.training.evaluation import evaluate as tabulate
-    from vidscan.training.evaluation import load_split, markdown, plot_curves, scan_corpus
+    from vidscan.training.evaluation import (
+        load_split,
+        markdown,
+        plot_curves,
+        record_false_alarms,
+        scan_corpus,
+    )
 
     entries = load_split(corpus, split)
     with Progress(len(entries), quiet=quiet) as progress:
@@ -57,6 +67,8 @@ def evaluate(
     tables = markdown(result)
     write_text(out / f"{split}.json", data)
     write_text(out / f"{split}.md", tables)
+    if record:
+        record_false_alarms(result)
     if plots:
         plot_curves(scored, out)
     typer.echo(data if json else tables, nl=False)

@@ -37,7 +37,9 @@ def pool(logits: Tensor, how: str, top_k: float = 0.25, radius: float | None = N
     Tensor
         (N,) log-odds.
     """
-    flat = logits.flatten(1) if radius is None else logits[:, within(logits.shape[1], logits.shape[2], radius)]
+    flat = (
+        logits.flatten(1) if radius is None else logits[:, within(logits.shape[1], logits.shape[2], radius)]
+    )
     count = flat.shape[1]
     if how == "mean_logit":
         return flat.mean(1)

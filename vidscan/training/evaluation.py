@@ -22,9 +22,11 @@ from vidscan.batch.local import LocalEngine
 from vidscan.batch.results import ResultFile
 from vidscan.batch.run import scan_all
 from vidscan.errors import SetupError
+from vidscan.models import load_registry, update_record
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.types import ModelRef, Report, ScanSettings
 
+FALSE_ALARMS = "genuine clips labelled manipulated"
 _LEAST_CLIPS = 3
 """Methods with fewer clips are pooled by family."""
 
@@ -139,7 +141,7 @@ def evaluate(scored: Sequence[Scored], models: tuple[ModelRef, ...], split: str,
     doubtful = [s.label in ("manipulated", "uncertain") for s in genuine]
     rates = (
         _rate("genuine clips with a face found", [s.label != "no_face" and not s.error for s in genuine]),
-        _rate("genuine clips labelled manipulated", flagged),
+        _rate(FALSE_ALARMS, flagged),
         _rate("genuine clips labelled manipulated or uncertain", doubtful),
         _rate("forged clips labelled manipulated", [s.label == "manipulated" for s in forged]),
         _rate(
@@ -184,31 +186,28 @@ def _auc(genuine: NDArray[np.float64], forged: NDArray[np.float64]) -> float:
     return float(roc_auc_score(labels, np.r_[genuine, forged]))
 
 
-def _resampled(clips: Sequence[Scored], rng: np.random.Generator, draws: int) -> list[NDArray[np.intp]]:
-    """Indices of bootstrap samples that draw people, not clips."""
-    people: dict[str, list[int]] = defaultdict(list)
-    for i, s in enumerate(clips):
-        people[s.entry.identity].append(i)
-    members = [np.array(v) for v in people.values()]
-    return [
-        np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
-        for _ in range(draws)
-    ]
+def _draws(clips: Sequence[Scored], rng: np.random.Generator, draws: int) -> NDArray[np.float64]:
+    """(draws, clips) how often each clip is in each bootstrap sample; people are drawn, not clips."""
+    people: dict[str, int] = {}
+    owner = np.array([people.setdefault(s.entry.identity, len(people)) for s in clips])
+    return rng.multinomial(len(people), np.full(len(people), 1 / len(people)), draws)[:, owner].astype(float)
 
 
 def _bootstrap(
-    genuine: Sequence[Scored], groups: Sequence[Sequence[Scored]], rng: np.random.Generator, draws: int = 1000
+    genuine: Sequence[Scored], groups: Sequence[Sequence[Scored]], rng: np.random.Generator, draws: int = 2000
 ) -> tuple[float, float]:
     """95 % interval of the mean AUC over groups, genuine people drawn once a sample."""
     g = _values(genuine)
-    f = [_values(clips) for clips in groups]
-    genuine_draws = _resampled(genuine, rng, draws)
-    forged_draws = [_resampled(clips, rng, draws) for clips in groups]
-    means = [
-        np.mean([_auc(g[genuine_draws[d]], v[forged_draws[k][d]]) for k, v in enumerate(f)])
-        for d in range(draws)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
+    genuine_draws = _draws(genuine, rng, draws)
+    total = np.zeros(draws)
+    for clips in groups:
+        f = _values(clips)
+        forged_draws = _draws(clips, rng, draws)
+        # The AUC is the share of genuine-forged pairs in the right order, ties counting half.
+        order = (g[:, None] < f) + 0.5 * (g[:, None] == f)
+        right = ((genuine_draws @ order) * forged_draws).sum(1)
+        total += right / (genuine_draws.sum(1) * forged_draws.sum(1))
+    low, high = np.percentile(total / len(groups), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -256,6 +255,25 @@ def _rate(name: str, hits: Sequence[bool]) -> Rate:
     low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
     high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
     return Rate(name, k, n, k / n, (low, high))
+
+
+def record_false_alarms(result: Evaluation) -> None:
+    """Write the measured rate of genuine clips labelled manipulated into the verdict model's record.
+
+    Reports show it beside the target; it changes no verdict.
+    """
+    rate = next(r for r in result.rates if r.name == FALSE_ALARMS)
+    registry = load_registry()
+    for model in result.models:
+        record = registry.models[model.name]
+        if record.kind == "verdict":
+            measured = {
+                "rate": round(rate.rate, 6),
+                "interval": [round(v, 6) for v in rate.interval],
+                "clips": rate.of,
+                "split": result.corpus_split,
+            }
+            update_record(registry.folder, model.name, record.settings | {"measured_fpr": measured})
 
 
 def markdown(result: Evaluation) -> str:

@@ -211,7 +211,7 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, shards: Shards, folder: Path, *, seconds: float = math.inf, every: int = 20_000
+    trainer: Trainer, shards: Shards, folder: Path, *, seconds: float = math.inf, every: int = 10_000
 ) -> Iterator[dict[str, float]]:
     """Train until the recipe's crops or the time are used up; a log line every ``every`` crops.
 
