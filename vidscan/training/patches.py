@@ -34,6 +34,8 @@ class TrainRecipe:
     """Genuine-forged pairs a step."""
     crops: int = 200_000
     """Crops (two a pair) until the learning rate has come down to nothing."""
+    stop: int = 0
+    """Stop after so many crops, before the rate has come down; 0 goes to the end."""
     warmup_crops: int = 6_000
     """Crops for which only the head learns."""
     head_rate: float = 2e-3
@@ -223,13 +225,14 @@ def train(
     losses: list[float] = []
     rights: list[float] = []
     mark = trainer.crops + every
-    while trainer.crops < recipe.crops and time.monotonic() - start < seconds:
+    limit = recipe.stop or recipe.crops
+    while trainer.crops < limit and time.monotonic() - start < seconds:
         if not losses:
             shards.refresh()
         loss, right = trainer.step(*shards.batch(recipe.pairs, recipe.window))
         losses.append(loss)
         rights.append(right)
-        if trainer.crops >= mark or trainer.crops >= recipe.crops:
+        if trainer.crops >= mark or trainer.crops >= limit:
             mark += every
             trainer.save(folder / "checkpoint.safetensors")
             line = {
