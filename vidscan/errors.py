@@ -65,18 +65,3 @@ class WeightsError(SetupError):
     """A weight file is missing, or its sha256 is not the registry's."""
 
     code = "weights"
-
-
-INPUT_ERROR_CODES: tuple[str, ...] = (
-    "not_found",
-    "unreadable",
-    "no_video_stream",
-    "unsupported_codec",
-    "corrupt",
-    "too_large",
-    "timeout",
-    "decoder_crashed",
-    "out_of_memory",
-    "internal",
-)
-"""Every value that ``error.code`` of a report can take."""

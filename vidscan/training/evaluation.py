@@ -318,13 +318,14 @@ def plot_curves(scored: Sequence[Scored], folder: Path) -> list[Path]:
     families = {k: v for k, v in groups.items() if k.startswith("family ")}
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for display, name in ((RocCurveDisplay, "roc"), (DetCurveDisplay, "det")):
+    for display, name, side in ((RocCurveDisplay, "roc", "found"), (DetCurveDisplay, "det", "missed")):
         figure, axes = plt.subplots(figsize=(6, 6))
         for family, clips in families.items():
             g, f = _values(genuine), _values(clips)
             labels = np.r_[np.zeros(len(g)), np.ones(len(f))]
             display.from_predictions(labels, np.r_[g, f], name=family.removeprefix("family "), ax=axes)
         axes.grid(alpha=0.3)
+        axes.set(xlabel="share of genuine clips flagged", ylabel=f"share of forged clips {side}")
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
         plt.close(figure)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from vidscan import toml
 from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
 from vidscan.training.degrade import Degradation
@@ -60,19 +60,14 @@ def load_recipe(path: Path | None = None) -> Recipe:
     """
     from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
     source = path or files("vidscan.training") / "recipes" / "local.toml"
     try:
-        data = tomllib.loads(source.read_text(encoding="utf-8"))
+        data = toml.loads(source.read_text(encoding="utf-8"))
         # The pair renderer makes what the network looks at: said once in the file, under [crop].
         data["pairs"] = {**data.get("pairs", {}), **data.get("crop", {})}
         strict = with_config(ConfigDict(extra="forbid"))(Recipe)
         recipe: Recipe = TypeAdapter(strict).validate_python(data)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, toml.TOMLDecodeError) as error:
         raise SetupError(f"cannot read the recipe {source}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
