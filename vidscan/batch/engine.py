@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +32,16 @@ class ScannerSpec:
     device: str = "auto"
     factory: str = "vidscan.scanner:Scanner"
     error_report: str = "vidscan.scanner:error_report"
+
+    def to_json(self) -> str:
+        """As text, for a process that must not import anything to receive it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ScannerSpec:
+        """What :meth:`to_json` gave."""
+        data = json.loads(text)
+        return cls(**data | {"settings": ScanSettings(**data["settings"])})
 
     def make_scanner(self) -> Any:
         """Imports the factory and calls it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import signal
 import threading
 import time
@@ -160,7 +159,7 @@ class LocalEngine:
     def _spawn(self) -> _Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, pickle.dumps(self._spec)), daemon=True)
+        process = context.Process(target=work, args=(theirs, self._spec.to_json()), daemon=True)
         with _interrupts_ignored():
             process.start()
         theirs.close()  # so that the worker's end closes with the worker

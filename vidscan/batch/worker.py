@@ -7,7 +7,6 @@ is set, which numerical libraries read when they load.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ order, and a report must not depend on ``--jobs``. Files in parallel beat thread
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def work(connection: Connection, spec_bytes: bytes) -> None:
+def work(connection: Connection, spec_text: str) -> None:
     """Makes the scanner, then answers each path with its report until the pipe closes.
 
     Sends ``("ready", Identity)`` or ``("failed", (code, message))`` once, then a Report a path.
@@ -33,9 +32,10 @@ def work(connection: Connection, spec_bytes: bytes) -> None:
     # Standard output is for reports, and only the parent writes those.
     os.dup2(2, 1)
 
+    from vidscan.batch.engine import Identity, ScannerSpec
     from vidscan.errors import VidscanError
 
-    spec = pickle.loads(spec_bytes)
+    spec = ScannerSpec.from_json(spec_text)
     try:
         scanner = spec.make_scanner()
     except VidscanError as error:
@@ -48,8 +48,6 @@ def work(connection: Connection, spec_bytes: bytes) -> None:
         return
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(THREADS)
-
-    from vidscan.batch.engine import Identity
 
     identity = Identity(scanner.settings, scanner.device, tuple(scanner.models))
     connection.send(("ready", identity))
