@@ -13,6 +13,7 @@ from test_training_corpus import entry
 from tests.forge.mesh import astronaut_crop
 from tests.patches.fixture_weights import register_patches
 from tests.training.fake_store import fake_store, row
+from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
 from vidscan.models import load_registry
 from vidscan.patches.classifier import PatchClassifier
@@ -165,7 +166,7 @@ def test_calibrate_registers_a_judge(tmp_path: Path) -> None:
     assert len(judge.scale.statistics) == 10
     assert judge.scale.uncertain < judge.scale.manipulated <= judge.scale.statistics[-1]
     assert judge.limits.min_face_px == 48
-    with pytest.raises(ValueError, match="10 people cannot set"):
+    with pytest.raises(SetupError, match="10 people cannot set"):
         calibrate(store, record, tmp_path, "v", manipulated_fpr=0.01)
 
 

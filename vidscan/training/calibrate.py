@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from vidscan.errors import SetupError
 from vidscan.media.writer import reencode
 from vidscan.models import ModelRecord, register
 from vidscan.patches.classifier import PatchClassifier, crop_quality
@@ -98,13 +99,22 @@ def calibrate(
     min_face_px: float = 48.0,
     min_brightness: float = 25.0,
 ) -> ModelRecord:
-    """Fit the score's scale and the quality limits, and register them as ``name``."""
+    """Fit the score's scale and the quality limits, and register them as ``name``.
+
+    Raises
+    ------
+    SetupError
+        Where too few people are held out for the rates asked for.
+    """
     classifier = PatchClassifier(patches)
     values, sharpness = genuine_statistics(store, classifier)
     bin_name = "held-out train people, codec-degraded"
-    scale = ScoreScale.fit(
-        values, manipulated_fpr=manipulated_fpr, uncertain_fpr=uncertain_fpr, bin_name=bin_name
-    )
+    try:
+        scale = ScoreScale.fit(
+            values, manipulated_fpr=manipulated_fpr, uncertain_fpr=uncertain_fpr, bin_name=bin_name
+        )
+    except ValueError as error:
+        raise SetupError(f"the corpus has too few people to calibrate on: {error}") from error
     limits = [
         min_face_px,
         float(np.percentile(sharpness, _QUALITY_PERCENTILE)),

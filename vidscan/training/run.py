@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch
 from vidscan.models import ModelRecord, register
 from vidscan.patches.pooling import pool
 from vidscan.training.calibrate import calibrate
-from vidscan.training.corpus import read_manifest
+from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.pairs import PairSource, write_shard
 from vidscan.training.patches import MEAN, STD, Shards, Trainer, train
 from vidscan.training.recipe import Recipe
@@ -68,13 +69,7 @@ def train_patches(
     entries = read_manifest(paths.corpus)
     own = [e for e in entries if e.split == "train"]
     dev = [e for e in entries if e.split == "dev"]
-    store = build_store(
-        paths.corpus,
-        own,
-        paths.work / "train",
-        frames_per_clip=_TRAIN_FRAMES,
-        teacher=None if (paths.work / "train" / "rows.jsonl").exists() else Teacher(paths.teacher),
-    )
+    store = _labelled_store(paths, own)
     judge = build_store(paths.corpus, dev, paths.work / "dev", frames_per_clip=_DEV_FRAMES, teacher=None)
     train_renderers(
         store,
@@ -108,6 +103,15 @@ def train_patches(
     producer.terminate()
     patches = export(recipe, trainer, paths.weights)
     return patches, calibrate(store, patches, paths.weights, f"verdict-{recipe.name}")
+
+
+def _labelled_store(paths: TrainPaths, entries: list[Entry]) -> Store:
+    """The train split's crops; the teacher is only needed where they are not there yet."""
+    folder = paths.work / "train"
+    if (folder / "rows.jsonl").exists():
+        return Store.open(folder)
+    with closing(Teacher(paths.teacher)) as teacher:
+        return build_store(paths.corpus, entries, folder, frames_per_clip=_TRAIN_FRAMES, teacher=teacher)
 
 
 def produce_shards(recipe: Recipe, work: Path) -> None:

@@ -38,6 +38,10 @@ class Teacher:
         options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
         self._landmarker = vision.FaceLandmarker.create_from_options(options)
 
+    def close(self) -> None:
+        """Free the model; MediaPipe complains where that is left to the end of the process."""
+        self._landmarker.close()
+
     def landmarks(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """(478, 2) pixels of the face in an (H, W, 3) RGB picture; None where there is none."""
         result = self._landmarker.detect(
