@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidscan.errors import WeightsError
-from vidscan.models import Registry, load_registry
+from vidscan.models import Registry, load_registry, weights_folder
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -45,3 +45,14 @@ def shipped_registry() -> Registry:
     except WeightsError as error:
         pytest.skip(f"no shipped weights: {error}")
     return registry
+
+
+def _have_weights() -> bool:
+    try:
+        weights_folder()
+    except WeightsError:
+        return False
+    return True
+
+
+needs_weights = pytest.mark.skipif(not _have_weights(), reason="no weights in this checkout")

@@ -9,24 +9,12 @@ from typing import get_args
 
 import pytest
 
-from vidscan.errors import WeightsError
-from vidscan.models import weights_folder
+from tests.corpus import needs_weights
 from vidscan.types import ErrorCode, Report, ScanSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "docs" / "library.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def have_weights() -> bool:
-    try:
-        weights_folder()
-    except WeightsError:
-        return False
-    return True
-
-
-needs_weights = pytest.mark.skipif(not have_weights(), reason="no weights in this checkout")
 
 
 @needs_weights

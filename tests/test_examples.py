@@ -14,25 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidscan.errors import WeightsError
+from tests.corpus import needs_weights
 from vidscan.media import open_video
-from vidscan.models import weights_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 TRUTH = json.loads((EXAMPLES / "manipulated.json").read_text(encoding="utf-8"))
 START_S, END_S = TRUTH["start_s"], TRUTH["end_s"]
-
-
-def have_weights() -> bool:
-    try:
-        weights_folder()
-    except WeightsError:
-        return False
-    return True
-
-
-needs_weights = pytest.mark.skipif(not have_weights(), reason="no weights in this checkout")
 
 
 def frames(name: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

@@ -148,8 +148,6 @@ class FaceEvidence:
     """Mean absolute Laplacian of the luminance in the middle of the crop, in grey levels."""
     brightness: float
     """Mean luminance of the crop, 0..255."""
-    pooled: tuple[float, ...] = ()
-    """Further pooled log-odds of the same patch map, in the order of the classifier's ``statistics``."""
 
 
 @dataclass(frozen=True, slots=True)

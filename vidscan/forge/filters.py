@@ -24,15 +24,6 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     return flat.reshape(n, c, h, w)
 
 
-def soft_blur(images: Tensor, sigma: float) -> Tensor:
-    """Blur the whole batch with a wide Gaussian, cheaply (at reduced size)."""
-    factor = max(1, int(sigma / 2))
-    h, w = images.shape[-2:]
-    small = F.interpolate(images, (max(4, h // factor), max(4, w // factor)), mode="area")
-    small = gaussian_blur(small, torch.full((len(images),), sigma / factor, device=images.device))
-    return F.interpolate(small, (h, w), mode="bilinear", align_corners=False)
-
-
 def identity_grid(n: int, size: tuple[int, int], device: torch.device) -> Tensor:
     """(N, H, W, 2) sampling grid in pixels: entry (y, x) holds (x, y)."""
     ys, xs = torch.meshgrid(

@@ -63,11 +63,9 @@ class Store:
 
 def spread_frames(path: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """``count`` frames spread evenly over a clip, decoded in order (random access is far slower)."""
-    with open_video(path) as source:
-        duration = source.info.duration_s or 0.0
-    wanted = np.linspace(0.05, 0.95, count) * duration
     taken = 0
     with open_video(path) as source:
+        wanted = np.linspace(0.05, 0.95, count) * (source.info.duration_s or 0.0)
         for chunk in source:
             for index, image in _pick(chunk, wanted, taken):
                 taken += 1
