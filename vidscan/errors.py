@@ -43,6 +43,12 @@ class TooLargeError(InputError):
     code = "too_large"
 
 
+class NoFaceError(InputError):
+    """There is no face to work on; scanning reports this as a verdict, not as an error."""
+
+    code = "no_face"
+
+
 class ScanTimeoutError(InputError):
     code = "timeout"
 

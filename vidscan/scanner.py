@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from vidscan import __version__
-from vidscan.errors import InputError, SetupError, VidscanError
+from vidscan.errors import InputError, SetupError, UnreadableError, VidscanError
 from vidscan.faces.detect import FaceDetector
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
@@ -95,6 +95,7 @@ class Scanner:
         masks: MaskSink | None = None,
         frames: bool = False,
         progress: Callable[[float], None] | None = None,
+        sha256: str | None = None,
     ) -> Report:
         """Scan one clip or picture.
 
@@ -110,9 +111,11 @@ class Scanner:
             Fill ``Report.frames``; implied by ``masks``.
         progress
             Called with the share done, 0..1.
+        sha256
+            Of the content, where the caller knows it; the file is then not hashed.
         """
         try:
-            return _Pass(self, path, masks, frames or masks is not None, progress).run()
+            return _Pass(self, path, masks, frames or masks is not None, progress, sha256).run()
         except InputError as error:
             return error_report(path, error, self.settings, self.device, self.models)
         except VidscanError:
@@ -133,8 +136,10 @@ class _Pass:
         masks: MaskSink | None,
         frames: bool,
         progress: Callable[[float], None] | None,
+        sha256: str | None,
     ) -> None:
         self.scanner, self.path, self.masks, self.progress = scanner, path, masks, progress
+        self.sha256 = sha256
         self.frames: list[FrameReport] | None = [] if frames else None
         self.spent = dict.fromkeys(("startup", "decode", "detect", "classify", "verdict"), 0.0)
         self.spent["startup"] = scanner._startup
@@ -152,7 +157,7 @@ class _Pass:
             max_pixels=settings.max_pixels,
             max_duration_s=settings.max_duration_s,
         ) as source:
-            sha256, size = file_sha256(Path(self.path)), Path(self.path).stat().st_size
+            sha256, size = self._content()
             tracker = FaceTracker(
                 self.scanner.detector, detect_every=settings.detect_every, max_faces=settings.max_faces
             )
@@ -176,6 +181,14 @@ class _Pass:
             self.progress(1.0)
         self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
         return self._report(info, warnings, sha256, size, judgement)
+
+    def _content(self) -> tuple[str, int]:
+        """Hash and size in bytes of the file."""
+        path = Path(self.path)
+        try:
+            return self.sha256 or file_sha256(path), path.stat().st_size
+        except OSError as error:  # it was there a moment ago
+            raise UnreadableError(f"{path_names(path).path}: {error.strerror}") from error
 
     @contextmanager
     def _clock(self, stage: str) -> Iterator[None]:

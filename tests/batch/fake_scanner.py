@@ -1,8 +1,8 @@
 """Stands in for vidscan.scanner: a file's text says what scanning it does.
 
-``authentic`` and the other labels give that verdict; ``crash`` kills the process, ``sleep``
-never ends, ``raise`` breaks the scanner's promise. Each scan leaves a line in the file that
-FAKE_LOG names.
+``authentic`` and the other labels give that verdict; ``crash`` kills the process, ``once`` does so the
+first time only, ``sleep`` never ends, ``grow`` takes memory, ``raise`` breaks the scanner's promise. Each
+scan leaves a line in the file that FAKE_LOG names.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class Scanner:
             raise WeightsError("patches.safetensors is missing")
         if device == "cuda:8":
             raise RuntimeError("nobody foresaw this")
+        if device == "cuda:7":
+            os._exit(7)
         self.settings = settings or ScanSettings()
         self.device = "cpu"
         self.models = MODELS
 
-    def scan(self, path, *, masks=None, frames=False, progress=None):
+    def scan(self, path, *, masks=None, frames=False, progress=None, sha256=None):
         path = Path(path)
         if "FAKE_LOG" in os.environ:
             with Path(os.environ["FAKE_LOG"]).open("a") as log:
@@ -42,23 +44,32 @@ class Scanner:
         data = path.read_bytes()
         word = data.split()[0].decode()
         print("a library speaks", flush=True) if word == "noise" else None
-        if word == "crash":
+        first = path.with_name(path.name + ".seen")
+        if word == "crash" or (word in ("once", "kill") and not first.exists()):
+            first.touch()
+            if word == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGSEGV)
         if word == "sleep":
             time.sleep(600)
         if word == "slow":
             time.sleep(0.5)
+        if word == "pause":
+            time.sleep(0.03)
+        if word == "grow":
+            hoard = bytearray(os.urandom(1) * 600_000_000)
+            time.sleep(600 if hoard else 0)
         if word == "raise":
             raise RuntimeError("broken promise")
         if progress:
             progress(0.5)
         label = word if word in ("uncertain", "manipulated", "no_face") else "authentic"
-        return sample(label, path, settings=self.settings, sha256=hashlib.sha256(data).hexdigest())
+        content = hashlib.sha256(data).hexdigest()
+        assert sha256 in (None, content)  # a batch hashes once, check leaves it to the scanner
+        return sample(label, path, settings=self.settings, sha256=content)
 
 
 def error_report(path, error, settings, device, models):
     code = getattr(error, "code", "internal")
-    sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else None
-    return sample(
-        "error", path, settings=settings, sha256=sha256, error=ErrorInfo(code, str(error)), models=models
-    )
+    info = ErrorInfo(code, f"{os.fspath(path)}: {error}")
+    return sample("error", path, settings=settings, sha256=None, error=info, models=models)

@@ -15,7 +15,7 @@ from sample_reports import MODELS, sample
 from vidscan.batch.engine import Identity
 from vidscan.batch.results import Done, ResultFile, renamed, same_identity
 from vidscan.batch.summary import Summary
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, VidscanError
 from vidscan.report.json import dumps
 from vidscan.types import ErrorInfo, ModelRef, ScanSettings
 
@@ -66,6 +66,35 @@ def test_other_settings_are_kept_but_not_done(tmp_path: Path) -> None:
         results.open(IDENTITY, done)
     assert done.get(Path("clip.mp4"), "cd" * 32) is None
     assert out.read_text().count("\n") == 1
+
+
+def test_zeros_of_a_lost_block_are_taken_out(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text(dumps(sample()) + "\n" + "\0" * 100)
+    with ResultFile(out, resume=True) as results:
+        results.open(IDENTITY, Done())
+    assert out.read_text() == dumps(sample()) + "\n"
+
+
+def test_a_full_disk_is_one_error_and_the_lines_stay(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "out.jsonl"
+    line = len(dumps(sample())) + 1
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ResultFile(out) as results:
+        results.open(IDENTITY, Done())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (line + 100, before[1]))
+        try:
+            results.write(sample())
+            with pytest.raises(VidscanError, match="--resume goes on") as caught:
+                results.write(sample(path="two.mp4", sha256="ef" * 32))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not isinstance(caught.value, SetupError)
+    done = Done()
+    with ResultFile(out, resume=True) as results:
+        results.open(IDENTITY, done)
+    assert done.has(Path("clip.mp4"), "cd" * 32)
 
 
 def test_lock(tmp_path: Path) -> None:

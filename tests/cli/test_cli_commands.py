@@ -82,6 +82,10 @@ def test_help_loads_nothing_heavy() -> None:
         (["check", "-0", "a.mp4"], "-0 is for"),
         (["check", "tests"], "use vidscan scan"),
         (["scan", "tests", "--resume"], "need --out"),
+        (["scan", "tests", "--retry-errors"], "needs --resume"),
+        (["scan", "tests", "--gpus", "0.5"], "need --engine ray"),
+        (["scan", "tests/cli"], "no video or picture found"),
+        (["scan", "nothing://here"], "nothing"),
         (["--config", "gone.toml", "schema"], "error[usage]"),
         (["check", "a.mp4", "--device", "cuda:9"], "error[weights]"),
     ],
@@ -203,8 +207,56 @@ def test_scan(clips: Path) -> None:
     assert (result.returncode, result.stdout) == (3, "")
     assert len((clips / "r.csv").read_text().splitlines()) == 7
     assert run("scan", ".", "--out", "r.csv", cwd=clips).returncode == 2
-    (clips / "empty").mkdir()
-    assert run("scan", "empty", cwd=clips).returncode == 0
+
+
+def test_the_exit_code_covers_all_lines(clips: Path) -> None:
+    out = ["--out", "r.jsonl", "--jobs", "1"]
+    assert run("scan", "manipulated.mp4", *out, cwd=clips).returncode == 1
+    result = run("scan", "authentic.mp4", *out, "--resume", cwd=clips)
+    assert result.returncode == 1 and "2 files" in result.stderr
+    # Lines of other settings are lines too.
+    assert run("scan", "authentic.mp4", *out, "--resume", "--every", "3", cwd=clips).returncode == 1
+    assert run("scan", "authentic.mp4", *out, "--overwrite", cwd=clips).returncode == 0
+
+
+def test_limits_are_settings(clips: Path) -> None:
+    limits = ["--max-pixels", "1000", "--max-duration", "2.5"]
+    for command in ("check", "scan"):
+        result = run(command, "authentic.mp4", "--format", "jsonl", *limits, cwd=clips)
+        settings = json.loads(result.stdout)["settings"]
+        assert (settings["max_pixels"], settings["max_duration_s"]) == (1000, 2.5)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_standard_output_is_one_line_and_3(clips: Path) -> None:
+    for command in ("check", "scan"):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(
+                [*FAKE, command, "authentic.mp4", "-q"], stdout=full, stderr=subprocess.PIPE, text=True,
+                cwd=clips, env=environment(),
+            )  # fmt: skip
+        assert result.returncode == 3, result.stderr
+        assert "No space left" in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ulimit is POSIX")
+def test_a_full_disk_loses_no_line(clips: Path) -> None:
+    def limit() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+    args = ["scan", ".", "--jobs", "2", "-q"]
+    result = subprocess.run(
+        [*FAKE, *args, "--out", "o.jsonl"], stderr=subprocess.PIPE, text=True, cwd=clips,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"), preexec_fn=limit,
+    )  # fmt: skip
+    assert result.returncode == 3 and "--resume goes on" in result.stderr, result.stderr
+    assert 0 < len((clips / "o.jsonl").read_bytes()) <= 4000
+    assert run(*args, "--out", "o.jsonl", "--resume", cwd=clips).returncode == 1
+    assert run(*args, "--out", "whole.jsonl", cwd=clips).returncode == 1
+    both = [sorted((clips / name).read_text().splitlines()) for name in ("o.jsonl", "whole.jsonl")]
+    assert both[0] == both[1] and len(both[0]) == 4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals and pipes")

@@ -16,6 +16,7 @@ from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec
 from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.classifier import PatchClassifier, crop_quality, fuse_batch_norm, normalise
+from vidscan.patches.networks import ARCHITECTURES
 from vidscan.patches.pooling import pool
 from vidscan.types import Face
 
@@ -36,18 +37,22 @@ def crops() -> torch.Tensor:
     return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2).float()
 
 
+CUTS = {"efficientnet_lite0": (1, 2, 4), "xception": (1, 3, 5), "resnet18": (2, 4)}
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("architecture", "depth"), [("efficientnet_lite0", 2), ("xception", 3), ("resnet18", 2)]
+    ("architecture", "depth"), [(name, depth) for name in ARCHITECTURES for depth in CUTS.get(name, (0,))]
 )
 def test_fusing_batch_norm_changes_nothing(architecture: str, depth: int) -> None:
     net = random_network(4, architecture, depth)
     x = torch.randn(2, 3, 75, 75, generator=torch.Generator().manual_seed(0))
     before = net(x)
     fuse_batch_norm(net)
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
+    if architecture not in ("meso4", "mesoinception4"):  # they normalise after the ReLU: nothing to fold
+        assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
     assert float(before.std()) > 1e-3
-    assert float((net(x) - before).abs().max()) < 1e-4
+    assert float((net(x) - before).abs().max() / before.abs().max()) < 1e-4
 
 
 def test_normalise_by_hand() -> None:

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from tests.patches.fixture_weights import random_network
-from vidscan.patches.networks import ARCHITECTURES, EfficientNetLite0, PatchNetwork, ResNet18, Xception
+from vidscan.patches.baselines import WHOLE_NETWORKS
+from vidscan.patches.networks import ARCHITECTURES, EfficientNetLite0, PatchNetwork, ResNet18
+from vidscan.patches.xception import Xception
 
 STRIDES = {1: 4, 2: 8, 3: 16, 4: 16}
 FIELDS = {1: 19, 2: 67, 3: 147, 4: 339}
@@ -117,7 +119,8 @@ def test_resnet_is_torchvisions_cut_short(depth: int) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 def test_a_fresh_head_knows_nothing(architecture: str) -> None:
-    logits = PatchNetwork(architecture, 1).eval()(torch.randn(2, 3, 64, 64))
+    depth = 0 if architecture in WHOLE_NETWORKS else 1
+    logits = PatchNetwork(architecture, depth).eval()(torch.randn(2, 3, 64, 64))
     assert logits.shape[:2] == (2, 1)
     assert logits.ndim == 4
     assert float(logits.abs().max()) == 0.0
@@ -131,6 +134,9 @@ def test_a_fresh_head_knows_nothing(architecture: str) -> None:
         ("xception", 0),
         ("xception", 6),
         ("resnet18", 5),
+        ("resnet18", 0),
+        ("meso4", 1),
+        ("xception_whole", 12),
         ("vgg", 1),
     ],
 )

@@ -98,7 +98,7 @@ def test_json_is_indented_for_one_and_lines_for_many() -> None:
         open_writer("html", io.StringIO())
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", " =", "\uff1d"])
 def test_csv_holds_no_formula(start: str) -> None:
     rows = list(
         csv.reader(io.StringIO(rendered("csv", sample(path=f"{start}cmd.mp4"), sample()), newline=""))
@@ -106,6 +106,14 @@ def test_csv_holds_no_formula(start: str) -> None:
     assert rows[0] == list(COLUMNS)
     assert rows[1][0] == f"'{start}cmd.mp4"
     assert rows[2][0] == "clip.mp4"
+
+
+def test_csv_escapes_what_steers_a_terminal_or_breaks_a_line() -> None:
+    text = rendered("csv", sample(path='\t=a"\x1b[31m\r\n\u202e,.mp4'))
+    assert text.count("\n") == 2
+    assert not set(text) & set("\x1b\r\t\u202e")
+    row = next(csv.DictReader(io.StringIO(text)))
+    assert row["path"] == '\\x09=a"\\x1b[31m\\x0d\\x0a\\u202e,.mp4'
 
 
 def test_csv_names_the_worst_segment() -> None:

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from tests.forge.mesh import astronaut_crop
-from vidscan.training.degrade import Degradation, Geometry, degrade, draw_geometry, look
+from vidscan.training.degrade import (
+    PILLOW_CHROMA,
+    Degradation,
+    Geometry,
+    blur,
+    degrade,
+    draw_coder,
+    draw_geometry,
+    jpeg,
+    look,
+)
 
 QUIET = Degradation(light=0, blur=0, noise=0, h264=0, h265=0, jpeg=0, again=0)
 """No codec and no other change but, rarely, to grey."""
@@ -83,6 +93,32 @@ def test_stronger_compression_loses_more(picture: np.ndarray) -> None:
 
     assert loss(crf=(18, 18)) < loss(crf=(38, 38))
     assert loss(quality=(95, 95)) < loss(quality=(20, 20))
+
+
+def test_jpeg_by_either_library(picture: np.ndarray) -> None:
+    drawn = [draw_coder(rng) for rng in [np.random.default_rng(0)] for _ in range(300)]
+    assert 0.4 < drawn.count("opencv") / len(drawn) < 0.6
+    assert set(drawn) == {"opencv", *PILLOW_CHROMA}
+    done = {coder: jpeg(picture, 60, coder).astype(int) for coder in ("opencv", *PILLOW_CHROMA)}
+    for out in done.values():
+        assert out.shape == picture.shape
+        assert 0.5 < np.abs(out - picture).mean() < 8  # lossy, and the colours are in their order
+    assert np.abs(done["4:2:0"] - done["opencv"]).mean() < 0.5
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[:, ::2] = (255, 0, 0)
+    sharp, soft = (float(jpeg(red, 95, c)[..., 0].std()) for c in ("4:4:4", "4:2:0"))
+    assert sharp > 1.2 * soft  # fine colour is what subsampling costs
+
+
+def test_blur_has_its_range(picture: np.ndarray) -> None:
+    assert np.array_equal(blur(picture, 0.0), picture)
+    always = {"light": 0, "noise": 0, "h264": 0, "h265": 0, "jpeg": 0, "again": 0, "grey": 0, "blur": 1}
+
+    def detail(sigma: tuple[float, float]) -> float:
+        out = degrade(picture, np.random.default_rng(0), Degradation(**always, blur_sigma=sigma), 160)
+        return float(cv2.Laplacian(out, cv2.CV_32F).std())
+
+    assert detail((0.0, 0.0)) > detail((1.0, 1.0)) > detail((3.0, 3.0))
 
 
 def test_draw_geometry_keeps_its_ranges() -> None:

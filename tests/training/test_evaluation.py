@@ -14,6 +14,7 @@ from vidscan.models import load_registry, register
 from vidscan.training.corpus import Entry
 from vidscan.training.evaluation import (
     FALSE_ALARMS,
+    Results,
     Scored,
     evaluate,
     load_split,
@@ -97,11 +98,11 @@ def test_same_seed_same_tables() -> None:
 def test_markdown_has_every_row_and_error() -> None:
     broken = Scored(scored("x", 0.0).entry, -np.inf, "error", "corrupt: cut short")
     result = evaluate([*clips(), broken], MODELS, "dev")
-    text = markdown(result)
+    text = markdown(Results(result))
     for row in result.rows:
         assert f"| {row.name} |" in text
     assert "| x | corrupt: cut short |" in text
-    assert json.loads(json.dumps(result.to_dict()))["corpus_split"] == "dev"
+    assert json.loads(json.dumps(Results(result).to_dict()))["corpus_split"] == "dev"
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:

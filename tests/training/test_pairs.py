@@ -113,6 +113,26 @@ def test_unknown_forgeries_and_missing_renderers_are_refused() -> None:
     assert source.render(0, 2)["mask"].max() > 100
 
 
+def test_forgeries_kept_for_testing_are_refused() -> None:
+    with pytest.raises(ValueError, match="never to be trained on: inpainted"):
+        PairSource(fake_store(), quiet(mix={"swap": 1.0, "inpainted": 0.1}), QUIET, [])
+
+
+def test_methods_left_out_are_never_drawn() -> None:
+    people = [
+        row("a1"),
+        row("b1"),
+        row("f1", genuine=False, method="x"),
+        row("f2", genuine=False, method="y"),
+    ]
+    source = PairSource(fake_store(people), quiet(third_party=1.0, leave_out=("x",)), QUIET, [])
+    assert source._fakes == [[3]]
+    with pytest.raises(ValueError, match="no such method to leave out: z"):
+        PairSource(fake_store(people), quiet(leave_out=("z",)), QUIET, [])
+    with pytest.raises(ValueError, match="third_party has to be 0"):
+        PairSource(fake_store(people), quiet(third_party=0.1, leave_out=("x", "y")), QUIET, [])
+
+
 def test_a_shard_is_written_once_and_read_back(source: PairSource, tmp_path: Path) -> None:
     done = write_shard(source, tmp_path, 7, 4)
     assert json.loads(done.read_text()) == {"count": 4, "kinds": source.kinds()}

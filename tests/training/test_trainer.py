@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from vidscan.patches.networks import PatchNetwork
-from vidscan.training.patches import Shards, Trainer, TrainRecipe, patch_loss, train
+from vidscan.training.patches import Shards, Trainer, TrainRecipe, average_path, patch_loss, train
 
 RECIPE = TrainRecipe(
     depth=1, window=32, pairs=4, crops=4000, warmup_crops=1, dropout=0.0, rate=2e-3, head_rate=2e-2, seed=3
@@ -64,6 +64,20 @@ def test_barely_forged_crops_are_not_told_as_whole_ones() -> None:
     logits = torch.full((2, 2, 2), -8.0)
     logits[1] = 8.0
     assert float(patch_loss(logits, masks, recipe)[0]) < 10
+
+
+def test_one_logit_a_crop_is_taught_by_the_crop_alone() -> None:
+    masks = torch.zeros(4, 28, 28)
+    masks[2, 20:26, 8:18] = 1  # a mouth: under a tenth of the crop, and yet forged
+    masks[3] = -1
+    right = torch.tensor([-20.0, -20.0, 20.0, 20.0]).view(4, 1, 1)
+    loss, scores = patch_loss(right, masks, TrainRecipe())
+    assert float(loss) < 1e-6
+    assert torch.equal(scores, right.flatten())
+    for i in range(4):
+        wrong = right.clone()
+        wrong[i] *= -1
+        assert float(patch_loss(wrong, masks, TrainRecipe())[0]) == pytest.approx(5.0, rel=1e-3)
 
 
 # --------------------------------------------------------------------------- steps
@@ -138,21 +152,72 @@ def test_a_start_is_taken_over_and_must_be_whole(tmp_path: Path) -> None:
         Trainer(RECIPE, tmp_path / "short.safetensors")
 
 
+def test_a_whole_network_is_trained_and_averaged() -> None:
+    recipe = TrainRecipe(architecture="meso4", depth=0, pairs=4, warmup_crops=0, dropout=0.0, rate=2e-3)
+    trainer = Trainer(recipe, None)
+    before = trainer.net.features.state_dict()["0.weight"].clone()
+    for i in range(3):
+        loss, right = trainer.step(*toy(i))
+        assert np.isfinite(loss) and 0 <= right <= 1
+    assert float((trainer.net.features.state_dict()["0.weight"] - before).abs().max()) > 1e-4
+
+
+def test_a_step_draws_its_augmentation_from_its_place_in_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, dict]] = []
+
+    def spy(crops: torch.Tensor, rng: np.random.Generator, **chances: object) -> torch.Tensor:
+        drawn.append((rng.random(), chances))
+        return crops
+
+    monkeypatch.setattr("vidscan.training.patches.augment", spy)
+    recipe = TrainRecipe(**{**_fields(RECIPE), "blur_jpeg": 0.5, "dct": 0.25})
+    for _ in range(2):
+        trainer = Trainer(recipe, None)
+        for i in range(2):
+            trainer.step(*toy(i))
+    assert drawn[0] == drawn[2] and drawn[1] == drawn[3]
+    assert drawn[0][0] != drawn[1][0]
+    assert drawn[0][1] == {"blur_jpeg": 0.5, "dct": 0.25, "device": "cpu"}
+
+
 # --------------------------------------------------------------------------- the loop
 
 
-def write_toy_shard(folder: Path, index: int) -> None:
+def write_toy_shard(
+    folder: Path, index: int, kinds: tuple[str, ...] = ("toy",), kind: tuple[int, ...] = (0,) * 6
+) -> None:
     rng = np.random.default_rng(index)
     genuine = rng.integers(0, 255, (6, 32, 32, 3), np.uint8)
     arrays = {
         "genuine": genuine,
         "forged": 255 - genuine,
         "mask": np.full((6, 8, 8), 254, np.uint8),
-        "kind": np.zeros(6, np.uint8),
+        "kind": np.array(kind, np.uint8),
     }
     for name, array in arrays.items():
         np.save(folder / f"{index:05d}.{name}.npy", array)
-    (folder / f"{index:05d}.json").write_text("{}")
+    (folder / f"{index:05d}.json").write_text(json.dumps({"kinds": kinds}))
+
+
+def test_kinds_and_shards_can_be_left_out(tmp_path: Path) -> None:
+    write_toy_shard(tmp_path, 0, ("b", "a"), (0, 1, 1, 0, 1, 0))
+    write_toy_shard(tmp_path, 1, ("a", "b", "c"), (0, 1, 1, 2, 2, 1))
+    write_toy_shard(tmp_path, 2, ("a",))  # nothing is left of this one
+    write_toy_shard(tmp_path, 3)
+    allowed = {0: (0, 3, 5), 1: (1, 2, 3, 4, 5)}
+    pictures = {
+        np.load(tmp_path / f"{shard:05d}.genuine.npy")[i].tobytes()
+        for shard, rows in allowed.items()
+        for i in rows
+    }
+    shards = Shards(tmp_path, 0, without=["a"], set_aside=["00003"])
+    shards.refresh()
+    seen = set()
+    for _ in range(20):
+        crops, _ = shards.batch(8, 32)
+        for crop in crops[:8].permute(0, 2, 3, 1).numpy().astype(np.uint8):
+            seen |= {crop.tobytes(), crop[:, ::-1].tobytes()} & pictures or {b"not allowed"}
+    assert seen == pictures
 
 
 def test_train_logs_saves_and_stops(tmp_path: Path) -> None:
@@ -162,14 +227,40 @@ def test_train_logs_saves_and_stops(tmp_path: Path) -> None:
         write_toy_shard(shards_folder, i)
     recipe = TrainRecipe(depth=1, window=32, pairs=4, crops=64, warmup_crops=8)
     trainer = Trainer(recipe, None)
-    lines = list(train(trainer, Shards(shards_folder, 0), tmp_path / "run", every=32))
+    lines = list(
+        train(
+            trainer,
+            Shards(shards_folder, 0),
+            tmp_path / "run",
+            every=32,
+            judge=lambda network: {"all": float(network.head.weight.shape[1])},
+        )
+    )
     assert [line["crops"] for line in lines] == [32, 64]
+    assert all(line["transfer"] == {"all": 24.0} for line in lines)
+    assert all(0 <= line["high_band_auc"] <= 1 for line in lines)
     logged = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in logged] == lines
     again = Trainer(recipe, None)
     again.resume(tmp_path / "run" / "checkpoint.safetensors")
     assert again.crops == 64
     assert list(train(again, Shards(shards_folder, 0), tmp_path / "run")) == []
+
+
+def test_every_log_line_keeps_its_averaged_weights(tmp_path: Path) -> None:
+    write_toy_shard(tmp_path, 0)
+    trainer = Trainer(TrainRecipe(depth=1, window=32, pairs=4, crops=48, warmup_crops=8), None)
+    averages = {}
+    for line in train(trainer, Shards(tmp_path, 0), tmp_path / "run", every=16):
+        averages[line["crops"]] = {k: v.clone() for k, v in trainer.averaged().items()}
+    assert sorted(averages) == [16, 32, 48]
+    other = Trainer(TrainRecipe(depth=1, seed=5), None)
+    for crops, expected in averages.items():
+        other.take(average_path(tmp_path / "run", crops))
+        assert other.crops == crops
+        for name, value in other.averaged().items():
+            assert torch.equal(value, expected[name]), name
+    assert not torch.equal(averages[16]["head.weight"], averages[48]["head.weight"])
 
 
 def test_shards_take_the_least_used_first_and_find_new_ones(tmp_path: Path) -> None:
@@ -199,7 +290,7 @@ def test_flips_and_windows_keep_crop_and_mask_together(tmp_path: Path) -> None:
         "kind": np.zeros(2, np.uint8),
     }.items():
         np.save(tmp_path / f"00000.{name}.npy", array)
-    (tmp_path / "00000.json").write_text("{}")
+    (tmp_path / "00000.json").write_text(json.dumps({"kinds": ["toy"]}))
     shards = Shards(tmp_path, 1)
     shards.refresh()
     crops, masks = shards.batch(12, 16)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from vidscan.batch.engine import Location
+from vidscan.batch.remote import RemoteFile, list_files
 from vidscan.errors import InputError
 
 # A file with one of these names that turns out not to be one is broken: it is reported as an
@@ -25,20 +27,21 @@ Sniffer = Callable[[Path], object]
 
 
 def discover(
-    roots: Iterable[Path],
+    roots: Iterable[Path | RemoteFile],
     *,
     recursive: bool = True,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     sniff: Sniffer | None = None,
-) -> list[Path]:
+) -> list[Location]:
     """The media files under some folders, in sorted order, each once.
 
     Parameters
     ----------
     roots
         Folders are searched. Anything else (a file, a path that is not there) is taken as it
-        is: whoever names a file wants to hear of it.
+        is: whoever names a file wants to hear of it. In remote folders files are told by name
+        alone, since a look into each would cost a request.
     recursive
         Search folders in folders.
     include, exclude
@@ -49,15 +52,26 @@ def discover(
 
     Returns
     -------
-    list of Path
+    list of Path and RemoteFile
         A folder that cannot be read stands in the list itself, so that it gets reported.
+
+    Raises
+    ------
+    SetupError
+        A remote folder cannot be listed.
     """
     if sniff is None:
         from vidscan.media.sniff import sniff as sniff_media
 
         sniff = sniff_media
-    found: dict[str, Path] = {}
+    found: dict[str, Location] = {}
     for root in roots:
+        if isinstance(root, RemoteFile):
+            for file, relative in list_files(root.url, recursive=recursive):
+                named = file == root or file.name.lower().endswith(tuple(_MEDIA_SUFFIXES))
+                if named and (file == root or _chosen(relative, include, exclude)):
+                    found.setdefault(file.url, file)
+            continue
         if not root.is_dir():
             found.setdefault(os.fspath(root), root)
             continue

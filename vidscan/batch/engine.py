@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol
 
+from vidscan.errors import InputError
 from vidscan.types import ModelRef, Report, ScanSettings
+
+Location = os.PathLike[str]
+"""Where a file is: a :class:`pathlib.Path`, or a :class:`vidscan.batch.remote.RemoteFile`."""
+
+MAX_DOWNLOAD = 4 << 30
+"""Bytes of a remote file beyond which it is refused (``too_large``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +27,11 @@ class ScannerSpec:
     ----------
     settings, device
         Given to the factory by these keywords.
+    max_download
+        Bytes of a remote file beyond which it is refused.
     factory
-        ``module:callable`` returning an object with ``scan(path) -> Report``, ``settings``,
-        ``device`` and ``models``.
+        ``module:callable`` returning an object with ``scan(path, sha256=...) -> Report``,
+        ``settings``, ``device`` and ``models``.
     error_report
         ``module:callable`` taking (path, error, settings, device, models), returning the
         report of a clip whose scan did not come back.
@@ -30,6 +39,7 @@ class ScannerSpec:
 
     settings: ScanSettings = field(default_factory=ScanSettings)
     device: str = "auto"
+    max_download: int = MAX_DOWNLOAD
     factory: str = "vidscan.scanner:Scanner"
     error_report: str = "vidscan.scanner:error_report"
 
@@ -47,7 +57,7 @@ class ScannerSpec:
         """Imports the factory and calls it."""
         return resolve(self.factory)(settings=self.settings, device=self.device)
 
-    def make_error_report(self, path: Path, error: Exception, identity: Identity) -> Report:
+    def make_error_report(self, path: Location, error: Exception, identity: Identity) -> Report:
         """The report of a clip that could not be scanned."""
         make = resolve(self.error_report)
         report: Report = make(path, error, identity.settings, identity.device, identity.models)
@@ -62,13 +72,28 @@ class Identity:
     device: str
     models: tuple[ModelRef, ...]
 
+    def to_json(self) -> str:
+        """As text, from one process to another."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Identity:
+        """What :meth:`to_json` gave."""
+        data = json.loads(text)
+        models = tuple(ModelRef(**model) for model in data["models"])
+        return cls(ScanSettings(**data["settings"]), data["device"], models)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to scan. ``sha256`` is None where the file could not be read."""
+    """One file to scan. ``sha256`` is None until it has been fetched, or where it cannot be read."""
 
-    path: Path
+    path: Location
     sha256: str | None = None
+
+
+Admit = Callable[[Job], bool]
+"""Asked for each job once its content is known: whether it is to be scanned."""
 
 
 class Engine(Protocol):
@@ -83,14 +108,41 @@ class Engine(Protocol):
             Where no scanner can be made (missing weights, no such device).
         """
 
-    def scan(self, jobs: Iterable[Job], *, expected: int | None = None) -> Iterator[tuple[Job, Report]]:
+    def scan(
+        self, jobs: Iterable[Job], *, admit: Admit | None = None, expected: int | None = None
+    ) -> Iterator[tuple[Job, Report]]:
         """Scans the jobs, which are taken only as workers fall idle, in order of completion.
 
-        ``expected`` bounds how many workers are worth starting.
+        Parameters
+        ----------
+        jobs
+            Where ``sha256`` is given the file is neither hashed nor put to ``admit``.
+        admit
+            Jobs that it declines are not scanned and not returned; None admits all.
+        expected
+            Bounds how many workers are worth starting.
+
+        Yields
+        ------
+        job, report
+            The job with its hash filled in.
         """
 
     def close(self) -> None:
         """Ends the workers, busy or not."""
+
+
+@dataclass(slots=True)
+class Task:
+    """A job on its way through an engine, and what has befallen it."""
+
+    job: Job
+    losses: int = 0
+
+    def lost(self, error: InputError, tries: int) -> InputError | None:
+        """Counts a worker lost to this job; the error to report where all ``tries`` are used up."""
+        self.losses += 1
+        return None if self.losses < tries else error
 
 
 def resolve(name: str) -> Any:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from vidscan.batch.engine import Identity
+from vidscan.batch.engine import Identity, Location
 from vidscan.batch.lock import FileLock
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, VidscanError
 from vidscan.report import ReportWriter, open_writer
 from vidscan.report.json import DIGITS, dumps, loads
 from vidscan.report.paths import path_names
 from vidscan.types import Report
-
-TRANSIENT: frozenset[str] = frozenset(
-    {"not_found", "unreadable", "timeout", "decoder_crashed", "out_of_memory", "internal"}
-)
-"""Errors that may be gone at the next try; --resume scans such files again."""
 
 _START = '{"schema_version":'
 
@@ -39,6 +35,8 @@ class ResultFile:
         Keep what is there and go on.
     overwrite
         Begin anew where a file is.
+    retry_errors
+        With ``resume``: scan files again that ended in an error.
 
     Raises
     ------
@@ -48,7 +46,13 @@ class ResultFile:
     """
 
     def __init__(
-        self, path: Path, *, format: str = "jsonl", resume: bool = False, overwrite: bool = False
+        self,
+        path: Path,
+        *,
+        format: str = "jsonl",
+        resume: bool = False,
+        overwrite: bool = False,
+        retry_errors: bool = False,
     ) -> None:
         if resume and overwrite:
             raise SetupError("--resume and --overwrite exclude each other")
@@ -57,6 +61,7 @@ class ResultFile:
         self.path = path = path.resolve()  # a link stays one when the file is replaced
         self._format = format
         self._resume = resume
+        self._retry_errors = retry_errors
         self._stream: TextIO | None = None
         self._writer: ReportWriter | None = None
         self._lock = FileLock(path.with_name(path.name + ".lock"))
@@ -78,43 +83,77 @@ class ResultFile:
     ) -> None:
         self.close()
 
-    def open(self, identity: Identity, done: Done) -> None:
+    def open(
+        self,
+        identity: Identity,
+        done: Done,
+        paths: Iterable[Location] = (),
+        kept: Callable[[Report], None] | None = None,
+    ) -> None:
         """Opens the file for writing, once it is sure that scanning can begin.
 
-        With ``resume`` the reports of this identity go into ``done``; a half-written last
-        line and the reports of errors worth another try are taken out of the file.
+        With ``resume`` the reports of this identity go into ``done``, and a half-written last line is
+        taken out of the file; with ``retry_errors`` so are the errors of those ``paths`` that are about
+        to be scanned again. ``kept`` is called with every report that stays, of whatever identity.
+
+        Raises
+        ------
+        SetupError
+            The file cannot be written.
         """
-        if self._resume and self.path.exists():
-            self._repair(identity, done)
-        mode = "a" if self._resume else "w"
         try:
+            if self._resume and self.path.exists():
+                again = {path_names(path).path for path in paths} if self._retry_errors else set()
+                self._repair(identity, done, again, kept or (lambda report: None))
+            mode = "a" if self._resume else "w"
             stream: TextIO = self.path.open(mode, encoding="utf-8", newline="")  # type: ignore[assignment]
         except OSError as error:
             raise SetupError(f"cannot write {self.path}: {error.strerror}") from error
         self._stream, self._writer = stream, open_writer(self._format, stream, many=True)
 
     def write(self, report: Report) -> None:
-        """Appends one flushed line."""
+        """Appends one flushed line.
+
+        Raises
+        ------
+        VidscanError
+            It could not be written (a full disk); the lines before it are whole.
+        """
         if self._writer is None:
             raise RuntimeError("open() comes before write()")
-        self._writer.write(report)
+        try:
+            self._writer.write(report)
+        except OSError as error:
+            hint = "; --resume goes on from the lines that are there" if self._format == "jsonl" else ""
+            raise VidscanError(f"cannot write {self.path}: {error.strerror}{hint}") from error
 
     def close(self) -> None:
         """Closes the file and lets others at it."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = self._writer = None
+        stream, self._stream, self._writer = self._stream, None, None
+        if stream is not None:
+            # Closing tries again to write what could not be written, and fails again: that was reported.
+            with suppress(OSError):
+                stream.close()
         self._lock.release()
 
-    def _repair(self, identity: Identity, done: Done) -> None:
+    def _repair(
+        self, identity: Identity, done: Done, again: set[str], kept: Callable[[Report], None]
+    ) -> None:
         part = self.path.with_name(self.path.name + ".part")
-        with part.open("w", encoding="utf-8", newline="") as out:
-            for line, data in _lines(self.path):
-                if same_identity(data, identity):
-                    if (data.get("error") or {}).get("code") in TRANSIENT:
+        try:
+            with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+                for line, data in _lines(self.path):
+                    ours = same_identity(data, identity)
+                    if ours and data.get("error") and data["input"]["path"] in again:
                         continue
-                    done.add(loads(line))
-                out.write(line + "\n")
+                    report = loads(line)
+                    if ours and not (report.error and self._retry_errors):
+                        done.add(report)
+                    kept(report)
+                    out.write(line + "\n")
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         # Whole lines are copied unchanged, so only what was left out or completed shows.
         if part.stat().st_size != self.path.stat().st_size:
             part.replace(self.path)
@@ -129,30 +168,35 @@ class Done:
     """
 
     def __init__(self) -> None:
-        self._reports: dict[str, bytes] = {}
-        self._paths: set[tuple[str, str]] = set()
+        self._reports: dict[tuple[str | None, str], bytes] = {}
+        self._paths: set[tuple[str | None, str]] = set()
 
     def add(self, report: Report) -> None:
-        """Remembers a report; one without a content hash cannot be found again."""
-        sha256 = report.input.sha256
-        if sha256 is not None:
-            self._reports[sha256] = zlib.compress(dumps(report).encode())
-            self._paths.add((sha256, report.input.path))
+        """Remembers a report; one without a content hash is known by its path alone."""
+        self._reports[_key(report.input.sha256, report.input.path)] = zlib.compress(dumps(report).encode())
+        self._paths.add((report.input.sha256, report.input.path))
 
-    def has(self, path: Path, sha256: str) -> bool:
+    def has(self, path: Location, sha256: str | None) -> bool:
         """Whether this very file has been reported with this content."""
         return (sha256, path_names(path).path) in self._paths
 
-    def get(self, path: Path, sha256: str) -> Report | None:
+    def get(self, path: Location, sha256: str | None) -> Report | None:
         """The report of this content, made out to ``path``; None where there is none."""
-        packed = self._reports.get(sha256)
+        packed = self._reports.get(_key(sha256, path_names(path).path))
         return None if packed is None else renamed(loads(zlib.decompress(packed)), path)
 
 
-def renamed(report: Report, path: Path) -> Report:
+def _key(sha256: str | None, path: str) -> tuple[str | None, str]:
+    return (sha256, path if sha256 is None else "")
+
+
+def renamed(report: Report, path: Location) -> Report:
     """The same report for a file of the same content under another name."""
-    names = path_names(path)
-    return replace(report, input=replace(report.input, path=names.path, path_raw=names.path_raw))
+    names, before = path_names(path), report.input.path
+    error = report.error
+    if error is not None and error.message.startswith(f"{before}: "):
+        error = replace(error, message=names.path + error.message[len(before) :])
+    return replace(report, input=replace(report.input, path=names.path, path_raw=names.path_raw), error=error)
 
 
 def same_identity(data: dict[str, Any], identity: Identity) -> bool:
@@ -183,7 +227,9 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 if data["schema_version"] and data["input"]["path"]:
                     yield text, data
             except (ValueError, TypeError, KeyError) as error:
-                cut_short = not line.endswith("\n") and _START.startswith(text[: len(_START)])
+                # A machine that lost power may leave zeros where the line was to be.
+                begun = text.rstrip("\0")
+                cut_short = not line.endswith("\n") and _START.startswith(begun[: len(_START)])
                 if not cut_short:
                     raise SetupError(
                         f"line {number} of {path} is no vidscan report; --resume would add to a foreign file"

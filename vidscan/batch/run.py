@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 
-from vidscan.batch.engine import Engine, Job
+from vidscan.batch.engine import Engine, Job, Location
 from vidscan.batch.results import Done, ResultFile, renamed
-from vidscan.models import file_sha256
 from vidscan.types import Report
 
 
 def scan_all(
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     engine: Engine,
     results: ResultFile | None = None,
     *,
     skipped: Callable[[Report], None] | None = None,
+    kept: Callable[[Report], None] | None = None,
 ) -> Iterator[Report]:
     """Scans files and yields a report for each, in order of completion.
 
@@ -34,33 +34,33 @@ def scan_all(
     results
         The results file, or None.
     skipped
-        Called with the report of each file that ``results`` held already.
+        Called with the report of each of ``paths`` that ``results`` held already.
+    kept
+        Called with every report that ``results`` held already, asked for now or not.
     """
     identity = engine.start()
     done = Done()
     if results is not None:
-        results.open(identity, done)
-    twins: dict[str, list[Path]] = {}
+        results.open(identity, done, paths, kept)
+    twins: dict[str, list[Location]] = {}
     copies: deque[Report] = deque()
 
-    def unseen() -> Iterator[Job]:
-        for path in paths:
-            sha256 = content_sha256(path)
-            if sha256 is None:  # the scanner will say what is wrong with it
-                yield Job(path)
-                continue
-            known = done.get(path, sha256)
-            if known is not None:
-                if done.has(path, sha256):
-                    if skipped is not None:
-                        skipped(known)
-                else:
-                    copies.append(known)
-            elif sha256 in twins:
-                twins[sha256].append(path)
+    def admit(job: Job) -> bool:
+        known = done.get(job.path, job.sha256)
+        if known is not None:
+            if done.has(job.path, job.sha256):
+                if skipped is not None:
+                    skipped(known)
             else:
-                twins[sha256] = []
-                yield Job(path, sha256)
+                copies.append(known)
+            return False
+        if job.sha256 is None:  # the scanner will say what is wrong with it
+            return True
+        if job.sha256 in twins:
+            twins[job.sha256].append(job.path)
+            return False
+        twins[job.sha256] = []
+        return True
 
     def finish(report: Report) -> Report:
         done.add(report)
@@ -68,20 +68,14 @@ def scan_all(
             results.write(report)
         return report
 
-    for job, report in engine.scan(unseen(), expected=len(paths)):
-        yield finish(report)
+    for job, found in engine.scan((Job(path) for path in paths), admit=admit, expected=len(paths)):
+        # A report of what went wrong need not know the content, but --resume must.
+        clip = replace(found.input, sha256=found.input.sha256 or job.sha256)
+        report = finish(replace(found, input=clip))
+        yield report
         for twin in twins.pop(job.sha256, []) if job.sha256 else []:
             yield finish(renamed(report, twin))
         while copies:
             yield finish(copies.popleft())
     while copies:
         yield finish(copies.popleft())
-
-
-def content_sha256(path: Path) -> str | None:
-    """The content's hash in hexadecimal; None for what is no readable regular file."""
-    try:
-        # A pipe or a device may never end: those are the scanner's to refuse.
-        return file_sha256(path) if path.is_file() else None
-    except OSError:
-        return None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vidscan.cli import check, doctor, evaluate, failures, models, scan, schema, train
+from vidscan.cli import check, doctor, evaluate, failures, forge, models, scan, schema, train
 from vidscan.cli.config import apply_config
 
 app = typer.Typer(
@@ -59,6 +59,7 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
+app.command()(forge.forge)
 app.command()(evaluate.evaluate)
 app.add_typer(train.app, name="train")
 app.command()(models.models)

@@ -29,6 +29,8 @@ def check(
         ),
     ] = None,
     every: options.Every = 0,
+    max_pixels: options.MaxPixels = None,
+    max_duration: options.MaxDuration = None,
     device: options.Device = "auto",
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
@@ -43,7 +45,7 @@ def check(
     """
     start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
-    paths = options.expand_paths(clips, null)
+    paths = [Path(text) for text in options.expand_paths(clips, null)]
     for path in paths:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: use vidscan scan")
@@ -57,7 +59,8 @@ def check(
     from vidscan.report.masks import MaskWriter
     from vidscan.scanner import Scanner
 
-    scanner = Scanner(options.scan_settings(context, every), device=device)
+    settings = options.scan_settings(context, every, max_pixels, max_duration)
+    scanner = Scanner(settings, device=device)
     sink = None if masks is None else MaskWriter(masks, every=scanner.settings.every)
     writer = open_writer("json" if json else format.value, sys.stdout, many=len(paths) > 1)
     with Progress(len(paths), quiet=quiet) as progress:

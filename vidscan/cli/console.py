@@ -32,19 +32,23 @@ class Progress:
         Files to come.
     quiet
         Show nothing at all.
+    rate
+        Show files counted and their rate; else a share, which moves within a file too.
     """
 
-    def __init__(self, total: int, *, quiet: bool) -> None:
+    def __init__(self, total: int, *, quiet: bool, rate: bool = False) -> None:
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
+            counts = "{n_fmt}/{total_fmt} files, {rate_fmt}, " if rate else ""
             self._bar = tqdm(
                 total=total,
+                unit="file",
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
-                bar_format="{percentage:3.0f}% |{bar}| {elapsed} < {remaining} {postfix}",
+                bar_format="{percentage:3.0f}% |{bar}| " + counts + "{elapsed} < {remaining} {postfix}",
             )
 
     def __enter__(self) -> Progress:

@@ -19,7 +19,10 @@ _LIBRARIES = (
     "scikit-learn",
     "safetensors",
     "pydantic",
+    "tqdm",
 )
+_EXTRAS = (("mediapipe", "train"), ("ray", "ray"), ("fsspec", "remote"))
+"""Optional libraries and the extra that brings each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,11 @@ def _examine() -> Iterator[Finding]:
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     for name in _LIBRARIES:
         yield _library(name)
+    for name, extra in _EXTRAS:
+        found = _library(name)
+        yield found if found.ok else Finding(name, True, f"absent (optional: vidscan[{extra}])")
     yield _device()
+    yield _memory()
     yield from _decoders()
     yield from _weights()
 
@@ -82,6 +89,15 @@ def _device() -> Finding:
         return Finding("device", True, f"cpu ({torch.get_num_threads()} threads)")
     except Exception as error:  # a broken torch fails in many ways; all of them are findings
         return Finding("device", False, f"{type(error).__name__}: {error}")
+
+
+def _memory() -> Finding:
+    import os
+
+    from vidscan.batch.process import resident_bytes
+
+    watched = resident_bytes(os.getpid()) > 0
+    return Finding("memory limit", True, "watched" if watched else "this system does not tell: not watched")
 
 
 def _decoders() -> Iterator[Finding]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, start_log
+from vidscan.cli.console import Progress, say, start_log
 
 
 def evaluate(
@@ -19,10 +21,34 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="NAME", help="Split of the manifest to scan.")] = "dev",
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", file_okay=False, help="Keeps scans here; they are not made again."),
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Keeps scans and derived clips; they are not made again."
+        ),
     ] = Path("runs/evaluation"),
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also judge re-encoded, blurred and noisy clips.")
+    ] = False,
+    subset: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Genuine clips for --robustness, one manifest file name a line (shipped: 60 of dev).",
+        ),
+    ] = None,
+    innocent: Annotated[
+        bool, typer.Option("--innocent", help="Also count false alarms on innocently edited clips.")
+    ] = False,
+    localisation: Annotated[
+        bool, typer.Option("--localisation", help="Also forge clips and compare masks with the exact ones.")
+    ] = False,
+    left_out: Annotated[
+        bool, typer.Option("--left-out", help="Also judge fully synthetic pictures of the train split.")
+    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="Every part.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
-    plots: Annotated[bool, typer.Option("--plots", help="Draw ROC and DET curves into --out.")] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="Draw curves and charts into --out.")] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="Write the measured false-alarm rate into the weights' registry."),
@@ -42,33 +68,35 @@ def evaluate(
     import json as json_module
 
     from vidscan.report.files import write_text
-    from vidscan.training.evaluation import evaluate as tabulate
-    from vidscan.training.evaluation import (
-        load_split,
-        markdown,
-        plot_curves,
-        record_false_alarms,
-        scan_corpus,
-    )
+    from vidscan.training.evaluation.run import Parts, run_evaluation
+    from vidscan.training.evaluation.scanning import Scanning
+    from vidscan.training.evaluation.tables import record_false_alarms
+    from vidscan.training.evaluation.text import markdown
 
-    entries = load_split(corpus, split)
-    with Progress(len(entries), quiet=quiet) as progress:
-        scored, models = scan_corpus(
-            corpus,
-            entries,
-            out / f"{split}.jsonl",
-            settings=options.scan_settings(context, 0),
-            device=device,
-            jobs=jobs,
-            advance=progress.advance,
-        )
-    result = tabulate(scored, models, split)
-    data = json_module.dumps(result.to_dict(), indent=1) + "\n"
-    tables = markdown(result)
+    how = Scanning(options.scan_settings(context, 0), device, jobs)
+    parts = Parts(
+        robustness=robustness or all,
+        subset=subset,
+        innocent=innocent or all,
+        localisation=localisation or all,
+        left_out=left_out or all,
+    )
+    with ExitStack() as bars:
+
+        def stage(name: str, files: int) -> Callable[[], None]:
+            bars.close()  # of the stage before
+            say(f"vidscan: {name}: {files} files", quiet=quiet)
+            return bars.enter_context(Progress(files, quiet=quiet)).advance
+
+        results, scored = run_evaluation(corpus, split, out, how, parts, stage)
+    data = json_module.dumps(results.to_dict(), indent=1) + "\n"
+    tables = markdown(results)
     write_text(out / f"{split}.json", data)
     write_text(out / f"{split}.md", tables)
     if record:
-        record_false_alarms(result)
+        record_false_alarms(results.tables)
     if plots:
-        plot_curves(scored, out)
+        from vidscan.training.evaluation.plots import plot_all
+
+        plot_all(results, scored, out)
     typer.echo(data if json else tables, nl=False)

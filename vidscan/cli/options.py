@@ -16,6 +16,7 @@ from vidscan.cli.config import apply_config
 from vidscan.cli.failures import UsageError
 
 if TYPE_CHECKING:
+    from vidscan.batch.remote import RemoteFile
     from vidscan.types import Report, ScanSettings
 
 FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "authentic")
@@ -48,6 +49,26 @@ Every = Annotated[
         min=0,
         metavar="N",
         help="Classify every N-th frame (0: about eight a second); masks only for those frames.",
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        envvar="VIDSCAN_MAX_PIXELS",
+        min=1,
+        metavar="N",
+        show_default="8192 x 8192",
+        help="Refuse frames of more pixels.",
+    ),
+]
+MaxDuration = Annotated[
+    float | None,
+    typer.Option(
+        envvar="VIDSCAN_MAX_DURATION",
+        min=0,
+        metavar="S",
+        show_default="all",
+        help="Analyse only the first S seconds of a clip, with a warning.",
     ),
 ]
 ExitZero = Annotated[
@@ -104,33 +125,45 @@ class Outcome:
         return failures.MANIPULATED if self._found and not self._exit_zero else failures.OK
 
 
-def expand_paths(given: Iterable[str], null: bool) -> list[Path]:
+def expand_paths(given: Iterable[str], null: bool) -> list[str]:
     """The paths given, with ``-`` standing for those on standard input."""
-    paths: list[Path] = []
+    paths: list[str] = []
     asked = False
     for text in given:
         if text != "-":
-            paths.append(Path(text))
+            paths.append(text)
         elif not asked:  # standard input can be read once
             asked = True
             # Bytes: names on disk need not be valid in any encoding.
             data = sys.stdin.buffer.read()
             parts = data.split(b"\0") if null else data.splitlines()
-            paths.extend(Path(os.fsdecode(part)) for part in parts if part)
+            paths.extend(os.fsdecode(part) for part in parts if part)
     if null and not asked:
         raise UsageError("-0 is for paths on standard input: give - as a path")
     return paths
 
 
-def scan_settings(context: typer.Context, every: int) -> ScanSettings:
+def locations(paths: Iterable[str]) -> list[Path | RemoteFile]:
+    """Paths and URLs told apart."""
+    from vidscan.batch.remote import RemoteFile, is_remote
+
+    return [RemoteFile(text) if is_remote(text) else Path(text) for text in paths]
+
+
+def scan_settings(
+    context: typer.Context,
+    every: int,
+    max_pixels: int | None = None,
+    max_duration: float | None = None,
+) -> ScanSettings:
     """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
     from pydantic import TypeAdapter, ValidationError
 
     from vidscan.types import ScanSettings
 
     values: dict[str, Any] = {**(context.find_root().obj or {})}
-    if every:
-        values["every"] = every
+    flags = {"every": every or None, "max_pixels": max_pixels, "max_duration_s": max_duration}
+    values |= {name: value for name, value in flags.items() if value is not None}
     try:
         settings: ScanSettings = TypeAdapter(ScanSettings).validate_python(values)
     except ValidationError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,14 +15,35 @@ from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
 
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from vidscan.batch.engine import Engine, ScannerSpec
+
+_TIMEOUT_S = 3600.0
+_MAX_MEMORY_MB = 6000
+_MAX_DOWNLOAD_MB = 4000
+
+
+class EngineName(str, Enum):
+    """Where the workers run."""
+
+    local = "local"
+    ray = "ray"
+
 
 def scan(
     context: typer.Context,
-    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders; - reads paths.")],
+    folders: Annotated[
+        list[str], typer.Argument(metavar="FOLDER", help="Folders, files or URLs; - reads paths.")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write here instead of stdout.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where it stopped.")] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="With --resume: scan files again that had errors.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin --out anew.")] = False,
     format: Annotated[
         options.BatchFormat, typer.Option(help="One line a clip in this format.")
@@ -33,7 +55,16 @@ def scan(
     timeout: Annotated[
         float,
         typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
-    ] = 0.0,
+    ] = _TIMEOUT_S,
+    max_memory: Annotated[
+        int,
+        typer.Option(
+            envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
+        ),
+    ] = _MAX_MEMORY_MB,
+    max_download: Annotated[
+        int, typer.Option(envvar="VIDSCAN_MAX_DOWNLOAD", min=1, metavar="MB", help="Largest remote file.")
+    ] = _MAX_DOWNLOAD_MB,
     recursive: Annotated[bool, typer.Option(help="Look into folders in folders.")] = True,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; may be repeated.")
@@ -42,7 +73,23 @@ def scan(
         list[str] | None, typer.Option(metavar="GLOB", help="No files that match; may be repeated.")
     ] = None,
     every: options.Every = 0,
+    max_pixels: options.MaxPixels = None,
+    max_duration: options.MaxDuration = None,
     device: options.Device = "auto",
+    engine: Annotated[
+        EngineName,
+        typer.Option(envvar="VIDSCAN_ENGINE", help="Workers on this machine, or on a Ray cluster."),
+    ] = EngineName.local,
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            envvar="VIDSCAN_RAY_ADDRESS", metavar="ADDR", help="Ray cluster to join; empty starts one here."
+        ),
+    ] = "",
+    gpus: Annotated[
+        float,
+        typer.Option(min=0, metavar="SHARE", help="GPUs that each Ray worker claims, such as 0.25."),
+    ] = 0.0,
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
@@ -54,45 +101,60 @@ def scan(
 
     Prints one line per file as soon as it is finished. Files are known by their content: the
     same content under two names is scanned once and reported twice. With --resume, what --out
-    holds for the same models and settings is not scanned again.
+    holds for the same models and settings is not scanned again, and the exit code covers all of it.
     """
     start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
     if out is None and (resume or overwrite):
         raise UsageError("--resume and --overwrite need --out FILE")
-    roots = options.expand_paths(folders, null)
+    if retry_errors and not resume:
+        raise UsageError("--retry-errors needs --resume")
+    if engine is EngineName.local and (ray_address or gpus):
+        raise UsageError("--ray-address and --gpus need --engine ray")
+    roots = options.locations(options.expand_paths(folders, null))
 
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
-    from vidscan.batch.local import LocalEngine
     from vidscan.batch.results import ResultFile
     from vidscan.batch.run import scan_all
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
     from vidscan.types import Report
 
-    spec = ScannerSpec(settings=options.scan_settings(context, every), device=device)
+    settings = options.scan_settings(context, every, max_pixels, max_duration)
+    spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
+
+    def make_engine() -> AbstractContextManager[Engine]:
+        if engine is EngineName.ray:
+            return _ray_engine(spec, jobs, timeout, max_memory, ray_address, gpus)
+        from vidscan.batch.local import LocalEngine
+
+        return LocalEngine(spec, jobs=jobs, timeout_s=timeout, max_memory=max_memory * 1_000_000)
+
     summary, started = Summary(), time.monotonic()
     with ExitStack() as stack:
         results = None
         if out is not None:
             results = stack.enter_context(
-                ResultFile(out, format=format.value, resume=resume, overwrite=overwrite)
+                ResultFile(
+                    out, format=format.value, resume=resume, overwrite=overwrite, retry_errors=retry_errors
+                )
             )
         paths = discover(roots, recursive=recursive, include=include or (), exclude=exclude or ())
         if not paths:
-            say("vidscan: no video or picture found", quiet=quiet)
-            raise typer.Exit
-        engine = stack.enter_context(LocalEngine(spec, jobs=jobs, timeout_s=timeout))
-        progress = stack.enter_context(Progress(len(paths), quiet=quiet))
+            raise UsageError("no video or picture found")
+        workers = stack.enter_context(make_engine())
+        progress = stack.enter_context(Progress(len(paths), quiet=quiet, rate=True))
         writer = open_writer(format.value, sys.stdout, many=True)
 
-        def skipped(report: Report) -> None:
+        def kept(report: Report) -> None:
             summary.add(report, skipped=True)
             outcome.add(report)
+
+        def skipped(report: Report) -> None:
             progress.advance()
 
-        for report in scan_all(paths, engine, results, skipped=skipped):
+        for report in scan_all(paths, workers, results, skipped=skipped, kept=kept):
             if results is None:
                 with progress.hidden():
                     writer.write(report)
@@ -101,3 +163,13 @@ def scan(
             progress.advance()
     say(summary.table(time.monotonic() - started), quiet=quiet)
     raise typer.Exit(outcome.exit_code)
+
+
+def _ray_engine(
+    spec: ScannerSpec, jobs: int, timeout: float, max_memory: int, address: str, gpus: float
+) -> AbstractContextManager[Engine]:
+    from vidscan.batch.ray_engine import RayEngine
+
+    return RayEngine(
+        spec, jobs=jobs, timeout_s=timeout, max_memory=max_memory * 1_000_000, address=address, gpus=gpus
+    )

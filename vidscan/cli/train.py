@@ -22,31 +22,43 @@ def train() -> None:
     """Train the models from a corpus (needs the training extra)."""
 
 
+Corpus = Annotated[
+    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
+]
+Start = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="ImageNet weights to start from."),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Recipe (TOML); the shipped one."),
+]
+Work = Annotated[
+    Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps crops, pairs and checkpoints.")
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
+
+
 @app.command()
 def patches(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
+    corpus: Corpus,
     teacher: Annotated[
         Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
     ],
-    start: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="ImageNet weights to start from."),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Recipe (TOML); the shipped one."),
-    ] = None,
-    work: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps crops, pairs and checkpoints.")
-    ] = Path("runs/patches"),
+    start: Start = None,
+    recipe: RecipeFile = None,
+    work: Work = Path("runs/patches"),
     weights: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
     ] = Path("weights"),
     seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    at: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="CROPS", help="Train no further: export the weights kept at CROPS."),
+    ] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Train the patch classifier and calibrate the verdict.
 
@@ -60,8 +72,82 @@ def patches(
         load_recipe(recipe),
         TrainPaths(corpus, teacher, start, work, weights),
         seconds=seconds or math.inf,
+        at=at,
         device=device,
         say=lambda line: say(line, quiet=quiet),
     )
     for model in models:
         typer.echo(f"{model.name} {model.sha256}")
+
+
+@app.command()
+def compare(
+    corpus: Corpus,
+    out: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="The table, as JSON.")],
+    what: Annotated[
+        str, typer.Option(metavar="WHAT", help="networks, forgeries (each left out) or third-party.")
+    ] = "networks",
+    crops: Annotated[int, typer.Option(min=2, metavar="N", help="Budget of each variant.")] = 20_000,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this variant; may be repeated.")
+    ] = None,
+    start: Start = None,
+    recipe: RecipeFile = None,
+    work: Work = Path("runs/patches"),
+    runs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Keeps each variant (--work/compare)."),
+    ] = None,
+    window: Annotated[
+        int,
+        typer.Option(min=0, metavar="PX", help="Window that whole networks train on (0: the whole crop)."),
+    ] = 0,
+    threads: Annotated[int, typer.Option(min=0, metavar="N", help="CPU threads (0: all).")] = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Compare networks, or forgeries, under equal small budgets on the pairs in --work.
+
+    Prints a Markdown table. A variant that is finished is not trained again; one that was stopped goes
+    on from its checkpoint.
+    """
+    start_log(quiet, False)
+    import json
+
+    import torch
+
+    from vidscan.report.files import write_text
+    from vidscan.training.compare import SUBJECTS, ComparePaths, markdown, to_dict
+    from vidscan.training.compare import compare as run_comparison
+    from vidscan.training.recipe import load_recipe
+
+    if what not in SUBJECTS:
+        raise typer.BadParameter(f"{what!r} is not one of {', '.join(SUBJECTS)}", param_hint="--what")
+    if threads:
+        torch.set_num_threads(threads)
+    rows = run_comparison(
+        what,  # type: ignore[arg-type]
+        load_recipe(recipe),
+        ComparePaths(corpus, work, runs or work / "compare", start),
+        crops,
+        only=only or (),
+        window=window,
+        device=device,
+        say=lambda line: say(line, quiet=quiet),
+    )
+    write_text(out, json.dumps(to_dict(what, crops, rows), indent=1) + "\n")
+    typer.echo(markdown(rows), nl=False)
+
+
+@app.command()
+def curves(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", exists=True, file_okay=False, help="Folder of a run: has log.jsonl."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="The picture (PNG).")],
+) -> None:
+    """Draw a run's loss, accuracy and transfer against crops seen."""
+    from vidscan.training.curves import draw_run
+
+    draw_run(run, out)

@@ -56,6 +56,9 @@ Forgery = Callable[[Faces, torch.Generator], Forged]
 
 FORGERIES: dict[str, Forgery] = {}
 
+HELD_OUT = frozenset({"spliced_region", "inpainted"})
+"""Kinds that no model may train on: they show whether localisation carries over (:mod:`.held_out`)."""
+
 
 def forgery(name: str) -> Callable[[Forgery], Forgery]:
     """Register a forgery under ``name``."""

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidscan.models import load_registry
+
 Upsampler = Literal["transposed", "nearest", "bilinear", "shuffle"]
 
 
@@ -99,3 +101,17 @@ class Renderer(nn.Module):
         small = F.interpolate(images, (inner, inner), mode="bicubic", antialias=inner < size)
         out = self((small / 127.5 - 1).clamp(-1, 1)) * 127.5 + 127.5
         return F.interpolate(out, (size, size), mode="bicubic", antialias=inner > size).clamp(0, 255)
+
+
+def shipped_renderer(device: str | torch.device = "cpu") -> Renderer:
+    """The renderer that comes with vidscan's weights, for forging where none has been trained.
+
+    Raises
+    ------
+    WeightsError
+        Where it is missing or is not the registered one.
+    """
+    record = load_registry().get("renderer")
+    net = Renderer(RendererRecipe(**record.settings["recipe"]))
+    net.load_state_dict(record.load())
+    return net.eval().requires_grad_(False).to(device)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, uniform
+from vidscan.forge.colour import even_colour
 from vidscan.forge.filters import gaussian_blur, match_colour
 from vidscan.forge.masks import draw_masks
 from vidscan.forge.renderers import Renderer
@@ -22,7 +23,7 @@ def _match_sharpness(rendered: Tensor, original: Tensor) -> Tensor:
     return rendered + (gain.clamp(1.0, 2.5) - 1) * detail
 
 
-class _Rendering:
+class Rendering:
     """A set of trained renderers of which one is drawn for each quarter of a batch."""
 
     def __init__(self, renderers: list[Renderer]) -> None:
@@ -31,12 +32,12 @@ class _Rendering:
         self.renderers = renderers
 
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(N, 3, S, S) through decoders at .55 to 1 times their size, in the originals' colours."""
+        """(N, 3, S, S) through decoders at .6 to 1.15 times their size, in the originals' colours."""
         n = len(images)
         rendered = torch.empty_like(images)
         for part in torch.arange(n, device=images.device).tensor_split(min(4, n)):
             index = int(torch.randint(len(self.renderers), (1,), generator=generator, device=images.device))
-            factor = float(uniform(generator, 0.55, 1.0, 1))
+            factor = float(uniform(generator, 0.6, 1.15, 1))
             rendered[part] = self.renderers[index].render(images[part], factor)
         everything = torch.ones(n, 1, 1, 1, device=images.device)
         rendered = match_colour(rendered, images, torch.ones_like(images[:, :1]), everything)
@@ -44,7 +45,7 @@ class _Rendering:
         return torch.where(sharp, _match_sharpness(rendered, images), rendered)
 
 
-class Rerender(_Rendering):
+class Rerender(Rendering):
     """The face itself, re-rendered: whole crop, head, face hull or mouth.
 
     The rendering is mixed with the original (r up to .6) and half the time brought to the original's
@@ -53,17 +54,17 @@ class Rerender(_Rendering):
 
     def __call__(self, faces: Faces, generator: torch.Generator) -> Forged:
         images, n, size = faces.images, len(faces), faces.images.shape[-1]
-        rendered = self.render(images, generator)
+        rendered = even_colour(self.render(images, generator), generator)
         keep = uniform(generator, 0, 0.6, n, 1, 1, 1) * chance(generator, 0.6, n, 1, 1, 1)
         rendered = rendered + keep * (images - rendered)
         weights = {"hull": 3.0, "inner": 2.0, "forehead": 2.0, "lower": 1.0, "lips": 0.5, "polygon": 1.0}
         mask = draw_masks(faces.landmarks, size, generator, weights)
-        whole = chance(generator, 0.5, n, 1, 1, 1)
+        whole = chance(generator, 0.4, n, 1, 1, 1)
         mask = torch.where(whole, torch.ones_like(mask), mask)
         return Forged(blend(images, rendered, mask).clamp(0, 255), mask)
 
 
-class DecodedSwap(_Rendering):
+class DecodedSwap(Rendering):
     """Another person's face out of a decoder, pasted as live face-swapping does."""
 
     def __call__(self, faces: Faces, generator: torch.Generator) -> Forged:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
+from vidscan.forge.colour import even_colour
 from vidscan.forge.filters import affine_grid, gaussian_blur, resample, sample, smooth_noise
 from vidscan.forge.masks import draw_masks
 
@@ -37,6 +38,7 @@ def alter(images: Tensor, generator: torch.Generator, amount: Tensor) -> Tensor:
     # Light that falls a little differently: a smooth field of gain.
     light = smooth_noise(generator, n, 1, size, 4) * chance(generator, 0.3, n, 1, 1, 1)
     out = out * (1 + 0.05 * a * light)
+    out = even_colour(out, generator, 0.35)
     kind = torch.randint(4, (n,), generator=generator, device=images.device)
     low = kind == 0
     if low.any():

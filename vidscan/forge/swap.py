@@ -11,10 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
+from vidscan.forge.colour import even_colour
 from vidscan.forge.filters import gaussian_blur, identity_grid, match_colour, membrane, resample, sample
 from vidscan.forge.masks import draw_masks
 
 _CELLS = 24
+_MAX_MEMBRANE = 30.0
+"""Grey levels by which seamless blending may shift a pasted face: where the border runs through one
+person's hair and the other's background their whole difference would flood the face."""
 _ANCHORS = list(range(0, 468, 4))
 
 
@@ -44,8 +48,16 @@ def _donors(faces: Faces, generator: torch.Generator) -> Tensor:
     size = faces.images.shape[-1]
     middle = slice(size * 2 // 5, size * 3 // 5)
     complexion = faces.images[:, :, middle, middle].mean((2, 3)) / 255
+    face = faces.images[:, :, size // 4 : -size // 4, size // 4 : -size // 4].mean(1, keepdim=True)
+    detail = (face - F.avg_pool2d(face, 3, 1, 1)).abs().mean((1, 2, 3)).clamp_min(0.1).log()
     key = torch.cat([turn * 6, complexion * 2], 1)
-    distance = torch.cdist(key, key) + 0.1 * torch.rand(n, n, generator=generator, device=key.device)
+    # A donor blurrier than the footage makes a swap that anyone can see.
+    blurrier = (detail[:, None] - detail[None]).clamp_min(0)
+    distance = (
+        torch.cdist(key, key)
+        + 0.8 * blurrier
+        + 0.1 * torch.rand(n, n, generator=generator, device=key.device)
+    )
     distance.fill_diagonal_(torch.inf)
     return distance.argmin(1)
 
@@ -70,8 +82,9 @@ def paste(faces: Faces, pasted: Tensor, generator: torch.Generator) -> Forged:
     images, n, size = faces.images, len(faces), faces.images.shape[-1]
     mask = draw_masks(faces.landmarks, size, generator, WHOLE_FACE)
     pasted = match_colour(pasted, images, (mask > 0.3).float(), uniform(generator, 0.8, 1.0, n, 1, 1, 1))
+    pasted = even_colour(pasted, generator, 0.8, like=(images, mask))
     seamless = chance(generator, 0.5, n, 1, 1, 1)
-    border = membrane(images - pasted, 1 - (mask > 0.02).float())
+    border = membrane(images - pasted, 1 - (mask > 0.02).float()).clamp(-_MAX_MEMBRANE, _MAX_MEMBRANE)
     pasted = torch.where(seamless, pasted + border, pasted)
     return Forged(blend(images, pasted, mask).clamp(0, 255), mask)
 
@@ -81,7 +94,9 @@ def swap(faces: Faces, generator: torch.Generator) -> Forged:
     """Paste a similar person's face, warped onto this one's landmarks."""
     n = len(faces)
     pasted = warped_donors(faces, generator)
-    # Generators work at their own, usually lower, resolution and lose the sensor's noise.
-    pasted = resample(pasted, 1 + uniform(generator, 0, 1.6, n) * chance(generator, 0.6, n), up="bicubic")
+    # Generators work at their own, usually lower, resolution and lose the sensor's noise; none gives
+    # back a face that has not been resampled.
+    factor = 1.04 + 1.6 * uniform(generator, 0, 1, n) * chance(generator, 0.6, n)
+    pasted = resample(pasted, factor, up="bicubic")
     pasted = gaussian_blur(pasted, uniform(generator, 0, 1.0, n) * chance(generator, 0.6, n))
     return paste(faces, pasted, generator)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
+from vidscan.forge.colour import even_colour
 from vidscan.forge.filters import gaussian_blur, identity_grid, resample, sample, smooth_noise
 from vidscan.forge.masks import draw_masks
 
@@ -20,6 +21,7 @@ def face_warp(faces: Faces, generator: torch.Generator) -> Forged:
     images, n, size = faces.images, len(faces), faces.images.shape[-1]
     soft = resample(images, uniform(generator, 1.1, 3.2, n), up="bicubic")
     soft = gaussian_blur(soft, uniform(generator, 0, 1.0, n) * chance(generator, 0.5, n))
+    soft = even_colour(soft, generator, 0.4)
     weights = {"hull": 4.0, "inner": 3.0, "forehead": 1.0, "lower": 2.0, "oval": 1.0, "lips": 1.0}
     mask = draw_masks(faces.landmarks, size, generator, weights)
     return Forged(blend(images, soft, mask).clamp(0, 255), mask)
@@ -34,7 +36,8 @@ def reenact(faces: Faces, generator: torch.Generator) -> Forged:
     mask = draw_masks(faces.landmarks, size, generator)
     grid = identity_grid(n, (size, size), images.device) + (flow * mask).permute(0, 2, 3, 1)
     moved = sample(images, grid, mode="bicubic")
-    moved = resample(moved, 1 + uniform(generator, 0, 1.4, n), up="bicubic")
+    moved = even_colour(moved, generator)
+    moved = resample(moved, uniform(generator, 1.04, 2.4, n), up="bicubic")
     sharpen = uniform(generator, 0, 0.9, n, 1, 1, 1) * chance(generator, 0.4, n, 1, 1, 1)
     moved = moved + sharpen * (moved - gaussian_blur(moved, uniform(generator, 0.7, 1.4, n)))
     return Forged(blend(images, moved, mask).clamp(0, 255), mask)

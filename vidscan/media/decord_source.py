@@ -22,8 +22,9 @@ class DecordUnfitError(Exception):
 def decord_installed() -> bool:
     """Whether decord can be imported (there are no wheels for every platform)."""
     # decord loads its libraries for the whole process to see. Were it first, PyAV would find decord's
-    # old libvpx in place of its own, and could write no VP9.
+    # old libvpx in place of its own, and could write no VP9; OpenCV its zlib, and could read no PNG.
     import av  # noqa: F401
+    import cv2  # noqa: F401
 
     try:
         import decord  # noqa: F401

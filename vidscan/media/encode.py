@@ -71,13 +71,14 @@ def set_up(
 
 
 def to_frame(image: NDArray[np.uint8], width: int, height: int, pix_fmt: str) -> VideoFrame:
-    """An encoder's frame of an RGB ``image``, its last row and column repeated up to the size given."""
+    """An encoder's frame of an RGB or grey ``image``, last row and column repeated up to the size given."""
     import av
 
-    pad = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
+    pad = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))[: image.ndim]
     if any(after for _, after in pad):
         image = np.pad(image, pad, mode="edge")
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    source = "rgb24" if image.ndim == 3 else "gray"
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=source)
     colour: dict[str, Any] = {}
     if pix_fmt.startswith("yuv"):
         full = pix_fmt.startswith("yuvj")

@@ -17,6 +17,7 @@ from vidscan.types import FrameChunk, Note, VideoInfo
 
 _MAX_BYTES = 1 << 29
 _WEBP_ANIMATED = 2
+_STRIP_ROWS = 64
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -56,6 +57,8 @@ def read_picture(
         width, height = picture_size(data, kind)
     except (struct.error, IndexError):
         raise CorruptError(f"{name}: the {kind} header is broken") from None
+    if kind == "png" and not _chunks_fit(data):
+        raise CorruptError(f"{name}: the picture is cut off, or its chunks are broken")
     check_size(name, width, height, max_pixels)
     raw = np.frombuffer(data, np.uint8)
     image: NDArray[Any] | None
@@ -119,6 +122,20 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
+def _chunks_fit(data: bytes) -> bool:
+    """Whether all chunks of a PNG end within it: OpenCV makes room for whatever length one claims."""
+    at = 8
+    while at < len(data):
+        if at + 12 > len(data):
+            return False
+        (length,) = struct.unpack_from(">I", data, at)
+        tag = data[at + 4 : at + 8]
+        at += 12 + length
+        if tag == b"IEND":
+            break
+    return at <= len(data)
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
     while True:
@@ -137,6 +154,12 @@ def _over_white(image: NDArray[Any] | None) -> NDArray[np.uint8] | None:
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None
     full = float(np.iinfo(image.dtype).max)
-    alpha = image[..., 3:].astype(np.float32) / full
-    colour = image[..., :3].astype(np.float32) * (255.0 / full)
-    return np.rint(colour * alpha + 255.0 * (1 - alpha)).astype(np.uint8)
+    laid = np.empty((*image.shape[:2], 3), np.uint8)
+    # In strips: the largest picture allowed would take gigabytes as floats.
+    for first in range(0, len(image), _STRIP_ROWS):
+        strip = image[first : first + _STRIP_ROWS].astype(np.float32)
+        alpha = strip[..., 3:] / full
+        laid[first : first + _STRIP_ROWS] = np.rint(
+            strip[..., :3] * (255.0 / full) * alpha + 255 * (1 - alpha)
+        )
+    return laid

@@ -33,6 +33,8 @@ _DEMUXERS = {"mp4": "mov", "webm": "matroska", "y4m": "yuv4mpegpipe", "avif": "m
 """Demuxer of a sniffed kind, where it is not called like the kind."""
 
 _READ_BUFFER = 1 << 18
+_PADDING = 128 * 16384
+"""Pixels that padding may add to a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Header:
     """Clockwise degrees (0, 90, 180, 270) by which a decoded frame is to be turned."""
     has_audio: bool
     video_streams: int
+    max_pixels: int
+    """Frames of more pixels are not decoded: a stream may grow behind its header's back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def open_container(path: PathLike, kind: str) -> Iterator[InputContainer]:
                 format=_DEMUXERS.get(kind, kind),
                 metadata_errors="replace",
                 buffer_size=_READ_BUFFER,
+                # The file itself is open already; whatever else it would have opened stays shut.
+                container_options={"protocol_whitelist": "none"},
             )
         except (av.error.FFmpegError, ValueError) as error:
             raise CorruptError(f"{name}: cannot be opened as {kind}: {reason(error)}") from None
@@ -141,6 +147,7 @@ def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
         if context.width <= 0 or context.height <= 0:
             raise CorruptError(f"{name}: the video stream has no frame size")
         check_size(name, context.width, context.height, max_pixels)
+        limit_pixels(stream, max_pixels)
         has_audio = len(container.streams.audio) > 0
         duration = None
         if stream.duration and stream.time_base:
@@ -158,6 +165,7 @@ def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
             rotation=_rotation(container, stream),
             has_audio=has_audio,
             video_streams=len(container.streams.video),
+            max_pixels=max_pixels,
         )
 
 
@@ -193,6 +201,12 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
     """Raise TooLargeError where ``width * height`` is more than ``max_pixels``."""
     if width * height > max_pixels:
         raise TooLargeError(f"{name}: {width}x{height} is more than {max_pixels} pixels a frame")
+
+
+def limit_pixels(stream: VideoStream, max_pixels: int) -> None:
+    """Have the decoder of ``stream``, which is not open yet, refuse frames that are much larger."""
+    # FFmpeg counts the sides as padded for its decoders, which for a narrow frame is many times more.
+    stream.codec_context.options = {"max_pixels": str(2 * max_pixels + _PADDING)}
 
 
 def quarter_turns(degrees: float) -> int:

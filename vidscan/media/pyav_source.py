@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.media.probe import Header, default_threads, open_container, video_stream
+from vidscan.media.probe import Header, default_threads, limit_pixels, open_container, video_stream
 from vidscan.types import FrameChunk, Note
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def read_pyav(
             return
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = default_threads()
+        limit_pixels(stream, header.max_pixels)
         for frame in _decode(container, stream, damage):
             last = clock.time(frame, stream)
             if after_s is not None and last <= after_s + 1e-6:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
+import struct
+import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +19,7 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.media.encode import default_pix_fmt, encoder_options, padded_size, reencode, set_up, to_frame
 from vidscan.media.sniff import PathLike, display_name
+from vidscan.media.sound import SoundCopy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,9 +52,15 @@ class VideoWriter:
         FFmpeg encoder and its quality; crf is on x264's scale for every codec (ignored by ffv1,
         which is lossless).
     pix_fmt
-        FFmpeg pixel format; None takes the codec's usual one (yuv420p, RGB for ffv1).
+        FFmpeg pixel format; None takes the codec's usual one (yuv420p, RGB for ffv1). With ``gray``
+        the images are (H, W).
     rotation
         Clockwise degrees (0, 90, 180, 270) by which a player is to turn the images (mp4 and mov).
+    metadata
+        Tags of the container: ``title``, ``comment``, ...
+    sound_of
+        A clip whose sound goes along, as it is (:class:`vidscan.media.sound.SoundCopy`). Whether it
+        did is told by :attr:`has_sound`.
 
     Raises
     ------
@@ -76,13 +87,15 @@ class VideoWriter:
         pix_fmt: str | None = None,
         preset: str = "veryfast",
         rotation: int = 0,
+        metadata: Mapping[str, str] | None = None,
+        sound_of: PathLike | None = None,
     ) -> None:
         import av
 
         self._path = Path(path)
         self._temporary = _temporary(self._path)
-        self._size = (height, width, 3)
         self._pix_fmt = pix_fmt or default_pix_fmt(codec)
+        self._size = (height, width) if self._pix_fmt == "gray" else (height, width, 3)
         self._wide, self._high = padded_size(width, height, self._pix_fmt)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._clock = 1 / self._rate if codec in _FRAME_CLOCK_CODECS else _CLOCK
@@ -90,6 +103,7 @@ class VideoWriter:
         self._count = 0
         self._file: Any = self._temporary.open("wb")
         self._container: Any = None
+        self._sound: SoundCopy | None = None
         try:
             self._container = av.open(
                 self._file, mode="w", format=_FORMATS.get(self._path.suffix.lower(), "mp4")
@@ -101,9 +115,20 @@ class VideoWriter:
             if rotation:
                 self._stream.set_display_rotation(-rotation)
             context.open()
+            self._container.metadata.update(metadata or {})
+            if sound_of is not None:
+                self._sound = SoundCopy.of(sound_of, self._container)
         except (av.error.FFmpegError, ValueError) as error:
             self._abandon()
             raise SetupError(f"cannot write {codec} to {display_name(path)}: {error}") from None
+        except BaseException:  # the clip whose sound was wanted
+            self._abandon()
+            raise
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether sound goes along: ``sound_of`` has some, of a codec that this container holds."""
+        return self._sound is not None
 
     def write(self, image: NDArray[np.uint8], time_s: float | None = None) -> None:
         """Append one frame.
@@ -111,7 +136,7 @@ class VideoWriter:
         Parameters
         ----------
         image
-            (H, W, 3) RGB uint8 of the size given at the start.
+            (H, W, 3) RGB uint8 of the size given at the start; (H, W) for the pixel format ``gray``.
         time_s
             Presentation time in seconds, later than the frame before; None continues at ``fps``.
         """
@@ -125,6 +150,8 @@ class VideoWriter:
         self._count += 1
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
+        if self._sound is not None:
+            self._sound.copy(float(self._last * self._clock))
 
     def close(self) -> None:
         """Finish the file and put it in its place; a second call does nothing."""
@@ -133,6 +160,9 @@ class VideoWriter:
         try:
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
+            if self._sound is not None:
+                self._sound.copy(math.inf)
+                self._sound.close()
             self._container.close()
             self._container = None
             self._file.close()
@@ -154,6 +184,8 @@ class VideoWriter:
             self._abandon()
 
     def _abandon(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
         container, self._container = self._container, None
         if container is not None:
             with suppress(Exception):  # it may complain of a header that was never written
@@ -162,7 +194,7 @@ class VideoWriter:
         self._temporary.unlink(missing_ok=True)
 
 
-def write_png(path: PathLike, image: NDArray[np.uint8]) -> None:
+def write_png(path: PathLike, image: NDArray[np.uint8], *, comment: str = "") -> None:
     """Write one picture, atomically.
 
     Parameters
@@ -171,6 +203,8 @@ def write_png(path: PathLike, image: NDArray[np.uint8]) -> None:
         Replaced where it exists.
     image
         uint8, (H, W) grey or (H, W, 3) RGB.
+    comment
+        Latin-1 text for the picture's ``Comment`` tag.
 
     Raises
     ------
@@ -190,11 +224,23 @@ def write_png(path: PathLike, image: NDArray[np.uint8]) -> None:
     target = Path(path)
     temporary = _temporary(target)
     try:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(_commented(data.tobytes(), comment))
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+_PNG_START = 8 + 25
+"""Bytes of a PNG's signature and header chunk."""
+
+
+def _commented(png: bytes, comment: str) -> bytes:
+    if not comment:
+        return png
+    body = b"tEXtComment\0" + comment.encode("latin-1")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:_PNG_START] + chunk + png[_PNG_START:]
 
 
 def _temporary(path: Path) -> Path:

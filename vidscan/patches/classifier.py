@@ -63,7 +63,9 @@ class PatchClassifier:
     def __init__(self, record: ModelRecord, device: str = "cpu", batch: int = 32) -> None:
         settings = record.settings
         try:
-            network = PatchNetwork(settings["architecture"], settings["depth"])
+            network = PatchNetwork(
+                settings["architecture"], settings["depth"], hidden=settings.get("hidden", ())
+            )
             network.load_state_dict(record.load())
             self.spec = CropSpec(size=settings["crop"]["size"], margin=settings["crop"]["margin"])
             self.mean, self.std = list(settings["mean"]), list(settings["std"])

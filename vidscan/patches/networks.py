@@ -5,15 +5,19 @@ block and put a 1x1 convolution on the feature grid: each cell sees only a local
 classifier can learn only local artefacts, and those are what transfers between generators.
 
 Every network here maps (N, 3, H, W) float, normalised as its registry record says, to (N, 1, h, w)
-patch logits (log-odds of *manipulated*).
+patch logits (log-odds of *manipulated*). The whole networks of :mod:`vidscan.patches.baselines` are
+offered under the same interface: their map is one cell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vidscan.patches.baselines import WHOLE_NETWORKS
+from vidscan.patches.xception import Xception
 
 
 class SameConv2d(nn.Conv2d):
@@ -101,65 +105,6 @@ class EfficientNetLite0(nn.Module):
         return self.blocks(F.relu6(self.bn1(self.conv_stem(x))))
 
 
-class _SeparableConv(nn.Sequential):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-
-
-class _XceptionBlock(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int, starts_with_relu: bool = True) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for i in range(3 if stride == 1 else 2):
-            if i > 0 or starts_with_relu:
-                layers.append(nn.ReLU())
-            layers.append(_SeparableConv(inputs if i == 0 else outputs, outputs))
-        if stride > 1:
-            layers.append(nn.MaxPool2d(3, stride, 1))
-        self.body = nn.Sequential(*layers)
-        self.skip: nn.Module = nn.Identity()
-        if stride > 1 or inputs != outputs:
-            self.skip = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) + self.skip(x)
-
-
-class Xception(nn.Module):
-    """Xception (Chollet 2017) cut after ``depth`` residual blocks (1-5)."""
-
-    BLOCKS = ((128, 2), (256, 2), (728, 2), (728, 1), (728, 1))
-    """(channels, stride) of blocks 1-5."""
-
-    def __init__(self, depth: int) -> None:
-        super().__init__()
-        if not 1 <= depth <= len(self.BLOCKS):
-            raise ValueError(f"Xception can be cut after block 1-5, not {depth}")
-        layers: list[nn.Module] = [
-            nn.Conv2d(3, 32, 3, 2, bias=False),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(),
-        ]
-        inputs = 64
-        for i, (outputs, stride) in enumerate(self.BLOCKS[:depth]):
-            layers.append(_XceptionBlock(inputs, outputs, stride, starts_with_relu=i > 0))
-            inputs = outputs
-        self.body = nn.Sequential(*layers, nn.ReLU())
-        self.channels = inputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
-
 class ResNet18(nn.Module):
     """torchvision's ResNet-18 cut after layer ``depth`` (1-4)."""
 
@@ -178,38 +123,56 @@ class ResNet18(nn.Module):
         return self.layers(self.stem(x))
 
 
+def _uncut(build: Callable[[], nn.Module]) -> Callable[[int], nn.Module]:
+    def make(depth: int) -> nn.Module:
+        if depth != 0:
+            raise ValueError(f"a whole network is not cut: its depth is 0, not {depth}")
+        return build()
+
+    return make
+
+
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
     "xception": Xception,
     "resnet18": ResNet18,
-}
+} | {name: _uncut(build) for name, build in WHOLE_NETWORKS.items()}
+"""What makes the features of each network from its ``depth``; the whole networks' depth is 0."""
 
 
 class PatchNetwork(nn.Module):
-    """A truncated network with a 1x1 convolution as head.
+    """A truncated (or whole) network with 1x1 convolutions as head: the field stays the network's.
 
     Parameters
     ----------
     architecture
         A key of :data:`ARCHITECTURES`.
     depth
-        Where to cut; see the architecture.
+        Where to cut; see the architecture. A whole network's is 0.
     dropout
         Probability of dropping a feature channel before the head, in training only.
+    hidden
+        Channels of the head's inner layers; none makes it linear in the features.
     """
 
-    def __init__(self, architecture: str, depth: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, architecture: str, depth: int, dropout: float = 0.0, hidden: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         if architecture not in ARCHITECTURES:
             raise ValueError(f"unknown architecture {architecture!r}; one of {', '.join(ARCHITECTURES)}")
         self.architecture, self.depth = architecture, depth
         self.features = ARCHITECTURES[architecture](depth)
-        channels = self.features.channels
-        assert isinstance(channels, int)
+        channels: int = self.features.channels  # type: ignore[assignment]
         self.dropout = nn.Dropout2d(dropout)
-        self.head = nn.Conv2d(channels, 1, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        inner: list[nn.Module] = []
+        for width in hidden:
+            inner += [nn.Conv2d(channels, width, 1), nn.ReLU()]
+            channels = width
+        last = nn.Conv2d(channels, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.head: nn.Module = nn.Sequential(*inner, last) if inner else last
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))

@@ -6,6 +6,7 @@ import csv
 from typing import TextIO
 
 from vidscan.report.json import DIGITS
+from vidscan.report.words import escape
 from vidscan.types import Report
 
 COLUMNS: tuple[str, ...] = (
@@ -36,8 +37,8 @@ COLUMNS: tuple[str, ...] = (
 )
 """``start_s`` and ``end_s`` bound the most suspicious segment; lists are joined by spaces."""
 
-# A spreadsheet takes a cell that starts with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that starts with one of these (some also full-width) for a formula.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class CsvWriter:
@@ -95,6 +96,8 @@ def row(report: Report) -> list[str | int | float | None]:
 def _cell(value: str | int | float | None) -> str | int | float | None:
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
+    if isinstance(value, str):
+        # Escaped as in the text report: CSV may be read on a terminal too. White space is no disguise.
+        text = escape(value)
+        return "'" + text if text.lstrip().startswith(_FORMULA) else text
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import numbers
@@ -80,6 +81,7 @@ class JsonWriter:
         self._stream.flush()
 
 
+@functools.cache  # to make one takes a thousand times as long as to use it
 def _adapter() -> Any:
     from pydantic import TypeAdapter
 

@@ -6,16 +6,19 @@ pairs is given two draws, so that pairs are not told by their common draw either
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from vidscan.media.writer import reencode
 
 Image = NDArray[np.uint8]
+PILLOW_CHROMA = ("4:4:4", "4:2:2", "4:2:0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Degradation:
     shift: float = 0.05
     light: float = 0.35
     blur: float = 0.2
+    blur_sigma: tuple[float, float] = (0.3, 1.6)
+    """Standard deviation of the blur in pixels."""
     noise: float = 0.2
     h264: float = 0.45
     h265: float = 0.1
@@ -90,7 +95,7 @@ def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, si
         picture = (picture - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-25, 25)
         picture = picture * rng.uniform(0.9, 1.1, 3)
     if rng.random() < d.blur:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.6))
+        picture = blur(picture, rng.uniform(*d.blur_sigma))
     if rng.random() < d.noise:
         picture = picture + rng.normal(0, rng.uniform(0.5, 6), picture.shape)
     if rng.random() < d.grey:
@@ -101,23 +106,42 @@ def degrade(image: Image, rng: np.random.Generator, degradation: Degradation, si
     quality = int(rng.integers(d.quality[0], d.quality[1] + 1))
     frames = int(rng.integers(1, 4))
     step = rng.uniform(-1.5, 1.5, 2)
+    coder = draw_coder(rng)
     if draw < d.h264 + d.h265:
         out = _video(out, "libx264" if draw < d.h264 else "libx265", crf, frames, step)
     elif draw < d.h264 + d.h265 + d.jpeg:
-        out = _jpeg(out, quality)
+        out = jpeg(out, quality, coder)
     kinds = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
     kind = kinds[int(rng.integers(3))] if out.shape[0] > size else kinds[int(rng.integers(2))]
     out = np.asarray(cv2.resize(out, (size, size), interpolation=kind), np.uint8)
     if rng.random() < d.again:
-        out = _jpeg(out, int(rng.integers(60, 100)))
+        out = jpeg(out, int(rng.integers(60, 100)), draw_coder(rng))
     return out
 
 
-def _jpeg(image: Image, quality: int) -> Image:
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert done and decoded is not None
-    return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
+def blur(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """Gaussian blur of an (H, W, 3) picture; ``sigma`` in pixels may be 0."""
+    return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0 else picture
+
+
+def draw_coder(rng: np.random.Generator) -> str:
+    """A ``coder`` of :func:`jpeg`: OpenCV half of the time, else Pillow with one of its subsamplings."""
+    return str(rng.choice(["opencv", "opencv", "opencv", *PILLOW_CHROMA]))
+
+
+def jpeg(image: Image, quality: int, coder: str) -> Image:
+    """An (H, W, 3) RGB picture as JPEG of ``quality`` gives it back.
+
+    ``coder`` is ``opencv`` (chroma at half the resolution) or one of :data:`PILLOW_CHROMA`.
+    """
+    if coder == "opencv":
+        done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert done and decoded is not None
+        return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=coder)
+    return np.array(PIL.Image.open(file))
 
 
 def _video(image: Image, codec: str, crf: int, frames: int, step: NDArray[np.float64]) -> Image:

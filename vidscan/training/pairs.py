@@ -20,15 +20,16 @@ import vidscan.forge.mouth
 import vidscan.forge.self_blend
 import vidscan.forge.swap
 import vidscan.forge.warp  # noqa: F401  (importing a forgery registers it)
-from vidscan.forge.base import FORGERIES, Faces, Forged
+from vidscan.forge.base import FORGERIES, HELD_OUT, Faces, Forged
 from vidscan.forge.innocent import edit_some
 from vidscan.forge.renderers import Renderer
 from vidscan.forge.rerender import DecodedSwap, Rerender
+from vidscan.forge.whole import SyntheticLook
 from vidscan.training.degrade import Degradation, degrade, draw_geometry, look
 from vidscan.training.store import STORE_SPEC, Store
 
 MASK_SIDE = 56
-FORGED_SIDE = 264
+FORGED_SIDE = 280
 """Side of the middle of a store crop that is forged: what the widest view shows, and no more."""
 THIRD_PARTY = "third_party"
 
@@ -50,6 +51,8 @@ class PairRecipe:
     """Share of each forgery among the self-made ones."""
     third_party: float = 0.06
     """Share of pairs whose forged side is a fake by a published generator, its region unknown."""
+    leave_out: tuple[str, ...] = ()
+    """Methods of those generators that are never shown, so that the model can be judged on them."""
     innocent: float = 0.25
     """Share of genuine faces given an innocent edit first (their forged twin as well)."""
     independent: float = 0.2
@@ -62,7 +65,14 @@ class PairRecipe:
 
 
 class PairSource:
-    """Draws person, then picture or clip, then frame, and forges."""
+    """Draws person, then picture or clip, then frame, and forges.
+
+    Raises
+    ------
+    ValueError
+        Where the recipe names forgeries that do not exist or are kept for testing
+        (:data:`vidscan.forge.base.HELD_OUT`), or methods to leave out that the store does not have.
+    """
 
     def __init__(
         self, store: Store, recipe: PairRecipe, degradation: Degradation, renderers: list[Renderer]
@@ -70,7 +80,13 @@ class PairSource:
         self.store, self.recipe, self.degradation = store, recipe, degradation
         self.forgeries = dict(FORGERIES)
         if renderers:
-            self.forgeries |= {"rerender": Rerender(renderers), "decoded_swap": DecodedSwap(renderers)}
+            self.forgeries |= {
+                "rerender": Rerender(renderers),
+                "decoded_swap": DecodedSwap(renderers),
+                "synthetic": SyntheticLook(renderers),
+            }
+        if kept := sorted(HELD_OUT & set(recipe.mix)):
+            raise ValueError(f"kept for testing, never to be trained on: {', '.join(kept)}")
         missing = set(recipe.mix) - set(self.forgeries)
         if missing:
             raise ValueError(
@@ -93,7 +109,11 @@ class PairSource:
         weight = np.sqrt([len(names) for names in self._sources])
         self._source_chance = weight / weight.sum()
         self._people = people
-        self._fakes = [rows for _, rows in sorted(fakes.items())]
+        if unknown := sorted(set(recipe.leave_out) - {row.method for row in store.rows}):
+            raise ValueError(f"no such method to leave out: {', '.join(unknown)}")
+        self._fakes = [rows for method, rows in sorted(fakes.items()) if method not in recipe.leave_out]
+        if recipe.leave_out and recipe.third_party and not self._fakes:
+            raise ValueError("every third-party method is left out: third_party has to be 0")
 
     def _genuine(self, rng: np.random.Generator) -> int:
         names = self._sources[int(rng.choice(len(self._sources), p=self._source_chance))]
@@ -184,5 +204,7 @@ def write_shard(source: PairSource, folder: Path, index: int, count: int) -> Pat
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in source.render(index, count).items():
             np.save(folder / f"{index:05d}.{name}.npy", array)
-        done.write_text(json.dumps({"count": count, "kinds": source.kinds()}), encoding="utf-8")
+        part = done.with_suffix(".part")
+        part.write_text(json.dumps({"count": count, "kinds": source.kinds()}), encoding="utf-8")
+        part.replace(done)  # training reads it the moment it is there
     return done

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
+from vidscan.training.augment import augment
+from vidscan.training.energy import energy_auc, high_band_energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class TrainRecipe:
 
     architecture: str = "efficientnet_lite0"
     depth: int = 2
+    hidden: tuple[int, ...] = ()
+    """Channels of the head's inner 1x1 convolutions."""
     window: int = 128
     """Side of the random window of the crop that a step sees."""
     pairs: int = 24
@@ -45,6 +50,13 @@ class TrainRecipe:
     top_k: float = 0.25
     ema: float = 0.998
     dropout: float = 0.1
+    blur_jpeg: float = 0.0
+    """Chance that a step's pair is blurred, and that it is put through JPEG (Wang et al. 2020)."""
+    dct: float = 0.0
+    """Chance of JPEG's quantisation on the device, for pairs that saw no real codec."""
+    compiled: bool = False
+    """Compile the network first: a minute once, then half as many crops again a second (needs a C
+    compiler)."""
     seed: int = 0
 
 
@@ -53,23 +65,35 @@ STD = [128.0, 128.0, 128.0]
 """The ImageNet start was trained with these."""
 
 
-class Shards:
-    """Random batches from the pair shards of a folder, newly finished ones included."""
+CHECKPOINT = "checkpoint.safetensors"
+"""Name of the file in a run's folder that the run goes on from."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder = folder
+
+class Shards:
+    """Random batches from the pair shards of a folder, newly finished ones included.
+
+    Pairs of the forgeries ``without`` are never drawn, nor those of the shards ``set_aside`` (by stem).
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, *, without: Collection[str] = (), set_aside: Collection[str] = ()
+    ) -> None:
+        self.folder, self.without, self.set_aside = folder, without, set_aside
         self.rng = np.random.default_rng(seed)
         self.open: dict[str, dict[str, NDArray[np.uint8]]] = {}
         self.uses: dict[str, int] = {}
+        self.wanted: dict[str, NDArray[np.int64]] = {}
 
     def refresh(self) -> None:
         for done in sorted(self.folder.glob("*.json")):
-            if done.stem not in self.open:
-                names = ("genuine", "forged", "mask", "kind")
-                self.open[done.stem] = {
-                    n: np.load(self.folder / f"{done.stem}.{n}.npy", mmap_mode="r") for n in names
-                }
-                self.uses[done.stem] = min(self.uses.values(), default=0)
+            if done.stem not in self.wanted and done.stem not in self.set_aside:
+                shard = open_shard(done)
+                names = json.loads(done.read_text(encoding="utf-8"))["kinds"]
+                banned = [i for i, name in enumerate(names) if name in self.without]
+                self.wanted[done.stem] = np.flatnonzero(~np.isin(shard["kind"], banned))
+                if len(self.wanted[done.stem]):
+                    self.open[done.stem] = shard
+                    self.uses[done.stem] = min(self.uses.values(), default=0)
 
     def batch(self, pairs: int, window: int) -> tuple[Tensor, Tensor]:
         """(2 * pairs, 3, w, w) float crops, genuine first, and their (2 * pairs, m, m) masks.
@@ -87,7 +111,7 @@ class Shards:
             size = shard["genuine"].shape[1]
             cell = size // shard["mask"].shape[1]
             for _ in range(-(-pairs // len(chosen))):
-                i = int(self.rng.integers(len(shard["kind"])))
+                i = int(self.rng.choice(self.wanted[stem]))
                 y, x = self.rng.integers(0, (size - window) // cell + 1, 2) * cell
                 view = (slice(y, y + window), slice(x, x + window))
                 mask = shard["mask"][i][y // cell : (y + window) // cell, x // cell : (x + window) // cell]
@@ -102,24 +126,36 @@ class Shards:
         return crops, torch.cat([torch.zeros_like(share), share])
 
 
+def open_shard(done: Path) -> dict[str, NDArray[np.uint8]]:
+    """The arrays of the finished shard whose ``.json`` is ``done``, left on disk."""
+    names = ("genuine", "forged", "mask", "kind")
+    return {n: np.load(done.with_name(f"{done.stem}.{n}.npy"), mmap_mode="r") for n in names}
+
+
 def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tensor, Tensor]:
     """Cross-entropy of patches with their masked share, and of pooled crops with their label.
 
     ``logits`` (N, h, w), ``masks`` (N, H, W) share of forged pixels or -1 where unknown. Returns the
-    loss and the pooled log-odds.
+    loss and the pooled log-odds. A network of one logit a crop has no patches: the pooled loss is all.
     """
     unknown = masks.flatten(1).amin(1) < 0
-    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (logits.shape[-2], logits.shape[-1]))[:, 0]
-    cells = F.binary_cross_entropy_with_logits(logits, target.clamp(0, 1), reduction="none").flatten(1)
-    # A patch that is half forged by area is a blend border: as telling as one wholly forged.
     known = ~unknown
-    patches = cells.mean(1)[known].mean() if known.any() else logits.sum() * 0
+    whole = logits.shape[-2:] == (1, 1)
+    # Of a whole crop a forged mouth is too small a share to call it forged by: look at a finer grid.
+    height, width = (side // 2 for side in masks.shape[-2:]) if whole else logits.shape[-2:]
+    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (height, width))[:, 0]
+    if whole or not known.any():
+        patches = logits.sum() * 0
+    else:
+        # A patch that is half forged by area is a blend border: as telling as one wholly forged.
+        cells = F.binary_cross_entropy_with_logits(logits, target.clamp(0, 1), reduction="none")
+        patches = cells.flatten(1).mean(1)[known].mean()
     scores = pool(logits, "top_k", recipe.top_k)
     forged = (target.flatten(1).amax(1) > 0.2).float()
     forged[unknown] = 1.0
     seen = known & ((forged == 1) | (target.flatten(1).amax(1) < 0.02)) | unknown
     pooled = F.binary_cross_entropy_with_logits(scores[seen], forged[seen])
-    return patches + recipe.pooled_weight * pooled, scores
+    return patches + (1.0 if whole else recipe.pooled_weight) * pooled, scores
 
 
 class Trainer:
@@ -128,7 +164,7 @@ class Trainer:
     def __init__(self, recipe: TrainRecipe, start: Path | None, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
-        self.net = PatchNetwork(recipe.architecture, recipe.depth, recipe.dropout)
+        self.net = PatchNetwork(recipe.architecture, recipe.depth, recipe.dropout, recipe.hidden)
         if start is not None:
             weights = load_file(start)
             own = self.net.features.state_dict()
@@ -137,7 +173,8 @@ class Trainer:
             if missing:
                 raise ValueError(f"{start} lacks {', '.join(missing[:3])} ...")
         self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = PatchNetwork(recipe.architecture, recipe.depth).to(device)
+        self.forward = torch.compile(self.net) if recipe.compiled else self.net
+        self.average = PatchNetwork(recipe.architecture, recipe.depth, hidden=recipe.hidden).to(device)
         self.average.load_state_dict(self.net.state_dict())
         self.average.eval().requires_grad_(False)
         decayed = [p for p in self.net.features.parameters() if p.ndim > 1]
@@ -164,7 +201,15 @@ class Trainer:
         self.net.train()
         if frozen:
             self.net.features.eval()
-        logits = self.net(normalise(crops.to(self.device), MEAN, STD))[:, 0]
+        # Drawn from the place in the run, so that a resumed run draws on.
+        crops = augment(
+            crops,
+            np.random.default_rng((recipe.seed, self.crops)),
+            blur_jpeg=recipe.blur_jpeg,
+            dct=recipe.dct,
+            device=self.device,
+        )
+        logits = self.forward(normalise(crops, MEAN, STD))[:, 0]
         loss, scores = patch_loss(logits, masks.to(self.device), recipe)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -191,10 +236,27 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for i, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        self._write(tensors, path)
+
+    def keep(self, path: Path) -> None:
+        """The averaged weights alone, in half precision, written atomically."""
+        self._write(self.averaged(), path)
+
+    def _write(self, tensors: dict[str, Tensor], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"crops": str(self.crops)})
         part.replace(path)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged weights in half precision: what is shipped."""
+        return {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
+
+    def take(self, path: Path) -> None:
+        """Put what :meth:`keep` wrote in the place of the average."""
+        with safe_open(path, "pt") as handle:
+            self.crops = int(handle.metadata()["crops"])
+        self.average.load_state_dict(load_file(path))
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of :meth:`save`."""
@@ -212,37 +274,58 @@ class Trainer:
         self.optimiser.load_state_dict(state)
 
 
+def average_path(folder: Path, crops: int) -> Path:
+    """Where :func:`train` keeps the averaged weights that it had after ``crops`` crops."""
+    return folder / f"average-{crops:09d}.safetensors"
+
+
 def train(
-    trainer: Trainer, shards: Shards, folder: Path, *, seconds: float = math.inf, every: int = 10_000
-) -> Iterator[dict[str, float]]:
+    trainer: Trainer,
+    shards: Shards,
+    folder: Path,
+    *,
+    seconds: float = math.inf,
+    every: int = 10_000,
+    judge: Callable[[PatchNetwork], dict[str, float]] | None = None,
+) -> Iterator[dict[str, Any]]:
     """Train until the recipe's crops or the time are used up; a log line every ``every`` crops.
 
-    Each line is also appended to ``folder/log.jsonl``, and ``folder/checkpoint.safetensors`` renewed.
+    Each line is also appended to ``folder/log.jsonl``. The :data:`CHECKPOINT` is renewed, and
+    the averaged weights of every line are kept (:func:`average_path`). ``high_band_auc`` is how well
+    fine-detail energy alone tells the sides apart (:mod:`vidscan.training.energy`); ``transfer`` what
+    ``judge`` says of the averaged network.
     """
     recipe = trainer.recipe
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     losses: list[float] = []
     rights: list[float] = []
+    energies: list[NDArray[np.float32]] = []
     mark = trainer.crops + every
     limit = recipe.stop or recipe.crops
     while trainer.crops < limit and time.monotonic() - start < seconds:
         if not losses:
             shards.refresh()
-        loss, right = trainer.step(*shards.batch(recipe.pairs, recipe.window))
+        crops, masks = shards.batch(recipe.pairs, recipe.window)
+        energies.append(high_band_energy(crops).reshape(2, -1))
+        loss, right = trainer.step(crops, masks)
         losses.append(loss)
         rights.append(right)
         if trainer.crops >= mark or trainer.crops >= limit:
             mark += every
-            trainer.save(folder / "checkpoint.safetensors")
-            line = {
+            trainer.save(folder / CHECKPOINT)
+            trainer.keep(average_path(folder, trainer.crops))
+            line: dict[str, Any] = {
                 "crops": trainer.crops,
                 "loss": round(float(np.mean(losses)), 5),
                 "accuracy": round(float(np.mean(rights)), 4),
+                "high_band_auc": round(energy_auc(*np.concatenate(energies, 1)), 4),
                 "seconds": round(time.monotonic() - start, 1),
             }
+            if judge is not None:
+                line["transfer"] = {k: round(v, 4) for k, v in judge(trainer.average).items()}
             with (folder / "log.jsonl").open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(line) + "\n")
-            losses, rights = [], []
+            losses, rights, energies = [], [], []
             yield line
-    trainer.save(folder / "checkpoint.safetensors")
+    trainer.save(folder / CHECKPOINT)

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import torch
 
+from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
+from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.training.calibrate import calibrate
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.pairs import PairSource, write_shard
-from vidscan.training.patches import MEAN, STD, Shards, Trainer, train
+from vidscan.training.patches import CHECKPOINT, MEAN, STD, Shards, Trainer, average_path, train
 from vidscan.training.recipe import Recipe
 from vidscan.training.renderers import load_renderers, train_renderers
 from vidscan.training.store import Store, build_store
@@ -49,6 +51,7 @@ def train_patches(
     paths: TrainPaths,
     *,
     seconds: float = math.inf,
+    at: int | None = None,
     device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> tuple[ModelRecord, ModelRecord]:
@@ -58,6 +61,8 @@ def train_patches(
     ----------
     seconds
         Stop the optimiser after so long; the checkpoint stays and a further call goes on.
+    at
+        Train no further, but export the averaged weights that the run had after so many crops.
     say
         Gets a line of progress now and then.
 
@@ -65,12 +70,38 @@ def train_patches(
     -------
     tuple
         The registered patch and verdict models.
+
+    Raises
+    ------
+    SetupError
+        Where the run kept no weights of ``at`` crops, or the corpus has too few people.
     """
     entries = read_manifest(paths.corpus)
-    own = [e for e in entries if e.split == "train"]
-    dev = [e for e in entries if e.split == "dev"]
-    store = _labelled_store(paths, own)
-    judge = build_store(paths.corpus, dev, paths.work / "dev", frames_per_clip=_DEV_FRAMES, teacher=None)
+    trainer = Trainer(recipe.train, paths.start, device)
+    run = paths.work / "runs" / recipe.name
+    if at is not None:
+        kept = average_path(run, at)
+        if not kept.exists():
+            raise SetupError(f"{run} keeps no weights of {at} crops; its log.jsonl says of which")
+        trainer.take(kept)
+    store = _labelled_store(paths, [e for e in entries if e.split == "train"])
+    if at is None:
+        _optimise(recipe, paths, trainer, run, store, entries, seconds, say)
+    patches = export(recipe, trainer, paths.weights)
+    return patches, calibrate(store, patches, paths.weights, f"verdict-{recipe.name}")
+
+
+def _optimise(
+    recipe: Recipe,
+    paths: TrainPaths,
+    trainer: Trainer,
+    run: Path,
+    store: Store,
+    entries: list[Entry],
+    seconds: float,
+    say: Callable[[str], None],
+) -> None:
+    dev_store, dev = open_dev(paths.corpus, entries, paths.work)
     train_renderers(
         store,
         paths.work / "renderers",
@@ -86,23 +117,32 @@ def train_patches(
         if not producer.is_alive():
             raise RuntimeError("the process that renders training pairs has died")
         time.sleep(1)
-    trainer = Trainer(recipe.train, paths.start, device)
-    run = paths.work / "runs" / recipe.name
-    if (run / "checkpoint.safetensors").exists():
-        trainer.resume(run / "checkpoint.safetensors")
+    if (run / CHECKPOINT).exists():
+        trainer.resume(run / CHECKPOINT)
         say(f"resumed at {trainer.crops} crops")
-    rows = list(range(len(judge.rows)))
-    for line in train(trainer, Shards(shards, recipe.train.seed), run, seconds=seconds):
-        say(" ".join(f"{key} {value}" for key, value in line.items()))
-        if judge.rows:
-            logits = torch.from_numpy(patch_logits(trainer.average, judge, recipe.crop, MEAN, STD, rows))
-            pooled = pool(logits, recipe.pooling.how, recipe.pooling.top_k, recipe.pooling.radius)
-            scores = clip_scores(judge, rows, pooled.numpy())
-            table = transfer_table(dev, scores)
-            say("  transfer: " + ", ".join(f"{k} {v:.3f}" for k, v in table.items() if "method " not in k))
+    judge = (lambda network: judge_transfer(network, dev_store, dev, recipe)) if dev_store.rows else None
+    for line in train(trainer, Shards(shards, recipe.train.seed), run, seconds=seconds, judge=judge):
+        say(" ".join(f"{key} {value}" for key, value in line.items() if key != "transfer"))
+        table = line.get("transfer", {}).items()
+        if table:
+            say("  transfer: " + ", ".join(f"{k} {v:.3f}" for k, v in table if "method " not in k))
     producer.terminate()
-    patches = export(recipe, trainer, paths.weights)
-    return patches, calibrate(store, patches, paths.weights, f"verdict-{recipe.name}")
+
+
+def open_dev(corpus: Path, entries: list[Entry], work: Path) -> tuple[Store, list[Entry]]:
+    """The crops that transfer is judged on, cut where ``work`` has none, and the dev split's entries."""
+    dev = [e for e in entries if e.split == "dev"]
+    return build_store(corpus, dev, work / "dev", frames_per_clip=_DEV_FRAMES, teacher=None), dev
+
+
+def judge_transfer(
+    network: PatchNetwork, store: Store, entries: list[Entry], recipe: Recipe
+) -> dict[str, float]:
+    """:func:`vidscan.training.transfer.transfer_table` of a network with the recipe's crop and pooling."""
+    rows = list(range(len(store.rows)))
+    logits = torch.from_numpy(patch_logits(network, store, recipe.crop, MEAN, STD, rows))
+    pooled = pool(logits, recipe.pooling.how, recipe.pooling.top_k, recipe.pooling.radius)
+    return transfer_table(entries, clip_scores(store, rows, pooled.numpy()))
 
 
 def _labelled_store(paths: TrainPaths, entries: list[Entry]) -> Store:
@@ -126,11 +166,11 @@ def produce_shards(recipe: Recipe, work: Path) -> None:
 
 def export(recipe: Recipe, trainer: Trainer, weights: Path) -> ModelRecord:
     """Register the averaged weights, in half precision, with their preprocessing and recipe."""
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in trainer.average.state_dict().items()}
     record = {
         "kind": "patches",
         "architecture": recipe.train.architecture,
         "depth": recipe.train.depth,
+        "hidden": list(recipe.train.hidden),
         "crop": {"size": recipe.crop.size, "margin": recipe.crop.margin},
         "colour": "RGB",
         "range": [0, 255],
@@ -143,4 +183,4 @@ def export(recipe: Recipe, trainer: Trainer, weights: Path) -> ModelRecord:
         "crops_seen": trainer.crops,
         "recipe": recipe.to_record(),
     }
-    return register(weights, recipe.name, tensors, record)
+    return register(weights, recipe.name, trainer.averaged(), record)

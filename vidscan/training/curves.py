@@ -1,0 +1,74 @@
+"""A training run drawn: its loss and accuracy, and the curve that counts, transfer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vidscan.errors import SetupError
+
+_PANELS = {
+    "loss": ("loss",),
+    "share right, AUC": ("accuracy", "high_band_auc"),
+}
+"""Axis label and the log's figures, of the panels that show training itself."""
+_LABELS = {"accuracy": "accuracy on our own forgeries", "high_band_auc": "AUC of high-band energy alone"}
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The lines of ``run/log.jsonl``.
+
+    Raises
+    ------
+    SetupError
+        Where it cannot be read or has no line.
+    """
+    path = run / "log.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise SetupError(f"cannot read the training log {path}: {error}") from error
+    if not lines:
+        raise SetupError(f"the training log {path} is empty")
+    return lines
+
+
+def draw_run(run: Path, out: Path) -> None:
+    """Draw loss, accuracy and transfer against crops seen into the picture ``out``.
+
+    Transfer is drawn by family (thin), on same-footage pairs and as the mean over methods (thick). Lines
+    that lack a figure leave it out. Needs matplotlib (extra ``train``).
+    """
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise SetupError("plots need the training extra: pip install 'vidscan[train]'") from error
+    lines = read_log(run)
+    figure, axes = plt.subplots(3, 1, figsize=(8, 11), sharex=True)
+    for axis, (label, names) in zip(axes, _PANELS.items(), strict=False):
+        axis.set_ylabel(label)
+        for name in names:
+            axis.plot(*_series(lines, name), label=_LABELS.get(name, name))
+    for name in sorted({name for line in lines for name in line.get("transfer", {})}):
+        if name.startswith("method "):
+            continue
+        width = 1.0 if name.startswith("family ") else 2.5
+        crops, values = _series([{"crops": x["crops"], **x.get("transfer", {})} for x in lines], name)
+        axes[-1].plot(crops, values, label=name, linewidth=width)
+    axes[-1].set(xlabel="crops seen", ylabel="dev AUC (transfer)")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=8)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    having = [line for line in lines if name in line]
+    return [line["crops"] for line in having], [line[name] for line in having]

@@ -1,0 +1,94 @@
+"""Everything ``vidscan evaluate`` does, part by part; each goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidscan.models import load_registry
+from vidscan.training.evaluation.innocent import innocent
+from vidscan.training.evaluation.left_out import LeftOut, left_out
+from vidscan.training.evaluation.localisation import Localisation, localisation
+from vidscan.training.evaluation.robustness import Robustness, robustness
+from vidscan.training.evaluation.scanning import Scanning, Scored, load_split, scan_corpus
+from vidscan.training.evaluation.statistics import Rate
+from vidscan.training.evaluation.subset import read_subset
+from vidscan.training.evaluation.tables import Evaluation, evaluate
+from vidscan.types import ModelRef
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is done beside the tables of the split."""
+
+    robustness: bool = False
+    subset: Path | None = None
+    """List of the genuine clips for robustness; None is the shipped one."""
+    innocent: bool = False
+    localisation: bool = False
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was found; parts that were not run are empty."""
+
+    tables: Evaluation
+    robustness: tuple[Robustness, ...] = ()
+    innocent: tuple[Rate, ...] = ()
+    localisation: tuple[Localisation, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON: the tables' fields, and a list for each part that was run."""
+        parts = asdict(self)
+        return {**parts.pop("tables"), **{name: rows for name, rows in parts.items() if rows}}
+
+
+def run_evaluation(
+    corpus: Path,
+    split: str,
+    out: Path,
+    how: Scanning,
+    parts: Parts,
+    stage: Callable[[str, int], Callable[[], None]],
+) -> tuple[Results, list[Scored]]:
+    """Scan a split and tabulate it, then do the other parts asked for.
+
+    Parameters
+    ----------
+    corpus
+        Folder with ``manifest.csv``.
+    out
+        Keeps scans, and derived clips in ``derived``; what is there is not made again.
+    stage
+        Called with what comes next and of how many files; returns what is called after each.
+
+    Raises
+    ------
+    SetupError
+        Where the corpus lacks what a part needs.
+    """
+    entries = load_split(corpus, split)
+    listed = [e.file for e in read_subset(parts.subset, entries)] if parts.robustness else []
+    scored, models = scan_corpus(
+        corpus, entries, out / f"{split}.jsonl", how, stage(f"scanning {split}", len(entries))
+    )
+    tables = evaluate(scored, models, split)
+    record = patch_record(models)
+    results = Results(
+        tables=tables,
+        robustness=robustness(corpus, scored, listed, out, how, stage) if parts.robustness else (),
+        innocent=innocent(corpus, scored, out, how, stage) if parts.innocent else (),
+        localisation=localisation(corpus, scored, out, how, record, stage) if parts.localisation else (),
+        left_out=left_out(corpus, out, how, record, stage) if parts.left_out else (),
+    )
+    return results, scored
+
+
+def patch_record(models: tuple[ModelRef, ...]) -> dict[str, Any]:
+    """Registry record of the patch model among those that scanned."""
+    records = load_registry().models
+    return next(records[m.name].settings for m in models if records[m.name].kind == "patches")
