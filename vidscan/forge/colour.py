@@ -22,7 +22,7 @@ def _octaves(images: Tensor) -> tuple[list[Tensor], Tensor]:
     """Laplacian pyramid, finest octave first, of the colour difference (image less its luminance)."""
     weights = torch.tensor(_LUMINANCE, device=images.device).view(1, 3, 1, 1)
     level = images - (images * weights).sum(1, keepdim=True)
-    octaves = []
+    octaves: list[Tensor] = []
     while len(octaves) < _LEVELS and min(level.shape[-2:]) >= 8:
         coarse = F.avg_pool2d(level, 2, ceil_mode=True)
         octaves.append(level - F.interpolate(coarse, level.shape[-2:], mode="bilinear", align_corners=False))

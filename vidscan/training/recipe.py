@@ -10,6 +10,7 @@ from typing import Any
 from vidscan import toml
 from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
+from vidscan.patches.pooling import Surround
 from vidscan.training.degrade import Degradation
 from vidscan.training.pairs import PairRecipe
 from vidscan.training.patches import TrainRecipe
@@ -20,6 +21,7 @@ class Pooled:
     how: str
     top_k: float
     radius: float | None = None
+    surround: Surround | None = None
 
 
 @dataclass(frozen=True, slots=True)
