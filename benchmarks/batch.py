@@ -57,8 +57,13 @@ def throughput(clip: Path, clips: int, repeats: int, with_ray: bool) -> dict[str
         for jobs in (1, 2):
             ways[f"local_{jobs}"] = by(stack.enter_context(LocalEngine(spec, jobs=jobs)))
         if with_ray:
+            import ray
+
             from vidscan.batch.ray_engine import RayEngine
 
+            # Actors claim a processor each, also while the other engine has its turn.
+            ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
+            stack.callback(ray.shutdown)
             for jobs in (1, 2):
                 ways[f"ray_{jobs}"] = by(stack.enter_context(RayEngine(spec, jobs=jobs)))
         for scan in ways.values():

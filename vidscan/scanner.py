@@ -217,7 +217,7 @@ class _Pass:
             transforms = classifier.transforms(chosen)
             index = np.array([face.frame_index - chunk.first_index for face in chosen])
             crops = classifier.crops(chunk.images, index, transforms)
-            sharpness, brightness = crop_quality(classifier.own(crops))
+            sharpness, brightness = crop_quality(crops)
             found = classifier.maps(classifier.logits(crops), transforms)
             for face, patch_map, sharp, bright in zip(chosen, found, sharpness, brightness, strict=True):
                 self.evidence.setdefault(face.track_id, []).append(

@@ -147,6 +147,23 @@ def test_without_decord(tmp_path, monkeypatch):
 
 
 @needs_decord
+def test_decord_is_not_given_clips_that_fill_the_memory(tmp_path, monkeypatch):
+    """It holds all the frames that its reader has not taken yet."""
+    path = make_clip(tmp_path / "a.mp4")
+    room = COUNT * WIDTH * HEIGHT * 3
+    monkeypatch.setattr("vidscan.media.decord_source._MOST_AHEAD", room)
+    source, _, images = read(path, decoder="decord")
+    assert source.info.decoder == "decord"
+    monkeypatch.setattr("vidscan.media.decord_source._MOST_AHEAD", room - 1)
+    source, _, others = read(path, decoder="decord")
+    assert source.info.decoder == "pyav"
+    assert [note.code for note in source.warnings] == ["decoder_fallback"]
+    assert difference(images, others) < 2
+    source, _, _ = read(path)
+    assert source.info.decoder == "pyav" and source.warnings == []
+
+
+@needs_decord
 def test_decord_failing_on_the_way(tmp_path, monkeypatch):
     import decord
 

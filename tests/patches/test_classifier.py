@@ -206,31 +206,6 @@ def test_crop_quality_looks_at_the_middle_and_sees_blur(crops: torch.Tensor) -> 
     assert sharpness[0] > 1.5 * sharpness[1] > 2 * sharpness[2]
 
 
-def test_surroundings_are_held_against_the_crop(tmp_path: Path) -> None:
-    """The same face scores as its own crop does, less a share of what lies about it."""
-    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
-    picture = cv2.GaussianBlur(noise, (0, 0), 4)[None]
-    points = np.array([[170, 180], [230, 180], [200, 215], [178, 250], [222, 250]], np.float32)
-    face = Face(0, 0.0, 0, np.array([140, 130, 260, 270], np.float32), points, 1.0, True)
-    plain = PatchClassifier(register_patches(tmp_path / "plain"))
-    wide = PatchClassifier(register_patches(tmp_path / "wide", surround={"weight": 0.4, "reach": 1.5}))
-    assert wide.view.size == 144
-    index = np.zeros(1, np.int64)
-    narrow_crops = plain.crops(picture, index, plain.transforms([face]))
-    wide_crops = wide.crops(picture, index, wide.transforms([face]))
-    assert float((wide.own(wide_crops) - narrow_crops).abs().max()) < 1.0
-    logits = wide.logits(wide_crops)
-    own, whole = wide.own(logits), logits.shape[-1]
-    assert own.shape[-1] == plain.logits(narrow_crops).shape[-1]
-    centre = (np.arange(whole) + 0.5) / whole * 2 - 1
-    beyond = np.hypot(centre[:, None], centre[None]) > 1 / 1.5
-    expected = pool(own, "top_k", 0.25) - 0.4 * logits[:, torch.from_numpy(beyond)].mean(1)
-    (patch_map,) = wide.maps(logits, wide.transforms([face]))
-    assert patch_map.score == pytest.approx(float(expected), abs=1e-5)
-    assert patch_map.logits.shape == tuple(own.shape[1:])
-    assert patch_map.crop_size == 96
-
-
 def test_a_head_with_inner_layers_is_loaded(tmp_path: Path, crops: torch.Tensor) -> None:
     network = PatchNetwork("efficientnet_lite0", 1, hidden=(8, 4)).eval()
     torch.nn.init.normal_(network.head[-1].weight)  # type: ignore[index]

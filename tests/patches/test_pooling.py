@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vidscan.faces.align import CropSpec
-from vidscan.patches.pooling import POOLINGS, Surround, crop_scores, pool
+from vidscan.patches.pooling import POOLINGS, pool
 
 GRIDS = arrays(np.float64, (2, 3, 4), elements=st.floats(-8, 8))
 HAND = torch.tensor([[[0.0, math.log(3.0)], [-2.0, 4.0]]])
@@ -82,44 +81,3 @@ def test_top_k_needs_a_share(share: float) -> None:
 def test_unknown_pooling() -> None:
     with pytest.raises(ValueError, match="unknown pooling 'max'"):
         pool(HAND, "max")
-
-
-class TestSurround:
-    """The face against what is about it."""
-
-    def test_by_hand(self) -> None:
-        """A 6 x 6 view of a 4 x 4 crop: the crop's own mean less half of that beyond its circle."""
-        logits = torch.zeros(1, 6, 6)
-        logits[0, 1:5, 1:5] = 3.0
-        # corners of the crop lie beyond its circle (radius 2 cells): hypot(1.5, 1.5) > 2
-        beyond = (6 * 6 - 12) * 1.0
-        expected = 3.0 - 0.5 * (4 * 3.0) / beyond
-        found = crop_scores(logits, "mean_logit", 1.0, None, Surround(0.5, 1.5))
-        assert found.item() == pytest.approx(expected)
-
-    def test_nothing_is_taken_off_without_it(self) -> None:
-        assert torch.equal(crop_scores(HAND, "top_k", 0.5, None, None), pool(HAND, "top_k", 0.5))
-
-    @settings(max_examples=30, deadline=None)
-    @given(shift=st.floats(-4, 4), weight=st.floats(0, 1))
-    def test_what_all_share_counts_less(self, shift: float, weight: float) -> None:
-        """A treatment of the whole frame moves the score by what the weight leaves of it."""
-        logits = torch.randn(2, 12, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        surround = Surround(weight, 1.5)
-        before = crop_scores(logits, "top_k", 0.2, 0.7, surround)
-        after = crop_scores(logits + shift, "top_k", 0.2, 0.7, surround)
-        assert (after - before).tolist() == pytest.approx([(1 - weight) * shift] * 2, abs=1e-9)
-
-    @settings(max_examples=30, deadline=None)
-    @given(size=st.integers(32, 400), reach=st.floats(1.1, 2.5))
-    def test_the_view_is_wider_at_the_same_scale(self, size: int, reach: float) -> None:
-        crop = CropSpec(size, 1.2)
-        view = Surround(0.5, reach).view(crop)
-        assert view.scale == pytest.approx(crop.scale)
-        assert (view.size - size) % 2 == 0
-        assert view.size == pytest.approx(size * reach, abs=1.01)
-
-    @pytest.mark.parametrize(("weight", "reach"), [(-0.1, 1.5), (0.3, 1.0), (0.3, 0.5)])
-    def test_impossible_settings(self, weight: float, reach: float) -> None:
-        with pytest.raises(ValueError, match="reach > 1"):
-            Surround(weight, reach)

@@ -59,6 +59,8 @@ def work(connection: Connection, spec_text: str) -> None:
         return
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(THREADS)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(THREADS)
 
     from vidscan.batch.fetch import fetch
     from vidscan.report.json import dumps

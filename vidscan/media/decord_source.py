@@ -15,6 +15,10 @@ _CONTAINERS = frozenset({"mp4", "mov", "matroska", "webm", "flv"})
 nonsense times from MPEG programme streams, and AVI may pack two frames into one packet."""
 
 
+_MOST_AHEAD = 512 * 2**20
+"""Bytes of decoded frames. A reader that takes its time finds all the rest of the clip in memory."""
+
+
 class DecordUnfitError(Exception):
     """decord cannot be trusted with this file, or gave up on it; str() says why."""
 
@@ -53,6 +57,8 @@ class DecordReader:
             raise DecordUnfitError("the file has several video streams")
         if not timeline.trusted:
             raise DecordUnfitError("the packets' times are incomplete, out of order or damaged")
+        if 3 * header.coded_width * header.coded_height * len(timeline.times) > _MOST_AHEAD:
+            raise DecordUnfitError("decord decodes ahead of its reader without bound, and the clip is long")
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)

@@ -216,9 +216,15 @@ def quarter_turns(degrees: float) -> int:
     return nearest % 360 if abs(clockwise - nearest) < 1 else 0
 
 
+_MOST_THREADS = 4
+"""More seldom pay."""
+
+
 def default_threads() -> int:
-    """Threads for one decoder: more than four seldom pay, and a batch runs several decoders."""
-    return max(1, min(4, os.cpu_count() or 1))
+    """Threads for one decoder: four at most, and no more than ``OMP_NUM_THREADS`` where that is set, as in
+    a batch's workers."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(_MOST_THREADS, os.cpu_count() or 1, int(asked) if asked.isdecimal() else _MOST_THREADS))
 
 
 def _rotation(container: InputContainer, stream: VideoStream) -> int:

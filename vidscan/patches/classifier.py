@@ -13,7 +13,7 @@ from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.models import ModelRecord
 from vidscan.patches.networks import PatchNetwork
-from vidscan.patches.pooling import POOLINGS, Surround, crop_scores
+from vidscan.patches.pooling import POOLINGS, pool
 from vidscan.types import Face, PatchMap
 
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -71,7 +71,6 @@ class PatchClassifier:
             self.mean, self.std = list(settings["mean"]), list(settings["std"])
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
             self.radius = float(settings["radius"]) if settings.get("radius") is not None else None
-            self.surround = Surround(**settings["surround"]) if settings.get("surround") else None
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
@@ -91,27 +90,15 @@ class PatchClassifier:
     def crops(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], transforms: NDArray[np.float64]
     ) -> Tensor:
-        """Aligned views (N, 3, V, V) float32 0..255 of frames (T, H, W, 3), on the device.
+        """Aligned crops (N, 3, S, S) float32 0..255 of frames (T, H, W, 3), on the device.
 
-        A view is the crop, or the crop with its surroundings where the record asks for them.
         ``index`` (N,) says which frame each of the ``transforms`` (N, 2, 3) belongs to.
         """
-        wider = transforms.copy()
-        wider[:, :, 2] += (self.view.size - self.spec.size) / 2
-        return align(torch.from_numpy(images).to(self.device), index, wider, self.view)
-
-    @property
-    def view(self) -> CropSpec:
-        """What the network is shown: the crop, or more of the same scale."""
-        return self.spec if self.surround is None else self.surround.view(self.spec)
-
-    def own(self, maps: Tensor) -> Tensor:
-        """The crop's part of (..., h, w) views or of their patch log-odds."""
-        return maps if self.surround is None else self.surround.middle(maps)
+        return align(torch.from_numpy(images).to(self.device), index, transforms, self.spec)
 
     @torch.no_grad()
     def logits(self, crops: Tensor) -> Tensor:
-        """(N, 3, V, V) views to (N, h, w) patch log-odds, on the CPU."""
+        """(N, 3, S, S) crops to (N, h, w) patch log-odds, on the CPU."""
         parts = [
             self.network(normalise(part.to(self.device), self.mean, self.std))[:, 0].float().cpu()
             for part in crops.split(self.batch)
@@ -119,13 +106,12 @@ class PatchClassifier:
         return torch.cat(parts)
 
     def pool(self, logits: Tensor) -> Tensor:
-        """(N,) log-odds of the crops, by the pooling the record names."""
-        return crop_scores(logits, self.pooling, self.top_k, self.radius, self.surround)
+        """(N,) pooled log-odds, by the pooling the record names."""
+        return pool(logits, self.pooling, self.top_k, self.radius)
 
     def maps(self, logits: Tensor, transforms: NDArray[np.float64]) -> list[PatchMap]:
-        """Bundle the crops' own logits, pooled scores and geometry."""
+        """Bundle logits, pooled scores and geometry."""
         scores = self.pool(logits).tolist()
-        logits = self.own(logits)
         return [
             PatchMap(values, score, to_crop, self.spec.size)
             for values, score, to_crop in zip(logits.numpy(), scores, transforms, strict=True)

@@ -8,7 +8,6 @@ fifth of the train identities (:data:`vidscan.training.corpus.HOLDOUT_SHARE`).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vidscan.errors import SetupError
-from vidscan.faces.align import CropSpec
 from vidscan.media.writer import reencode
 from vidscan.models import ModelRecord, register
 from vidscan.patches.classifier import PatchClassifier, crop_quality
@@ -36,21 +34,17 @@ def virtual_clip(
     crops: NDArray[np.uint8],
     rng: np.random.Generator,
     degradation: Degradation,
-    spec: CropSpec,
-    shown: CropSpec,
+    spec_size: int,
+    margin: float,
 ) -> NDArray[np.uint8]:
-    """(T, V, V, 3) views of one person as a compressed clip would show them.
+    """(T, S, S, 3) network crops of one person as a compressed clip would show them.
 
     ``crops`` (n, 352, 352, 3): one portrait, filmed for three seconds by a drifting camera with sensor
     noise, or the frames of a clip.
     """
     import cv2
 
-    # The sizes that the degradation draws are the crop's; what surrounds it comes on top.
-    reach = shown.size / spec.size
-    low, high = degradation.side
-    degradation = replace(degradation, side=(low * reach, high * reach))
-    view = STORE_SPEC.size * shown.margin / STORE_SPEC.margin
+    view = STORE_SPEC.size * margin / STORE_SPEC.margin
     base = draw_geometry(rng, degradation, STORE_SPEC.size, view)
     frames = len(crops) if len(crops) > 1 else _FRAMES
     drift = np.cumsum(rng.normal(0, 0.4, (frames, 2)), 0)
@@ -64,7 +58,7 @@ def virtual_clip(
         pictures.append(np.clip(frame + rng.normal(0, noise, frame.shape), 0, 255).astype(np.uint8))
     crf = int(rng.integers(degradation.crf[0], degradation.crf[1] + 1))
     coded = reencode(np.stack(pictures), codec="libx264", crf=crf, preset="veryfast")
-    return np.stack([cv2.resize(f, (shown.size, shown.size), interpolation=cv2.INTER_LINEAR) for f in coded])
+    return np.stack([cv2.resize(f, (spec_size, spec_size), interpolation=cv2.INTER_LINEAR) for f in coded])
 
 
 def genuine_statistics(
@@ -83,13 +77,13 @@ def genuine_statistics(
             store.crops[rows],
             rng,
             degradation or Degradation(),
-            classifier.spec,
-            classifier.view,
+            classifier.spec.size,
+            classifier.spec.margin,
         )
         crops = torch.from_numpy(clip).permute(0, 3, 1, 2).float()
         scores = classifier.pool(classifier.logits(crops)).numpy()
         value = statistic(np.arange(len(scores)) / _FPS, scores)
-        found.append((value, float(np.median(crop_quality(classifier.own(crops))[0]))))
+        found.append((value, float(np.median(crop_quality(crops)[0]))))
     statistics, sharpness = np.array(found).T
     return statistics, sharpness
 

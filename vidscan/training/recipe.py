@@ -10,7 +10,6 @@ from typing import Any
 from vidscan import toml
 from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
-from vidscan.patches.pooling import Surround
 from vidscan.training.degrade import Degradation
 from vidscan.training.pairs import PairRecipe
 from vidscan.training.patches import TrainRecipe
@@ -21,7 +20,6 @@ class Pooled:
     how: str
     top_k: float
     radius: float | None = None
-    surround: Surround | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ import torch
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
 from vidscan.patches.networks import PatchNetwork
-from vidscan.patches.pooling import crop_scores
+from vidscan.patches.pooling import pool
 from vidscan.training.calibrate import calibrate
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.pairs import PairSource, write_shard
@@ -140,10 +140,8 @@ def judge_transfer(
 ) -> dict[str, float]:
     """:func:`vidscan.training.transfer.transfer_table` of a network with the recipe's crop and pooling."""
     rows = list(range(len(store.rows)))
-    pooling = recipe.pooling
-    view = pooling.surround.view(recipe.crop) if pooling.surround else recipe.crop
-    logits = torch.from_numpy(patch_logits(network, store, view, MEAN, STD, rows))
-    pooled = crop_scores(logits, pooling.how, pooling.top_k, pooling.radius, pooling.surround)
+    logits = torch.from_numpy(patch_logits(network, store, recipe.crop, MEAN, STD, rows))
+    pooled = pool(logits, recipe.pooling.how, recipe.pooling.top_k, recipe.pooling.radius)
     return transfer_table(entries, clip_scores(store, rows, pooled.numpy()))
 
 
@@ -181,7 +179,6 @@ def export(recipe: Recipe, trainer: Trainer, weights: Path) -> ModelRecord:
         "pooling": recipe.pooling.how,
         "top_k": recipe.pooling.top_k,
         "radius": recipe.pooling.radius,
-        "surround": asdict(recipe.pooling.surround) if recipe.pooling.surround else None,
         "verdict": f"verdict-{recipe.name}",
         "crops_seen": trainer.crops,
         "recipe": recipe.to_record(),
