@@ -81,7 +81,8 @@ def open_video(
         larger than 64 MB.
     decoder
         ``auto`` uses decord where it is installed, reliable and bounded in memory (it may hold all
-        frames of a clip at once), else PyAV. ``decord`` does the same, with a ``decoder_fallback`` warning where PyAV had to do it. Both decoders give the same
+        frames of a clip at once), else PyAV. ``decord`` does the same, with a ``decoder_fallback``
+        warning where PyAV had to do it. Both decoders give the same
         pictures and times.
     max_pixels
         Larger frames (width times height) are refused before any is decoded.
