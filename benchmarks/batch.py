@@ -11,7 +11,6 @@ set of a fresh worker over a short clip and over one ten times as long.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.check_speed import HEIGHT, WIDTH, make_clip
+from benchmarks.publish import publish
 from vidscan import __version__
 from vidscan.batch.engine import Engine, Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
@@ -141,10 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     arguments = parser.parse_args()
     result = run(arguments.clips, arguments.seconds, arguments.repeats, not arguments.no_ray)
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    publish(result, arguments.out)
 
 
 if __name__ == "__main__":

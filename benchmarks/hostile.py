@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.publish import publish
 from tests.fuzz import fuzzed
 from tests.hostile import KINDS, VERDICT
 from vidscan import __version__
@@ -113,10 +114,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     arguments = parser.parse_args()
     result = run(arguments.fuzzed, arguments.seed, arguments.jobs)
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    publish(result, arguments.out)
 
 
 if __name__ == "__main__":

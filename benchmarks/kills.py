@@ -9,7 +9,6 @@ on. Every finished batch is compared, wall times aside, with one that was left a
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.publish import publish
 from tests.batch.kills import kill_at_random
 from tests.clips import make_clip
 from vidscan import __version__
@@ -51,10 +51,7 @@ def main() -> None:
         **asdict(outcome),
         "wall_s": round(wall, 1),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    publish(result, arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 from vidscan.training.evaluation import statistics
 from vidscan.training.evaluation.statistics import (
     Sample,
-    auc,
     auc_interval,
     loss_interval,
     mean_interval,
     rate,
 )
+from vidscan.training.transfer import auc
 
 
 def sample(values: list[float], people: list[str] | None = None) -> Sample:

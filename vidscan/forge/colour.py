@@ -56,16 +56,20 @@ def even_colour(
     """
     n = len(images)
     octaves, base = _octaves(images)
-    wanted = None if like is None else [_energy(o, like[1]) for o in _octaves(like[0])[0]]
+    limits = [torch.ones_like(octave[:, :1, :1, :1]) for octave in octaves]
+    if like is not None:
+        footage, mask = like
+        limits = [
+            (_energy(theirs, mask) / _energy(own, mask).clamp_min(1e-3)).sqrt().clamp(max=1)
+            for theirs, own in zip(_octaves(footage)[0], octaves, strict=True)
+        ]
     strength = uniform(generator, 0.1, 1.0, n, 1, 1, 1)
     chosen = chance(generator, share, n, 1, 1, 1)
     gains = []
-    for i, octave in enumerate(octaves):
+    for i, limit in enumerate(limits):
         # The coarsest octave holds lips and cheeks, which generators do colour.
         most = 0.5 if i == len(octaves) - 1 else 0.9
-        gain = 1 - strength * uniform(generator, 0.2, most, n, 1, 1, 1)
-        if like is not None and wanted is not None:
-            gain = gain * (wanted[i] / _energy(octave, like[1]).clamp_min(1e-3)).sqrt().clamp(max=1)
+        gain = limit * (1 - strength * uniform(generator, 0.2, most, n, 1, 1, 1))
         gains.append(torch.where(chosen, gain, torch.ones_like(gain)))
     missing = torch.zeros_like(base)
     for octave, gain in zip(reversed(octaves), reversed(gains), strict=True):

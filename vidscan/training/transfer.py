@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def transfer_table(entries: list[Entry], scores: dict[str, float]) -> dict[str, 
     return means | table
 
 
-def auc(genuine: NDArray[np.floating], forged: list[float]) -> float:
+def auc(genuine: NDArray[np.floating], forged: Sequence[float] | NDArray[np.floating]) -> float:
     """Area under the ROC curve of forged against genuine scores."""
     labels = np.r_[np.zeros(len(genuine)), np.ones(len(forged))]
     return float(roc_auc_score(labels, np.r_[genuine, forged]))

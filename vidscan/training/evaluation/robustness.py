@@ -23,13 +23,13 @@ from vidscan.training.evaluation.statistics import (
     Interval,
     Rate,
     Sample,
-    auc,
     auc_interval,
     loss_interval,
     rate,
 )
 from vidscan.training.evaluation.subset import hashed
 from vidscan.training.evaluation.tables import FALSE_ALARMS, flags, same_footage
+from vidscan.training.transfer import auc
 from vidscan.types import FrameChunk
 
 CLEAN = "clean"

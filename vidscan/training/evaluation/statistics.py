@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
-from sklearn.metrics import roc_auc_score
 
 Interval = tuple[float, float]
 """Lower and upper end of a 95 % interval."""
@@ -57,12 +56,6 @@ def rate(name: str, hits: Sequence[bool]) -> Rate:
     low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
     high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
     return Rate(name, k, n, k / n if n else 0.0, (low, high))
-
-
-def auc(genuine: NDArray[np.float64], forged: NDArray[np.float64]) -> float:
-    """Area under the ROC curve of forged against genuine values."""
-    labels = np.r_[np.zeros(len(genuine)), np.ones(len(forged))]
-    return float(roc_auc_score(labels, np.r_[genuine, forged]))
 
 
 def auc_interval(genuine: Sample, groups: Sequence[Sample], rng: np.random.Generator) -> Interval:

@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score, roc_curve
 from vidscan.errors import SetupError
 from vidscan.models import load_registry, update_record
 from vidscan.training.evaluation.scanning import Scored, sample
-from vidscan.training.evaluation.statistics import Interval, Rate, auc, auc_interval, rate
+from vidscan.training.evaluation.statistics import Interval, Rate, auc_interval, rate
+from vidscan.training.transfer import auc
 from vidscan.types import ModelRef
 
 FALSE_ALARMS = "genuine clips labelled manipulated"
