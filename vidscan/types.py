@@ -112,6 +112,35 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceSeries:
+    """How one tracked face moved: one row a frame in which it was seen, in time order.
+
+    Rows in which the landmarks were lost are NaN throughout (but for ``confidence``): they are gaps, and
+    nobody fills them in. The camera's axes are x to the right, y down, z away from the camera
+    (right-handed). "Left" and "right" are the image's: eye 0 is the person's right eye.
+    """
+
+    track_id: int
+    frames: NDArray[np.int64]
+    """(T,) frame indices."""
+    times: NDArray[np.float64]
+    """(T,) seconds."""
+    landmarks: NDArray[np.float32]
+    """(T, 68, 3) iBUG order, full-frame pixels; depth in the same unit, 0 at the face's mean."""
+    confidence: NDArray[np.float32]
+    """(T,) 0..1 that the landmarks lie on a face."""
+    units: NDArray[np.float32]
+    """(T, 17) intensities 0..5 of :data:`vidscan.faces.units.UNITS`."""
+    openness: NDArray[np.float32]
+    """(T, 2) eye openness, 0 closed to 1 open, left and right eye as seen in the image."""
+    rotation: NDArray[np.float32]
+    """(T, 3) degrees: pitch about x (positive looks down), yaw about y (positive turns the nose to the
+    image's left), roll about z (positive tilts clockwise in the image); R = Rz Ry Rx, 0 looks at the camera."""
+    gaze: NDArray[np.float32]
+    """(T, 2, 2) yaw and pitch in degrees of either eye against the head, same signs as ``rotation``."""
+
+
+@dataclass(frozen=True, slots=True)
 class PatchMap:
     """The patch classifier's answer for one aligned crop.
 
