@@ -310,41 +310,77 @@ def _span(low: float, high: float, length: int) -> tuple[int, int]:
 # --------------------------------------------------------------------------- back to the frame
 
 
-def to_frame(
+@dataclass(frozen=True, slots=True)
+class CellGrid:
+    """Which crop pixels the cells of a grid belong to.
+
+    Attributes
+    ----------
+    stride
+        Crop pixels from one cell to the next.
+    offset
+        Crop pixel, across and down alike, that the first cell belongs to: cell (i, j) belongs to row
+        ``offset + i * stride`` and column ``offset + j * stride``.
+    """
+
+    stride: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWindow:
+    """A map over a crop, pasted into the part of a frame that the crop covers.
+
+    Attributes
+    ----------
+    rows, columns
+        The part of the frame.
+    values
+        (h, w) float32, 0 outside the crop.
+    inside
+        (h, w) bool, True where the frame's pixel lies in the crop.
+    """
+
+    rows: slice
+    columns: slice
+    values: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+def to_window(
     values: NDArray[np.floating],
     transform: NDArray[np.floating],
     crop_size: int,
     frame_shape: tuple[int, int],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    grid: CellGrid | None = None,
+) -> FrameWindow | None:
     """Pastes a map over the crop back into the frame, smoothly enlarged.
 
     Parameters
     ----------
     values
-        (h, w) grid over the crop: cell (i, j) covers the crop's rows i*size/h .. (i+1)*size/h
-        (edge to edge) and columns likewise, its value belongs to its centre. Must be finite.
+        (h, w) grid over the crop. Must be finite.
     transform
         (2, 3) map from frame pixels to crop pixels.
     crop_size
         Side of the crop in pixels.
     frame_shape
         (H, W) of the frame.
+    grid
+        Where the cells belong. None where they cover the crop from edge to edge: cell (i, j) then has
+        the rows i*size/h .. (i+1)*size/h and columns likewise, and belongs to its centre.
 
     Returns
     -------
-    pasted
-        (H, W) float32; bicubic between cell centres, never beyond the range of ``values``,
-        and 0 outside the crop.
-    inside
-        (H, W) bool; True where the frame's pixel lies in the crop.
+    FrameWindow or None
+        Bicubic between the cells and never beyond the range of ``values``; beyond the outermost cells
+        theirs goes on to the crop's edge. None where the crop lies wholly outside the frame.
     """
     import cv2
 
     height, width = frame_shape
     rows, cols = values.shape
-    grid = np.ascontiguousarray(values, np.float32)
-    pasted = np.zeros((height, width), np.float32)
-    inside = np.zeros((height, width), bool)
+    cells = np.ascontiguousarray(values, np.float32)
     to_crop = np.asarray(transform, np.float64)
     end = crop_size - 0.5
     corners = apply_affine(
@@ -352,7 +388,7 @@ def to_frame(
     )
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
-        return pasted, inside
+        return None
     x0, x1 = _span(left, right, width)
     y0, y1 = _span(top, bottom, height)
 
@@ -360,12 +396,44 @@ def to_frame(
     crop_x = to_crop[0, 0] * x + to_crop[0, 1] * y + to_crop[0, 2]
     crop_y = to_crop[1, 0] * x + to_crop[1, 1] * y + to_crop[1, 2]
     within = (crop_x >= -0.5) & (crop_x <= end) & (crop_y >= -0.5) & (crop_y <= end)
-    # Cell centres: crop pixel c is at cell (c + .5) * cells / size - .5.
-    cell_x = ((crop_x + 0.5) * (cols / crop_size) - 0.5).astype(np.float32)
-    cell_y = ((crop_y + 0.5) * (rows / crop_size) - 0.5).astype(np.float32)
-    smooth = cv2.remap(grid, cell_x, cell_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if grid is None:
+        cell_x = (crop_x + 0.5) * (cols / crop_size) - 0.5
+        cell_y = (crop_y + 0.5) * (rows / crop_size) - 0.5
+    else:
+        cell_x, cell_y = (crop_x - grid.offset) / grid.stride, (crop_y - grid.offset) / grid.stride
+    smooth = cv2.remap(
+        cells,
+        cell_x.astype(np.float32),
+        cell_y.astype(np.float32),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     # Cubic interpolation overshoots; a probability must stay one.
-    np.clip(smooth, grid.min(), grid.max(), out=smooth)
-    pasted[y0:y1, x0:x1] = np.where(within, smooth, 0)
-    inside[y0:y1, x0:x1] = within
+    np.clip(smooth, cells.min(), cells.max(), out=smooth)
+    smooth[~within] = 0
+    return FrameWindow(slice(y0, y1), slice(x0, x1), smooth, within)
+
+
+def to_frame(
+    values: NDArray[np.floating],
+    transform: NDArray[np.floating],
+    crop_size: int,
+    frame_shape: tuple[int, int],
+    grid: CellGrid | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """:func:`to_window`, in a frame of its own.
+
+    Returns
+    -------
+    pasted
+        (H, W) float32, 0 outside the crop.
+    inside
+        (H, W) bool; True where the frame's pixel lies in the crop.
+    """
+    pasted = np.zeros(frame_shape, np.float32)
+    inside = np.zeros(frame_shape, bool)
+    window = to_window(values, transform, crop_size, frame_shape, grid)
+    if window is not None:
+        pasted[window.rows, window.columns] = window.values
+        inside[window.rows, window.columns] = window.inside
     return pasted, inside

@@ -12,10 +12,13 @@ offered under the same interface: their map is one cell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidscan.faces.align import CellGrid
 from vidscan.patches.baselines import WHOLE_NETWORKS
 from vidscan.patches.xception import Xception
 
@@ -176,3 +179,55 @@ class PatchNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))
+
+
+_FURTHER = 512
+"""Pixels by which :func:`receptive_grid` widens its strips: a multiple of every network's stride."""
+_STRIP = 64
+
+
+@torch.no_grad()
+def receptive_grid(network: nn.Module, size: int) -> CellGrid:
+    """Which crop pixels the fields of a network's cells are centred on.
+
+    Padding that is not the same on both sides moves the centres: EfficientNet-Lite0's second stage has
+    cell i at 8i + 7, not at 8i + 3.5, in crops of 224 pixels. Found out by where a bright column spreads
+    to in a copy whose weights are all positive.
+
+    Parameters
+    ----------
+    network
+        Maps (N, 3, H, W) to (N, 1, h, w), as :class:`PatchNetwork` does, the same across as down.
+    size
+        Side of the crops; odd sizes may be padded otherwise than even ones.
+
+    Returns
+    -------
+    CellGrid
+        For a network of one cell a crop, the crop's centre.
+    """
+    # In double precision convolutions are plain: none mixes neighbouring pixels before it multiplies.
+    copy = deepcopy(network).cpu().double().eval()
+    for name, values in [*copy.named_parameters(), *copy.named_buffers()]:
+        if name.endswith(("bias", "running_mean")):
+            values.zero_()
+        elif name.endswith("running_var"):
+            values.fill_(1)
+        elif values.is_floating_point():
+            values.fill_(1 / values[0].numel())
+    here = copy(torch.zeros(1, 3, size, size, dtype=torch.float64)).shape[-1]
+    width = size + _FURTHER
+    more = copy(torch.zeros(1, 3, _STRIP, width, dtype=torch.float64)).shape[-1] - here
+    if more == 0:
+        return CellGrid(float(size), (size - 1) / 2)
+    stride = _FURTHER // more
+    columns = width // 2 + torch.arange(stride)
+    strips = torch.zeros(stride, 3, _STRIP, width, dtype=torch.float64)
+    strips[torch.arange(stride), :, :, columns] = 1
+    reached = (copy(strips) > 0)[:, 0].any(1).byte()
+    # A column reaches the cells whose fields hold it. Over one whole stride of columns the middle of
+    # those cells is, on average, exactly the columns' mean in units of cells.
+    first = reached.argmax(1)
+    last = reached.shape[1] - 1 - reached.flip(1).argmax(1)
+    middle = float((first + last).double().mean()) / 2
+    return CellGrid(float(stride), float(columns.double().mean()) - stride * middle)

@@ -1,4 +1,4 @@
-"""Localisation masks: where in the frame a manipulation is seen, one 8-bit PNG a frame.
+"""Localisation masks: where in the frame a manipulation is seen, as pictures or as one lossless video.
 
 The scanner hands over what it found to a :class:`MaskSink`; :class:`MaskWriter` is the one
 that writes files.
@@ -7,23 +7,46 @@ that writes files.
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.faces.align import CellGrid, to_window
 from vidscan.types import ModelRef, VideoInfo
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from vidscan.media import VideoWriter
+
+MaskFormat = Literal["png", "video"]
 
 INDEX_NAME = "masks.json"
 """The file beside the pictures that says what they show."""
 
+VIDEO_NAME = "masks.mkv"
+"""The video that holds the masks of a clip."""
+
 _SCALE = 255
-_OURS = re.compile(r"\d{6,}\.png")
+_OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(INDEX_NAME)}|{re.escape(VIDEO_NAME)}")
+
+_PNG_BYTES_PER_PIXEL = 0.4
+_VIDEO_BYTES_PER_PIXEL = 0.2
+"""A face that fills the frame takes less, with every patch at odds with its neighbours."""
+_BYTES_PER_ENTRY = 160
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +63,15 @@ class MaskRegion:
         (2, 3) float64 affine map from frame pixels to crop pixels.
     crop_size
         Side of the crop in pixels.
+    grid
+        Which crop pixels the cells belong to; None where they cover the crop from edge to edge.
     """
 
     track_id: int
     probability: NDArray[np.float32]
     to_crop: NDArray[np.float64]
     crop_size: int
+    grid: CellGrid | None = None
 
 
 class MaskSink(Protocol):
@@ -62,7 +88,7 @@ class MaskSink(Protocol):
         maps: Sequence[MaskRegion],
         interpolated: bool,
     ) -> str | None:
-        """A frame with at least one face; ``shape`` is its (height, width).
+        """A decoded frame, in order; ``shape`` is its (height, width), without a face ``maps`` is empty.
 
         ``interpolated`` says that the maps were carried over from analysed frames. Returns
         the picture's name relative to the mask folder, None where the frame is left out.
@@ -72,34 +98,16 @@ class MaskSink(Protocol):
         """The clip ends."""
 
 
-class MaskWriter:
-    """Writes ``FOLDER/<stem>-<first 8 of the sha256>/<index>.png`` and ``masks.json``.
+class MaskSinks:
+    """Hands everything on to several sinks; a frame's picture is the first that one of them names."""
 
-    Parameters
-    ----------
-    folder
-        Made where missing.
-    every
-        Only frames whose index is a multiple of this are written; 0 and 1 write all.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], *, every: int = 0) -> None:
-        self.folder = Path(folder)
-        self._every = max(1, every)
-        self._clip: Path | None = None
-        self._head: dict[str, Any] = {}
-        self._frames: list[dict[str, Any]] = []
+    def __init__(self, *sinks: MaskSink) -> None:
+        self._sinks = sinks
 
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
-        """Makes the clip's folder and removes masks of an earlier run from it."""
-        self._clip = self.folder / f"{_safe_stem(path)}-{sha256[:8]}"
-        self._clip.mkdir(parents=True, exist_ok=True)
-        for old in self._clip.iterdir():
-            # Masks of another model or another --every would contradict the new masks.json.
-            if _OURS.fullmatch(old.name) or old.name == INDEX_NAME:
-                old.unlink()
-        self._head = {"sha256": sha256, "width": info.width, "height": info.height}
-        self._frames = []
+        """See :class:`MaskSink`."""
+        for sink in self._sinks:
+            sink.begin(info, sha256, path)
 
     def write(
         self,
@@ -109,55 +117,269 @@ class MaskWriter:
         maps: Sequence[MaskRegion],
         interpolated: bool,
     ) -> str | None:
-        """Writes one picture; see :class:`MaskSink`."""
-        from vidscan.media import write_png
+        """See :class:`MaskSink`."""
+        names = [sink.write(frame_index, time_s, shape, maps, interpolated) for sink in self._sinks]
+        return next((name for name in names if name is not None), None)
 
-        if self._clip is None:
+    def close(self, models: Sequence[ModelRef]) -> None:
+        """See :class:`MaskSink`."""
+        for sink in self._sinks:
+            sink.close(models)
+
+
+class MaskWriter:
+    """Writes ``FOLDER/<stem>-<first 8 of the sha256>/`` with the masks of a clip and ``masks.json``.
+
+    As pictures there is ``<index>.png`` for every frame with a face. As a video there is ``masks.mkv``
+    (FFV1, grey, lossless), with the times of the clip's frames and black where there is no face, so
+    that it runs in step with the clip.
+
+    ``masks.json`` appears when the clip is complete. It is written as the frames come: memory does not
+    grow with the clip. Used as a context manager, the writer removes what is left of a clip that was
+    broken off; so does the next clip.
+
+    Parameters
+    ----------
+    folder
+        Made where missing.
+    every
+        Only frames whose index is a multiple of this are written; 0 and 1 write all.
+    format
+        ``png`` or ``video``.
+
+    Raises
+    ------
+    ValueError
+        Another format.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, every: int = 0, format: MaskFormat = "png"
+    ) -> None:
+        if format not in ("png", "video"):
+            raise ValueError(f"masks are written as png or video, not {format!r}")
+        self.folder, self.format = Path(folder), format
+        self._every = max(1, every)
+        self._clip: Path | None = None
+        self._index: _Index | None = None
+        self._film: VideoWriter | None = None
+        self._fps = 25.0
+        self._written = 0
+
+    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
+        """Makes the clip's folder and removes masks of an earlier run from it."""
+        self._abandon()
+        self._clip = self.folder / f"{_safe_stem(path)}-{sha256[:8]}"
+        self._clip.mkdir(parents=True, exist_ok=True)
+        for old in self._clip.iterdir():
+            # Masks of another model or another --every would contradict the new masks.json.
+            if _OURS.fullmatch(old.name):
+                old.unlink()
+        _log.info(disk_use(info, self._every, self.format, self._clip))
+        self._fps, self._written = info.fps or 25.0, 0
+        head: dict[str, Any] = {"sha256": sha256, "width": info.width, "height": info.height}
+        head |= {
+            "scale": _SCALE,
+            "meaning": "grey level / scale is the probability that the pixel is manipulated",
+            "format": self.format,
+            "every": self._every,
+        }
+        self._index = _Index(self._clip / INDEX_NAME, head)
+
+    def write(
+        self,
+        frame_index: int,
+        time_s: float,
+        shape: tuple[int, int],
+        maps: Sequence[MaskRegion],
+        interpolated: bool,
+    ) -> str | None:
+        """Writes one mask; see :class:`MaskSink`."""
+        if self._clip is None or self._index is None:
             raise RuntimeError("begin() comes before write()")
-        if frame_index % self._every or not maps:
+        if frame_index % self._every or (not maps and self.format == "png"):
             return None
-        name = f"{frame_index:06d}.png"
-        hidden = self._clip / f".{name}.part.png"
-        write_png(hidden, render(shape, maps))
-        hidden.replace(self._clip / name)
-        self._frames.append(
-            {
-                "index": frame_index,
-                "time_s": round(float(time_s), 6),
-                "file": name,
-                "tracks": sorted({region.track_id for region in maps}),
-                "interpolated": bool(interpolated),
-            }
-        )
+        mask = render(shape, maps)
+        entry: dict[str, Any] = {"index": frame_index, "time_s": round(float(time_s), 6)}
+        if self.format == "video":
+            name = VIDEO_NAME
+            self._append(mask, time_s)
+            entry |= {"file": name, "position": self._written}
+        else:
+            name = f"{frame_index:06d}.png"
+            _write_picture(self._clip / name, mask)
+            entry |= {"file": name}
+        self._written += 1
+        if not maps:
+            return None
+        tracks = sorted({region.track_id for region in maps})
+        self._index.add(entry | {"tracks": tracks, "interpolated": bool(interpolated)})
         return f"{self._clip.name}/{name}"
 
     def close(self, models: Sequence[ModelRef]) -> None:
-        """Writes ``masks.json``."""
-        if self._clip is None:
+        """Finishes the video and ``masks.json``."""
+        if self._index is None:
             return
-        index = {
-            **self._head,
-            "scale": _SCALE,
-            "meaning": "grey level / scale is the probability that the pixel is manipulated",
-            "models": [{"name": model.name, "sha256": model.sha256} for model in models],
-            "every": self._every,
-            "frames": self._frames,
-        }
-        hidden = self._clip / f".{INDEX_NAME}.part"
-        hidden.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-        hidden.replace(self._clip / INDEX_NAME)
-        self._clip, self._frames = None, []
+        if self._film is not None:
+            self._film.close()
+        self._index.close({"models": [{"name": model.name, "sha256": model.sha256} for model in models]})
+        self._clip = self._index = self._film = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Throw away a clip that was not closed."""
+        self._abandon()
+
+    def _append(self, mask: NDArray[np.uint8], time_s: float) -> None:
+        from vidscan.media import VideoWriter
+
+        if self._film is None:
+            assert self._clip is not None
+            height, width = mask.shape
+            self._film = VideoWriter(
+                self._clip / VIDEO_NAME, width, height, fps=self._fps, codec="ffv1", pix_fmt="gray"
+            )
+        self._film.write(mask, time_s)
+
+    def _abandon(self) -> None:
+        if self._film is not None:
+            self._film.__exit__(RuntimeError, None, None)  # an exit by an exception leaves no file
+        if self._index is not None:
+            self._index.abandon()
+        self._clip = self._index = self._film = None
 
 
-def render(shape: tuple[int, int], maps: Sequence[MaskRegion]) -> NDArray[np.uint8]:
-    """One frame's mask: (H, W) uint8, 255 is probability 1; where faces overlap the larger wins."""
-    from vidscan.faces.align import to_frame
+class _Index:
+    """``masks.json`` while it is being written: one frame a line, complete JSON at the end."""
 
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+        self._path, self._hidden = path, path.with_name(f".{path.name}.part")
+        self._file: TextIO = self._hidden.open("w", encoding="utf-8", newline="\n")
+        self._file.write(json.dumps(head, indent=1).removesuffix("\n}") + ',\n "frames": [')
+        self._first = True
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self._file.write(("\n  " if self._first else ",\n  ") + json.dumps(entry))
+        self._first = False
+
+    def close(self, tail: dict[str, Any]) -> None:
+        self._file.write("\n ],\n" + json.dumps(tail, indent=1).removeprefix("{\n") + "\n")
+        self._file.close()
+        self._hidden.replace(self._path)
+
+    def abandon(self) -> None:
+        self._file.close()
+        self._hidden.unlink(missing_ok=True)
+
+
+def _write_picture(path: Path, mask: NDArray[np.uint8]) -> None:
+    from vidscan.media import write_png
+
+    write_png(path, mask)
+
+
+# --------------------------------------------------------------------------- disk use
+
+
+def estimate_bytes(info: VideoInfo, every: int = 0, format: MaskFormat = "png") -> int | None:
+    """Bytes that the masks of a clip take at most, as if a face filled every frame.
+
+    None where the container does not tell how long the clip is. A picture is one frame.
+    """
+    if info.fps is None and info.duration_s is None:
+        frames = 1
+    elif info.fps is None or info.duration_s is None:
+        return None
+    else:
+        frames = math.ceil(info.fps * info.duration_s / max(1, every)) + 1
+    share = _PNG_BYTES_PER_PIXEL if format == "png" else _VIDEO_BYTES_PER_PIXEL
+    return frames * (math.ceil(share * info.width * info.height) + _BYTES_PER_ENTRY + 1024)
+
+
+def disk_use(info: VideoInfo, every: int, format: MaskFormat, folder: Path) -> str:
+    """What the masks of a clip will take in ``folder``, which exists, in words."""
+    free = _size(shutil.disk_usage(folder).free)
+    most = estimate_bytes(info, every, format)
+    known = "take a size that is not known beforehand" if most is None else f"take at most {_size(most)}"
+    return f"masks in {folder} {known}; {free} are free"
+
+
+def _size(count: int) -> str:
+    power = min(3, max(1, int(math.log10(max(count, 1))) // 3))
+    return f"{count / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+# --------------------------------------------------------------------------- drawing
+
+
+def render(
+    shape: tuple[int, int], maps: Sequence[MaskRegion], *, guide: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """One frame's mask: (H, W) uint8, 255 is probability 1; where faces overlap the larger wins.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the frame.
+    maps
+        Its faces.
+    guide
+        (H, W, 3) RGB uint8, the frame itself: edges of the mask then follow its edges
+        (:func:`guided_filter`).
+    """
     mask = np.zeros(shape, np.float32)
     for region in maps:
-        pasted, _ = to_frame(region.probability, region.to_crop, region.crop_size, shape)
-        np.maximum(mask, pasted, out=mask)
+        window = to_window(region.probability, region.to_crop, region.crop_size, shape, region.grid)
+        if window is None:
+            continue
+        values = window.values
+        if guide is not None:
+            stride = region.grid.stride if region.grid else region.crop_size / region.probability.shape[1]
+            scale = math.sqrt(abs(float(np.linalg.det(region.to_crop[:, :2]))))
+            light = guide[window.rows, window.columns] @ _LUMINANCE
+            values = guided_filter(light, values, max(1, round(stride / scale)))
+            values[~window.inside] = 0
+        part = mask[window.rows, window.columns]
+        np.maximum(part, values, out=part)
     return np.clip(np.rint(mask * _SCALE), 0, _SCALE).astype(np.uint8)
+
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32) / 255
+
+
+def guided_filter(
+    guide: NDArray[np.float32], values: NDArray[np.float32], radius: int, eps: float = 1e-3
+) -> NDArray[np.float32]:
+    """Smooths ``values`` but for the edges of ``guide``: He, Sun & Tang, *Guided image filtering*, PAMI 2013.
+
+    Parameters
+    ----------
+    guide
+        (H, W) float32 luminance, 0..1.
+    values
+        (H, W) float32, 0..1.
+    radius
+        Of the boxes, in pixels.
+    eps
+        Variance of the guide within a box above which it counts as an edge.
+
+    Returns
+    -------
+    (H, W) float32 in 0..1.
+    """
+    import cv2
+
+    def box(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    mean_guide, mean_values = box(guide), box(values)
+    slope = (box(guide * values) - mean_guide * mean_values) / (box(guide * guide) - mean_guide**2 + eps)
+    filtered = box(slope) * guide + box(mean_values - slope * mean_guide)
+    return np.clip(filtered, 0, 1)
 
 
 def _safe_stem(path: str | os.PathLike[str]) -> str:

@@ -1,0 +1,109 @@
+"""Whether a stretch of a series can say anything, and its averages over short blocks of time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.behavior.series import seen
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
+from vidscan.types import FaceSeries
+
+MIN_SECONDS = 4.0
+"""Less than this, in seconds of seen rows, is insufficient."""
+MIN_SEEN = 0.5
+"""A stretch of which less than this share was seen is insufficient."""
+STILL = 0.003
+"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture. Living people
+at rest move by several times as much within seconds."""
+_STILL_BLOCK_S = 0.5
+"""Averages over half a second: coding noise makes landmarks tremble on a still picture, but does not last."""
+_ROUNDING = 1e-6
+
+
+def inter_ocular(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(T,) three-dimensional distance of the outer eye corners of (T, 68, 3) landmarks, in their unit."""
+    points = np.asarray(landmarks, np.float64)
+    left, right = OUTER_EYE_CORNERS
+    return np.linalg.norm(points[:, left] - points[:, right], axis=-1)
+
+
+def step_seconds(times: NDArray[np.floating]) -> float:
+    """Median seconds between rows; 0 where there are fewer than two."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def block_means(
+    times: NDArray[np.floating], values: NDArray[np.floating], seconds: float
+) -> NDArray[np.float64]:
+    """Means over blocks of time that follow one another, so that results do not depend on the frame rate.
+
+    Parameters
+    ----------
+    times
+        (T,) seconds, not decreasing.
+    values
+        (T, C); rows with a NaN are lost.
+    seconds
+        Length of a block; the first starts at the first row.
+
+    Returns
+    -------
+    (B, 1 + C) mean time of the rows that were seen, and their mean values. NaN where fewer than half of a
+    block's rows were seen, or it has none.
+    """
+    rows = np.column_stack([times, values]).astype(np.float64)
+    if not len(rows):
+        return rows
+    block = np.floor((rows[:, 0] - rows[0, 0]) / seconds + _ROUNDING).astype(int)
+    known = np.isfinite(rows).all(axis=1)
+    blocks = block[-1] + 1
+    present = np.bincount(block, minlength=blocks)
+    counts = np.bincount(block[known], minlength=blocks)
+    sums = np.zeros((blocks, rows.shape[1]))
+    np.add.at(sums, block[known], rows[known])
+    sums[(counts == 0) | (2 * counts < present)] = np.nan
+    return sums / np.maximum(counts, 1)[:, None]
+
+
+def enough(series: FaceSeries, known: NDArray[np.bool_] | None = None) -> bool:
+    """Whether a window is long enough, seen well enough, and of a face that lives.
+
+    Parameters
+    ----------
+    series
+        The window.
+    known
+        (T,) rows that can be used; by default those that were seen.
+
+    Returns
+    -------
+    False under 4 s of usable rows, where half of the window or more is lost (rows without landmarks as well as
+    frames without a row), or where the face is :func:`still`.
+    """
+    rows = seen(series) if known is None else known
+    step = step_seconds(series.times)
+    usable = float(rows.sum()) * step
+    # Half a row of tolerance: times are rounded to the container's time base.
+    if usable < MIN_SECONDS - 0.5 * step or usable <= 0:
+        return False
+    span = float(series.times[-1] - series.times[0]) + step
+    return usable >= MIN_SEEN * span and not still(series)
+
+
+def still(series: FaceSeries) -> bool:
+    """Whether a face neither turns nor changes its shape: a photograph, or a clip that stands still.
+
+    Landmarks are taken against their mean and in inter-ocular distances, so that a picture that is moved or
+    enlarged stays still. Their standard deviation over time, of half-second averages, must reach
+    :data:`STILL` in the middle one of the 68 points; without two such averages there is no movement.
+    """
+    points = np.asarray(series.landmarks, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shape = (points - points.mean(axis=1, keepdims=True)) / inter_ocular(points)[:, None, None]
+    means = block_means(series.times, shape[:, :, :2].reshape(len(shape), -1), _STILL_BLOCK_S)[:, 1:]
+    means = means[np.isfinite(means).all(axis=1)]
+    if len(means) < 2:
+        return True
+    variance = means.var(axis=0).reshape(-1, 2).sum(axis=1)
+    return bool(np.median(np.sqrt(variance)) < STILL)

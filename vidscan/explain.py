@@ -1,0 +1,302 @@
+"""Why a crop was scored as it was: maps over aligned crops, and the crops that are worth a look.
+
+``patches`` shows the patch classifier's own answer. The other two go by gradient, with captum:
+``gradcam`` (Selvaraju et al., *Grad-CAM*, ICCV 2017) and ``saliency`` (Simonyan et al., *Deep inside
+convolutional networks*, 2013), both of the pooled score. Where the network's head is linear in its
+features, as the shipped one's is, the Grad-CAM map is by construction the patch log-odds less their
+bias, cut off at zero.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
+from vidscan.media import open_video
+from vidscan.patches.classifier import PatchClassifier, normalise
+from vidscan.report.masks import MaskRegion
+from vidscan.report.words import timecode
+from vidscan.types import ErrorInfo, ModelRef, VideoInfo
+
+if TYPE_CHECKING:
+    from vidscan.scanner import Scanner
+
+Method = Literal["patches", "gradcam", "saliency"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+_SMOOTH = 0.01
+"""Standard deviation by which saliency is smoothed, as a share of the crop's side."""
+_APART_S = 0.5
+"""Of each track at most one crop is shown for so many seconds: neighbours look alike."""
+_NEAR_S = 0.5
+"""A crop at a time may be so far from it."""
+
+
+# --------------------------------------------------------------------------- maps
+
+
+def explain(crops: Tensor, classifier: PatchClassifier, method: str) -> NDArray[np.float32]:
+    """One map a crop.
+
+    Parameters
+    ----------
+    crops
+        (N, 3, S, S) float RGB 0..255, as :meth:`PatchClassifier.crops` cuts them.
+    classifier
+        Its network, preprocessing and pooling are explained; its state is left as it was.
+    method
+        One of :data:`METHODS`. ``patches``: the probability that each patch is manipulated. ``gradcam``:
+        positive evidence in the last feature grid. ``saliency``: the absolute gradient by the
+        input, its largest channel, slightly smoothed.
+
+    Returns
+    -------
+    (N, h, w) float32, 0..1, row 0 at the top of the crop. Probabilities are as they are and can be
+    compared between crops; the other maps are shares of each crop's own peak (all 0 where nothing speaks
+    for a manipulation). ``patches`` and ``gradcam`` have the network's grid, ``saliency`` the crop's.
+
+    Raises
+    ------
+    SetupError
+        Where captum is missing; ``patches`` does not need it.
+    ValueError
+        For an unknown method.
+    """
+    if method == "patches":
+        return classifier.logits(crops).sigmoid().numpy()
+    attribute = {"gradcam": _gradcam, "saliency": _saliency}.get(method)
+    if attribute is None:
+        raise ValueError(f"unknown method {method!r}; one of {', '.join(METHODS)}")
+    captum = _captum()
+    network = _Pooled(classifier)
+    parts = []
+    for part in crops.split(classifier.batch):
+        # The network's own weights ask for no gradient, so the input has to.
+        given = part.to(classifier.device).detach().clone().requires_grad_(True)
+        parts.append(attribute(captum, network, given).detach().float().cpu().numpy())
+    maps = np.concatenate(parts)
+    peaks = maps.max(axis=(1, 2), keepdims=True)
+    return (maps / np.where(peaks > 0, peaks, 1)).astype(np.float32)
+
+
+class _Pooled(nn.Module):
+    """Crops (N, 3, S, S) in 0..255 to their pooled log-odds (N,), with gradients."""
+
+    def __init__(self, classifier: PatchClassifier) -> None:
+        super().__init__()
+        self.network = classifier.network
+        self._classifier = classifier
+
+    def forward(self, crops: Tensor) -> Tensor:
+        classifier = self._classifier
+        logits = self.network(normalise(crops, classifier.mean, classifier.std))[:, 0]
+        # Counted votes have no gradient; the mean of what is counted stands in for them.
+        return logits.mean((1, 2)) if classifier.pooling == "votes" else classifier.pool(logits)
+
+
+def _gradcam(captum: Any, network: _Pooled, crops: Tensor) -> Tensor:
+    cam = captum.LayerGradCam(network, _last_grid(network, crops[:1]))
+    return cam.attribute(crops, relu_attributions=True)[:, 0]
+
+
+def _saliency(captum: Any, network: _Pooled, crops: Tensor) -> Tensor:
+    strongest = captum.Saliency(network).attribute(crops, abs=True).amax(1)
+    sigma = _SMOOTH * crops.shape[-1]
+    smooth = [cv2.GaussianBlur(one.cpu().numpy(), (0, 0), sigma) for one in strongest]
+    return torch.from_numpy(np.stack(smooth))
+
+
+def _last_grid(network: _Pooled, crop: Tensor) -> nn.Module:
+    """The last part of the features whose output still is a grid.
+
+    In a truncated network that is the whole of its features; whole networks average the grid away.
+    """
+    last: list[nn.Module] = []
+
+    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+        if output.ndim == 4 and output.shape[-2] * output.shape[-1] > 1:
+            last[:] = [module]
+
+    handles = [module.register_forward_hook(note) for module in network.network.features.modules()]
+    try:
+        with torch.no_grad():
+            network(crop)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return last[0]
+
+
+def _captum() -> Any:
+    try:
+        from captum import attr
+    except ImportError as error:
+        raise SetupError("gradcam and saliency need captum: pip install 'vidscan[explain]'") from error
+    return attr
+
+
+# --------------------------------------------------------------------------- crops
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One aligned face of a clip."""
+
+    track_id: int
+    frame_index: int
+    time_s: float
+    score: float
+    """0 genuine .. 1 manipulated, of this crop alone."""
+    pixels: NDArray[np.float32]
+    """(3, S, S) RGB 0..255."""
+
+
+def telling_crops(
+    path: str | os.PathLike[str],
+    scanner: Scanner,
+    count: int = 5,
+    *,
+    at_s: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[Crop]:
+    """The crops of a clip that speak most for a manipulation, the strongest first.
+
+    The clip is scanned as ``check`` scans it, then decoded once more up to the last crop wanted. Of
+    each track at most one crop is taken from any half second.
+
+    Parameters
+    ----------
+    count
+        At most so many crops.
+    at_s
+        Take the classified frame nearest to this time instead, and all faces in it (``count`` at most).
+    progress
+        Called with the share of the scan done, 0..1.
+
+    Raises
+    ------
+    InputError
+        Where the clip cannot be scanned; NoFaceError where no face is found, or none within half a
+        second of ``at_s``.
+    """
+    places = _Places()
+    report = scanner.scan(path, masks=places, frames=True, progress=progress)
+    if report.error is not None:
+        raise _raisable(report.error)
+    rows = [
+        (frame.score, frame.index, frame.track_id, frame.time_s)
+        for frame in report.frames
+        if frame.score is not None and (frame.index, frame.track_id) in places.to_crop
+    ]
+    if at_s is not None and rows:
+        nearest = min(rows, key=lambda row: abs(row[3] - at_s))
+        rows = [row for row in rows if row[1] == nearest[1] and abs(row[3] - at_s) <= _NEAR_S]
+    if not rows:
+        where = "" if at_s is None else f" at {timecode(at_s)}"
+        raise NoFaceError(f"{report.input.path}: no face found{where}")
+    chosen: list[tuple[float, int, int, float]] = []
+    for row in sorted(rows, key=lambda row: (-row[0], row[1], row[2])):
+        if len(chosen) == count:
+            break
+        if all(row[2] != other[2] or abs(row[3] - other[3]) >= _APART_S for other in chosen):
+            chosen.append(row)
+    return _cut(path, scanner, chosen, places)
+
+
+class _Places:
+    """A mask sink that keeps where the crops of the classified frames lie, and writes nothing."""
+
+    def __init__(self) -> None:
+        self.to_crop: dict[tuple[int, int], NDArray[np.float64]] = {}
+
+    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
+        """One of these is for one clip."""
+
+    def write(
+        self,
+        frame_index: int,
+        time_s: float,
+        shape: tuple[int, int],
+        maps: Sequence[MaskRegion],
+        interpolated: bool,
+    ) -> str | None:
+        """Notes the geometry of a classified frame."""
+        if not interpolated:
+            for region in maps:
+                self.to_crop[frame_index, region.track_id] = region.to_crop
+        return None
+
+    def close(self, models: Sequence[ModelRef]) -> None:
+        """Nothing is open."""
+
+
+def _cut(
+    path: str | os.PathLike[str],
+    scanner: Scanner,
+    rows: Sequence[tuple[float, int, int, float]],
+    places: _Places,
+) -> list[Crop]:
+    """The crops of (score, frame index, track id, time) rows, in their order."""
+    settings = scanner.settings
+    pixels: dict[tuple[int, int], NDArray[np.float32]] = {}
+    last = max(index for _, index, _, _ in rows)
+    with open_video(
+        path,
+        decoder=settings.decoder,
+        max_pixels=settings.max_pixels,
+        max_duration_s=settings.max_duration_s,
+    ) as source:
+        for chunk in source:
+            end = chunk.first_index + len(chunk.times)
+            keys = [(index, track) for _, index, track, _ in rows if chunk.first_index <= index < end]
+            if keys:
+                index = np.array([index for index, _ in keys]) - chunk.first_index
+                transforms = np.stack([places.to_crop[key] for key in keys])
+                crops = scanner.classifier.crops(chunk.images, index, transforms)
+                pixels.update(zip(keys, crops.cpu().numpy(), strict=True))
+            if end > last:
+                break
+    return [Crop(track, index, time_s, score, pixels[index, track]) for score, index, track, time_s in rows]
+
+
+def _raisable(error: ErrorInfo) -> VidscanError:
+    """A report's error as an exception, with its code."""
+    problem = VidscanError(error.message) if error.code == VidscanError.code else InputError(error.message)
+    problem.code = error.code
+    return problem
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def explain_crops(crops: Sequence[Crop], classifier: PatchClassifier, method: str) -> NDArray[np.float32]:
+    """:func:`explain` for crops of a clip."""
+    return explain(torch.from_numpy(np.stack([crop.pixels for crop in crops])), classifier, method)
+
+
+def mean_of_clips(
+    clips: Sequence[tuple[Sequence[Crop], NDArray[np.float32]]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean face and mean map of a set of clips, each of which counts once.
+
+    Parameters
+    ----------
+    clips
+        Crops and their maps (n, h, w) of each clip; n may differ between clips.
+
+    Returns
+    -------
+    (3, S, S) RGB 0..255, and (h, w).
+    """
+    faces = [np.mean([crop.pixels for crop in crops], axis=0) for crops, _ in clips]
+    maps = [own.mean(axis=0) for _, own in clips]
+    return np.mean(faces, axis=0).astype(np.float32), np.mean(maps, axis=0).astype(np.float32)

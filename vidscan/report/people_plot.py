@@ -1,0 +1,135 @@
+"""How enrolled people move, as a map: one mark a window, similar movement close together.
+
+t-SNE (van der Maaten & Hinton 2008) of the windows' correlations and means, as Agarwal et al. 2019 show
+their people. Distances between far groups mean nothing. Needs matplotlib (extra ``train``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.errors import SetupError
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe & Ito's, which the colour-blind tell apart; their yellow is too pale on white."""
+_MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
+_MOST = 300
+"""Windows of a person in the picture; neighbours overlap nearly whole."""
+_FEWEST = 4
+_PERPLEXITY = 30.0
+_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Yu Gothic")
+"""Fonts, where the system has them, for names that matplotlib's own cannot write."""
+
+
+def embed(vectors: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
+    """(n, 2) t-SNE coordinates of windows (n, d), n >= 4; NaN counts as ordinary."""
+    from sklearn.manifold import TSNE
+
+    x = np.asarray(vectors, np.float64)
+    known = np.isfinite(x)
+    count = np.maximum(known.sum(0), 1)
+    centred = np.where(known, x - np.where(known, x, 0.0).sum(0) / count, 0.0)
+    deviation = np.sqrt((centred**2).sum(0) / count)
+    x = centred / np.where(deviation > 0, deviation, 1.0)
+    perplexity = min(_PERPLEXITY, (len(x) - 1) / 3)
+    # PCA has no direction to start from where all windows are equal.
+    start = "pca" if x.any() else "random"
+    found = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(x)
+    return np.asarray(found, np.float64)
+
+
+def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed: int = 0) -> Path:
+    """Draw everybody's windows into the PNG ``path``.
+
+    Parameters
+    ----------
+    vectors
+        (V, d) features of the windows by the person's name, NaN where unknown.
+    path
+        Its folder is made where it is missing.
+    seed
+        Of t-SNE: the same windows give the same picture.
+
+    Raises
+    ------
+    SetupError
+        Where matplotlib is missing, or there are fewer than four windows in all.
+    """
+    plt = _pyplot()
+    shown = {name: rows[_evenly(len(rows))] for name, rows in vectors.items() if len(rows)}
+    total = sum(map(len, shown.values()))
+    if total < _FEWEST:
+        raise SetupError(f"a map needs {_FEWEST} windows, the enrolled people have {total}")
+    places = embed(np.concatenate(list(shown.values())), seed)
+    with plt.rc_context({"font.family": _fonts()}):
+        figure, axes = plt.subplots(figsize=(8, 6.5), facecolor="white")
+        axes.set_facecolor("white")
+        first, drawn = 0, []
+        for number, rows in enumerate(shown.values()):
+            own = places[first : first + len(rows)]
+            first += len(rows)
+            drawn.append(
+                axes.scatter(
+                    own[:, 0],
+                    own[:, 1],
+                    s=26,
+                    color=_COLOURS[number % len(_COLOURS)],
+                    # Colour and mark together repeat only after fifty-six people.
+                    marker=_MARKS[(number + number // len(_COLOURS)) % len(_MARKS)],
+                    alpha=0.75,
+                    edgecolors="white",
+                    linewidths=0.4,
+                )
+            )
+        axes.set(xticks=[], yticks=[], xlabel="t-SNE of windows: near is alike, far has no scale")
+        axes.set_title("How enrolled people move", loc="left")
+        for spine in axes.spines.values():
+            spine.set_color("#bbbbbb")
+        _name(axes, drawn, shown)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
+        part.replace(path)
+        plt.close(figure)
+    return path
+
+
+def _name(axes: Any, drawn: list[Any], names: Iterable[str]) -> None:
+    """A legend of names as they are: matplotlib reads $ as formulas and leaves out what begins with _."""
+    legend = axes.legend(
+        drawn,
+        ["person"] * len(drawn),
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        frameon=False,
+        ncols=1 + (len(drawn) - 1) // 28,
+    )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name if len(name) <= 40 else name[:39] + "…")
+
+
+def _evenly(count: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, count - 1, min(count, _MOST)).round().astype(np.intp))
+
+
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import get_font_names
+
+    return ["DejaVu Sans", *(font for font in _SCRIPTS if font in get_font_names())]
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise SetupError("plots need the training extra: pip install 'vidscan[train]'") from error
+    return pyplot

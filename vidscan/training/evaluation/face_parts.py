@@ -1,0 +1,91 @@
+"""Which part of a face a patch of an aligned crop lies on: by geometry, not by segmentation.
+
+Crops are aligned, so the average face's landmarks tell where brows, eyes, nose and mouth are, to a few
+percent of a frontal face. What lies outside the face's outline is told apart by its place alone: above
+the brows is called hair or forehead, below the mouth and no wider than the face neck or clothing,
+all else background (which holds ears and hair at the sides too).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.faces.align import CropSpec
+from vidscan.forge.masks import REGIONS
+from vidscan.forge.template import mean_landmarks
+
+PARTS = (
+    "brows",
+    "eyes",
+    "nose",
+    "mouth",
+    "chin",
+    "skin",
+    "hair or forehead",
+    "neck or clothing",
+    "background",
+)
+"""Grids of parts hold indices into this."""
+
+_RIGHT_BROW = [70, 63, 105, 66, 107, 55, 65, 52, 53, 46]
+_LEFT_BROW = [336, 296, 334, 293, 300, 276, 283, 282, 295, 285]
+_FEATURES: tuple[tuple[str, list[int], float], ...] = (
+    ("nose", REGIONS["nose"][0], 1.0),
+    ("mouth", REGIONS["lips"][0], 1.15),
+    ("brows", _RIGHT_BROW, 1.2),
+    ("brows", _LEFT_BROW, 1.2),
+    ("eyes", REGIONS["right_eye"][0], 1.8),
+    ("eyes", REGIONS["left_eye"][0], 1.8),
+)
+"""Part, face-mesh polygon, and scale about its centre: lids belong to the eyes, a little skin to the lips."""
+_OUTLINE = REGIONS["hull"][0]
+_FINE = 8
+"""Sides of a cell are parted into so many for telling what covers it."""
+_SMALL = PARTS.index("mouth") + 1
+"""Parts before this one are smaller than what they lie on."""
+
+
+def part_grid(spec: CropSpec, height: int, width: int) -> NDArray[np.int64]:
+    """(height, width) index into :data:`PARTS` of each cell of a grid over the crop.
+
+    Brows, eyes, nose and mouth get every cell that they cover to a third; else the part that covers most.
+    """
+    fine = _pixel_parts(spec, height * _FINE, width * _FINE)
+    cells = fine.reshape(height, _FINE, width, _FINE).transpose(0, 2, 1, 3).reshape(height, width, -1)
+    covered = np.stack([(cells == part).mean(-1) for part in range(len(PARTS))], axis=-1)
+    small = covered[..., :_SMALL]
+    return np.where(small.max(-1) >= 1 / 3, small.argmax(-1), covered.argmax(-1))
+
+
+def _pixel_parts(spec: CropSpec, height: int, width: int) -> NDArray[np.int64]:
+    """The same of a fine grid, by where the cells' centres lie."""
+    stretch = np.array([width, height]) / spec.size
+    points = ((mean_landmarks(spec) + 0.5) * stretch - 0.5).astype(np.float32)
+    hull, mouth = points[_OUTLINE], points[REGIONS["lips"][0]]
+    y, x = np.mgrid[:height, :width]
+    parts = np.full((height, width), PARTS.index("background"))
+    aside = (x < hull[:, 0].min()) | (x > hull[:, 0].max())
+    parts[(y > mouth[:, 1].mean()) & ~aside] = PARTS.index("neck or clothing")
+    parts[y < points[[*_RIGHT_BROW, *_LEFT_BROW], 1].mean()] = PARTS.index("hair or forehead")
+    inside = _filled(hull, parts.shape)
+    parts[inside] = PARTS.index("skin")
+    parts[inside & (y > mouth[:, 1].max())] = PARTS.index("chin")
+    for name, own, scale in _FEATURES:
+        centre = points[own].mean(axis=0)
+        parts[_filled(centre + (points[own] - centre) * scale, parts.shape)] = PARTS.index(name)
+    return parts
+
+
+def _filled(polygon: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [np.rint(polygon).astype(np.int32)], 1)
+    return canvas.astype(bool)
+
+
+def outlines(spec: CropSpec) -> list[NDArray[np.float32]]:
+    """Closed lines (n, 2) that draw the average face, in pixels of the crop."""
+    points = mean_landmarks(spec)
+    lines = [points[_OUTLINE], *(points[own] for _, own, _ in _FEATURES)]
+    return [np.concatenate([line, line[:1]]) for line in lines]

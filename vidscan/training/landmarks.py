@@ -1,0 +1,293 @@
+"""Distilling the landmark teacher into :class:`vidscan.faces.landmark_network.LandmarkNetwork`.
+
+Genuine training people only. A fifth of them is held out and tells how well new faces are read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork, NetworkOutput
+from vidscan.faces.units import UNITS
+from vidscan.models import ModelRecord, register
+from vidscan.training.expression import GEOMETRIC, Expression, expression
+from vidscan.training.labels import Labels
+from vidscan.training.landmark_augment import Batch, augment_faces, centre_cut
+
+CHECKPOINT = "checkpoint.safetensors"
+_VALIDATION = 1500
+_CODED = 0.4
+_EYE_CORNERS = (36, 45)
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkRecipe:
+    """How the landmark network is trained."""
+
+    name: str = "landmarks-residual112"
+    faces: int = 700_000
+    """Augmented faces in all."""
+    batch: int = 64
+    rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 10_000
+    ema: float = 0.999
+    pictures: float = 0.55
+    """Share of faces drawn from pictures; the rest from clips, person by person."""
+    seed: int = 0
+
+
+class LabelledFaces:
+    """Draws batches from label stores, and holds the validation set."""
+
+    def __init__(self, stores: list[Labels], pictures: float) -> None:
+        self._stores = stores
+        self._targets: list[Expression] = [expression(s.landmarks, s.blendshapes) for s in stores]
+        self._pictures = pictures
+        rows = [(s, i, row) for s, store in enumerate(stores) for i, row in enumerate(store.rows)]
+        self._stills = [(s, i) for s, i, row in rows if row.kind != "video" and not row.held_out]
+        self._clips: dict[str, list[tuple[int, int]]] = {}
+        for s, i, row in rows:
+            if row.kind == "video" and not row.held_out:
+                self._clips.setdefault(row.identity, []).append((s, i))
+        self._weights = {who: self._telling(places) for who, places in self._clips.items()}
+        self._still_weights = self._telling(self._stills)
+        held = [(s, i) for s, i, row in rows if row.held_out]
+        rng = np.random.default_rng(0)
+        kept = rng.permutation(len(held))[:_VALIDATION]
+        self.validation = [held[k] for k in sorted(kept)]
+        units = np.concatenate([t.units for t in self._targets])
+        self.spread = np.maximum(units.std(0), 0.15).astype(np.float32)
+
+    def _telling(self, places: list[tuple[int, int]]) -> NDArray[np.float64]:
+        """Drawing odds: shut eyes, turned heads and strong expressions are rare and come more often."""
+        weights = np.ones(len(places))
+        for k, (s, i) in enumerate(places):
+            target, rotation = self._targets[s], self._stores[s].rotation[i]
+            weights[k] += 3.0 * (target.openness[i].min() < 0.6)
+            weights[k] += min(4.0, 8.0 * abs(float(rotation[0, 2])))
+            weights[k] += 0.4 * float((target.units[i] > 2).sum())
+        return weights / weights.sum()
+
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
+        """``count`` labelled crops: a picture, or a person and then a frame."""
+        people = list(self._clips)
+        places = []
+        for _ in range(count):
+            if not people or rng.random() < self._pictures:
+                places.append(self._stills[rng.choice(len(self._stills), p=self._still_weights)])
+            else:
+                who = people[rng.integers(len(people))]
+                places.append(self._clips[who][rng.choice(len(self._clips[who]), p=self._weights[who])])
+        return self.batch(places, rng.random(count) < _CODED)
+
+    def batch(self, places: list[tuple[int, int]], coded: NDArray[np.bool_]) -> Batch:
+        """The crops at ``places`` (store, row), before or after the codec, with their labels."""
+
+        def gather(pick: Any) -> Tensor:
+            return torch.from_numpy(np.stack([pick(s, i) for s, i in places]))
+
+        pixels = np.stack(
+            [
+                (self._stores[s].coded if late else self._stores[s].crops)[i]
+                for (s, i), late in zip(places, coded, strict=True)
+            ]
+        )
+        return Batch(
+            crops=torch.from_numpy(pixels).permute(0, 3, 1, 2).float(),
+            landmarks=gather(lambda s, i: self._targets[s].landmarks[i]),
+            units=gather(lambda s, i: self._targets[s].units[i]),
+            openness=gather(lambda s, i: self._targets[s].openness[i]),
+            gaze=gather(lambda s, i: self._targets[s].gaze[i]),
+            rotation=gather(lambda s, i: self._stores[s].rotation[i]),
+            face=torch.ones(len(places)),
+        )
+
+
+def landmark_loss(output: NetworkOutput, batch: Batch, spread: Tensor) -> Tensor:
+    """One number: every task on the scale of its own spread, over the crops that show a face."""
+    face = batch.face > 0.5
+    confidence = F.binary_cross_entropy_with_logits(output.confidence, batch.face)
+    truth = batch.landmarks[face]
+    corners = truth[:, _EYE_CORNERS[1]] - truth[:, _EYE_CORNERS[0]]
+    ocular = corners.norm(dim=1).clamp_min(1.0)[:, None, None]
+    error = (to_pixels(output.landmarks[face]) - truth) / ocular
+    # Linear near nought too: landmarks are to be exact, not merely near.
+    places = (error.abs() * error.new_tensor([1.0, 1.0, 0.3])).mean()
+    units = ((output.units[face] - batch.units[face]) / spread).abs().mean()
+    openness = (output.openness[face] - batch.openness[face]).abs().mean()
+    gaze = (output.gaze[face] - batch.gaze[face]).abs().mean()
+    rotation = (output.rotation[face] - batch.rotation[face]).abs().mean()
+    return 15 * places + 0.8 * units + 4 * openness + 2 * gaze + 4 * rotation + 0.3 * confidence
+
+
+def to_pixels(landmarks: Tensor) -> Tensor:
+    """Network output (N, 68, 3) to pixels of its crop."""
+    return landmarks * SIZE + landmarks.new_tensor([(SIZE - 1) / 2, (SIZE - 1) / 2, 0.0])
+
+
+class LandmarkTrainer:
+    """AdamW with a moving average of the weights; resumable."""
+
+    def __init__(self, recipe: LandmarkRecipe, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.seen = recipe, device, 0
+        self.net = LandmarkNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = LandmarkNetwork().to(device)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        )
+
+    def step(self, batch: Batch, spread: Tensor) -> float:
+        """One step on an augmented batch; its loss."""
+        recipe = self.recipe
+        ramp = min(1.0, (self.seen + 1) / recipe.warmup)
+        progress = min(1.0, self.seen / recipe.faces)
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate * ramp * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
+        self.net.train()
+        crops = batch.crops.to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16):
+            features = self.net.body((crops - 127.5) / 64.0)
+        output = self.net.heads(features.float())
+        loss = landmark_loss(output, batch, spread)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimiser.step()
+        self.seen += len(crops)
+        steps = self.seen / len(crops)
+        decay = min(recipe.ema, (1 + steps) / (10 + steps))
+        with torch.no_grad():
+            for mine, theirs in zip(
+                self.average.state_dict().values(), self.net.state_dict().values(), strict=True
+            ):
+                if mine.is_floating_point():
+                    mine.lerp_(theirs, 1 - decay)
+                else:
+                    mine.copy_(theirs)
+        return float(loss.detach())
+
+    def save(self, path: Path) -> None:
+        """Everything a resumed run needs, as safetensors, written atomically."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"seen": str(self.seen)})
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of :meth:`save`."""
+        with safe_open(path, "pt") as handle:
+            self.seen = int(handle.metadata()["seen"])
+        tensors = load_file(path)
+        for name, net in (("net.", self.net), ("average.", self.average)):
+            net.load_state_dict({k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)})
+        state = self.optimiser.state_dict()
+        state["state"] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam."):
+                _, index, name = key.split(".")
+                state["state"].setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict(state)
+
+
+def train_landmarks(
+    trainer: LandmarkTrainer,
+    faces: LabelledFaces,
+    folder: Path,
+    *,
+    seconds: float = math.inf,
+    every: int = 25_000,
+) -> Iterator[dict[str, Any]]:
+    """Train until the recipe's faces or the time are used up; a log line every ``every`` faces.
+
+    Lines are appended to ``folder/log.jsonl``; the :data:`CHECKPOINT` is renewed with each.
+    """
+    recipe, start, losses = trainer.recipe, time.monotonic(), []
+    spread = torch.from_numpy(faces.spread)
+    mark = trainer.seen + every
+    while trainer.seen < recipe.faces and time.monotonic() - start < seconds:
+        # Drawn from the place in the run, so that a resumed run draws on.
+        rng = np.random.default_rng((recipe.seed, trainer.seen))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        losses.append(trainer.step(augment_faces(faces.draw(recipe.batch, rng), generator), spread))
+        if trainer.seen >= mark or trainer.seen >= recipe.faces:
+            mark += every
+            trainer.save(folder / CHECKPOINT)
+            line = {"faces": trainer.seen, "loss": round(float(np.mean(losses)), 4)}
+            line |= {"seconds": round(time.monotonic() - start, 1)}
+            line |= {k: round(v, 4) for k, v in validate(trainer.average, faces).items()}
+            with (folder / "log.jsonl").open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line) + "\n")
+            losses = []
+            yield line
+    trainer.save(folder / CHECKPOINT)
+
+
+@torch.no_grad()
+def validate(network: LandmarkNetwork, faces: LabelledFaces) -> dict[str, float]:
+    """On held-out people: normalised mean error, worst and mean unit correlation, eyes, degrees."""
+    errors, columns = [], []
+    for start in range(0, len(faces.validation), 64):
+        places = faces.validation[start : start + 64]
+        batch = centre_cut(faces.batch(places, np.zeros(len(places), bool)))
+        out = network(batch.crops.contiguous(memory_format=torch.channels_last))
+        truth = batch.landmarks
+        ocular = (truth[:, _EYE_CORNERS[1]] - truth[:, _EYE_CORNERS[0]]).norm(dim=1)
+        error = (to_pixels(out.landmarks) - truth)[..., :2].norm(dim=2).mean(1) / ocular
+        trace = torch.einsum("nij,nij->n", out.rotation, batch.rotation)
+        angle = torch.rad2deg(torch.arccos(((trace - 1) / 2).clamp(-1, 1)))
+        errors.append(torch.stack([error, angle], 1))
+        found = torch.cat([out.units, out.openness, out.gaze.flatten(1)], 1)
+        wanted = torch.cat([batch.units, batch.openness, batch.gaze.flatten(1)], 1)
+        columns.append(torch.stack([found, wanted]))
+    error, angle = torch.cat(errors).T.numpy()
+    found, wanted = torch.cat(columns, 1).numpy()
+    r = np.array([np.corrcoef(found[:, k], wanted[:, k])[0, 1] for k in range(found.shape[1])])
+    units = r[: len(UNITS)]
+    return {
+        "nme": float(error.mean()),
+        "angle": float(angle.mean()),
+        "units": float(units.mean()),
+        "worst_unit": float(units.min()),
+        "worst_is": float(UNITS[int(units.argmin())]),
+        "openness": float(r[len(UNITS) : len(UNITS) + 2].mean()),
+        "gaze": float(r[len(UNITS) + 2 :].mean()),
+    }
+
+
+def export_landmarks(trainer: LandmarkTrainer, faces: LabelledFaces, weights: Path) -> ModelRecord:
+    """Register the averaged weights in half precision, with their preprocessing and recipe."""
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in trainer.average.state_dict().items()}
+    record = {
+        "kind": "landmarks",
+        "crop": {"size": SIZE, "margin": MARGIN},
+        "colour": "RGB",
+        "range": [0, 255],
+        "units": list(UNITS),
+        "geometric_units": list(GEOMETRIC),
+        "faces_seen": trainer.seen,
+        "held_out": {k: round(v, 4) for k, v in validate(trainer.average, faces).items()},
+        "recipe": asdict(trainer.recipe),
+    }
+    return register(weights, trainer.recipe.name, tensors, record)

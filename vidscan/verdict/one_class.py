@@ -1,0 +1,180 @@
+"""One-class models: how unlike genuine windows a standardised evidence vector is.
+
+Learnt from genuine windows alone. scikit-learn fits; what is kept are plain arrays (safetensors and
+JSON, no pickle), and scoring needs numpy only. All models read vectors of
+:class:`vidscan.verdict.standardiser.Standardiser`, in which 0 is neutral.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.errors import WeightsError
+from vidscan.verdict.baselines import IsolationForest, Mahalanobis, PatchOnly
+from vidscan.verdict.standardiser import Standardiser
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AnomalyModel(Protocol):
+    """A fitted one-class model."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def fit(cls, points: NDArray[np.floating]) -> AnomalyModel:
+        """From standardised genuine windows ``points`` (n, d)."""
+
+    def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) anomaly of standardised ``points`` (n, d); higher is more anomalous."""
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Everything that was fitted."""
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> AnomalyModel:
+        """:meth:`to_tensors` backwards; raises WeightsError where they are not usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneClassSVM:
+    """Support vector description of genuine windows with a Gaussian kernel.
+
+    Schölkopf et al., Estimating the support of a high-dimensional distribution, Neural Computation 2001.
+
+    The decision function sum_i a_i exp(-gamma |x - x_i|^2) - rho is useless far from the genuine
+    windows: all kernels vanish, and every clip that is clearly forged gets the same -rho. The margin is
+    therefore log rho - log sum_i a_i exp(-gamma |x - x_i|^2), computed by its logarithms: the same
+    order, zero at the same boundary, and growing like the squared distance without end.
+
+    Attributes
+    ----------
+    support
+        (m, d) support vectors.
+    coefficients
+        (m,) their positive weights a.
+    intercept
+        -rho, negative.
+    gamma
+        Width of the kernel.
+    """
+
+    name: ClassVar[str] = "one_class_svm"
+
+    support: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    intercept: float
+    gamma: float
+
+    @classmethod
+    def fit(
+        cls, points: NDArray[np.floating], *, nu: float = 0.05, gamma: float | None = None
+    ) -> OneClassSVM:
+        """From standardised genuine windows ``points`` (n, d).
+
+        ``nu`` bounds the share of them outside; ``gamma`` None takes 1 / (d var(points)), one over the
+        number of groups where each has weight 1 and spread 1.
+
+        Raises ValueError where the points do not vary or are not finite, or ``nu`` or ``gamma`` is out
+        of range.
+        """
+        from sklearn.svm import OneClassSVM as Fitted
+
+        points = np.asarray(points, np.float64)
+        variance = float(points.var())
+        if not variance > 0:
+            raise ValueError(f"{len(points)} genuine windows without variation cannot train a one-class SVM")
+        width = 1 / (points.shape[1] * variance) if gamma is None else float(gamma)
+        fitted = Fitted(kernel="rbf", nu=nu, gamma=width).fit(points)
+        return cls(
+            np.array(fitted.support_vectors_, np.float64),
+            np.array(fitted.dual_coef_[0], np.float64),
+            float(fitted.intercept_[0]),
+            width,
+        )
+
+    def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) margin: 0 at the boundary, positive outside; see the class."""
+        return np.log(-self.intercept) - self._log_density(points)
+
+    def decision_function(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) scikit-learn's decision function: negative outside; at least ``intercept``."""
+        return np.exp(self._log_density(points)) + self.intercept
+
+    def _log_density(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        from scipy.spatial.distance import cdist
+        from scipy.special import logsumexp
+
+        squared = cdist(np.asarray(points, np.float64), self.support, "sqeuclidean")
+        return logsumexp(np.log(self.coefficients) - self.gamma * squared, axis=1)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """``support`` (m, d), ``coefficients`` (m,), ``intercept`` (), ``gamma`` (), float64."""
+        import torch
+
+        return {
+            "support": torch.from_numpy(self.support.copy()),
+            "coefficients": torch.from_numpy(self.coefficients.copy()),
+            "intercept": torch.tensor(self.intercept, dtype=torch.float64),
+            "gamma": torch.tensor(self.gamma, dtype=torch.float64),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> OneClassSVM:
+        """:meth:`to_tensors` backwards; raises WeightsError where they are not usable."""
+        try:
+            support, coefficients = (tensors[k].double().numpy() for k in ("support", "coefficients"))
+            intercept, gamma = (float(tensors[k]) for k in ("intercept", "gamma"))
+            if support.ndim != 2 or coefficients.shape != support.shape[:1] or not len(support):
+                raise ValueError("support vectors and coefficients differ in number")
+            if not (np.isfinite(support).all() and np.isfinite([intercept, gamma]).all()):
+                raise ValueError("values are not finite")
+            if not ((coefficients > 0).all() and intercept < 0 < gamma):
+                raise ValueError("coefficients, gamma and -intercept must be positive")
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"one-class SVM is not usable: {error}") from error
+        return cls(support, coefficients, intercept, gamma)
+
+
+MODELS: dict[str, type[AnomalyModel]] = {
+    model.name: model for model in (OneClassSVM, Mahalanobis, IsolationForest, PatchOnly)
+}
+
+
+def pack(standardiser: Standardiser, model: AnomalyModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors for a safetensors file and JSON settings that :func:`unpack` reads."""
+    tensors = {f"standardiser.{k}": v for k, v in standardiser.to_tensors().items()}
+    tensors |= {f"model.{k}": v for k, v in model.to_tensors().items()}
+    return tensors, standardiser.settings() | {"model": model.name}
+
+
+def unpack(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Standardiser, AnomalyModel]:
+    """Standardiser and model of :func:`pack`.
+
+    Raises
+    ------
+    WeightsError
+        Where something is missing, damaged, or of another number of features.
+    """
+    model_type = MODELS.get(settings.get("model", ""))
+    if model_type is None:
+        raise WeightsError(f"unknown anomaly model {settings.get('model')!r} (have: {', '.join(MODELS)})")
+    standardiser = Standardiser.from_tensors(_under("standardiser.", tensors), settings)
+    model = model_type.from_tensors(_under("model.", tensors))
+    try:
+        model.score_samples(np.zeros((1, len(standardiser.columns))))
+    except (ValueError, IndexError) as error:
+        raise WeightsError(
+            f"{model.name} is not for {len(standardiser.columns)} features: {error}"
+        ) from error
+    return standardiser, model
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
