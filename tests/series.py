@@ -33,6 +33,7 @@ def make_series(seconds: float = 12.0, fps: float = 25.0, seed: int = 0, **overr
         "units": np.clip(1 + wander(17, 2.0) + rng.normal(0, 0.05, (count, 17)), 0, 5).astype(np.float32),
         "openness": np.clip(0.85 + rng.normal(0, 0.02, (count, 2)), 0, 1).astype(np.float32),
         "rotation": rotation.astype(np.float32),
+        "texture": rng.normal(0, 0.05, (count, 2, 3, 2)).astype(np.float32),
         "gaze": (-0.8 * rotation[:, None, [1, 0]] + rng.normal(0, 0.5, (count, 2, 2))).astype(np.float32),
     }
     return FaceSeries(**(values | overrides))

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
+from vidscan.faces.align import to_frame
 from vidscan.media import open_video
 from vidscan.patches.classifier import PatchClassifier, normalise
+from vidscan.patches.networks import receptive_grid
 from vidscan.report.masks import MaskRegion
 from vidscan.report.words import timecode
-from vidscan.types import ErrorInfo, ModelRef, VideoInfo
+from vidscan.types import ModelRef, Report, VideoInfo
 
 if TYPE_CHECKING:
     from vidscan.scanner import Scanner
@@ -190,8 +192,7 @@ def telling_crops(
     """
     places = _Places()
     report = scanner.scan(path, masks=places, frames=True, progress=progress)
-    if report.error is not None:
-        raise _raisable(report.error)
+    raise_error(report)
     rows = [
         (frame.score, frame.index, frame.track_id, frame.time_s)
         for frame in report.frames
@@ -268,19 +269,30 @@ def _cut(
     return [Crop(track, index, time_s, score, pixels[index, track]) for score, index, track, time_s in rows]
 
 
-def _raisable(error: ErrorInfo) -> VidscanError:
-    """A report's error as an exception, with its code."""
-    problem = VidscanError(error.message) if error.code == VidscanError.code else InputError(error.message)
-    problem.code = error.code
-    return problem
+def raise_error(report: Report) -> None:
+    """Raises what kept a clip from being scanned, with its code; InputError unless it is a bug of ours."""
+    if report.error is not None:
+        kind = VidscanError if report.error.code == VidscanError.code else InputError
+        problem = kind(report.error.message)
+        problem.code = report.error.code
+        raise problem
 
 
 # --------------------------------------------------------------------------- pictures
 
 
 def explain_crops(crops: Sequence[Crop], classifier: PatchClassifier, method: str) -> NDArray[np.float32]:
-    """:func:`explain` for crops of a clip."""
-    return explain(torch.from_numpy(np.stack([crop.pixels for crop in crops])), classifier, method)
+    """:func:`explain` for crops of a clip, (N, S, S): every cell of a map laid where its field is centred."""
+    pixels = torch.from_numpy(np.stack([crop.pixels for crop in crops]))
+    size = pixels.shape[-1]
+    maps = explain(pixels, classifier, method)
+    if maps.shape[-1] == size:
+        return maps
+    cells = classifier.logits(pixels[:1]).shape[-1]
+    # Grad-CAM of a whole network has a grid of its own, of which only is known that it covers the crop.
+    grid = receptive_grid(classifier.network, size) if maps.shape[-1] == cells else None
+    still = np.eye(2, 3)
+    return np.stack([to_frame(own, still, size, (size, size), grid)[0] for own in maps])
 
 
 def mean_of_clips(

@@ -138,6 +138,9 @@ class FaceSeries:
     image's left), roll about z (positive tilts clockwise in the image); R = Rz Ry Rx, 0 looks at the camera."""
     gaze: NDArray[np.float32]
     """(T, 2, 2) yaw and pitch in degrees of either eye against the head, same signs as ``rotation``."""
+    texture: NDArray[np.float32]
+    """(T, 2, 3, 2) logarithm of the structure in the face and in a ring about it: luminance and blue colour
+    difference, three bands from fine to coarse, face and ring (:func:`vidscan.faces.texture.band_levels`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,8 +351,15 @@ def test_oddness_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [{"low": 1, "high": 2}, {"low": 3, "median": 2, "high": 4}, {"low": "x", "median": 1, "high": 2}, 7, None]
-    + [{"low": 1, "median": float("nan"), "high": 2}, {"low": 1, "median": 1, "high": 2, "more": 3}],
+    [
+        {"low": 1, "high": 2},
+        {"low": 3, "median": 2, "high": 4},
+        {"low": "x", "median": 1, "high": 2},
+        {"low": 1, "median": float("nan"), "high": 2},
+        {"low": 1, "median": 1, "high": 2, "more": 3},
+        7,
+        None,
+    ],
 )
 def test_unusable_ranges_are_refused_by_name(entry: object) -> None:
     with pytest.raises(WeightsError, match="blink_rate"):

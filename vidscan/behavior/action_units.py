@@ -91,7 +91,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
     Returns
     -------
     Finite values; None where the window is insufficient (:func:`vidscan.behavior.material.enough`: under 4 s
-    seen, half of it lost, or a still picture).
+    seen, more than half lost, or a still picture).
     """
     values = signals(series)
     known = np.isfinite(values).all(axis=1)

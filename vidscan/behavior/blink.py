@@ -137,7 +137,7 @@ def find_blinks(
     when = np.asarray(times, np.float64)
     if eyes.shape != (len(when), 2):
         raise ValueError(f"{len(when)} times but a closure of shape {np.shape(closed)}")
-    known = ~np.isnan(eyes).any(axis=1)
+    known = np.asarray(~np.isnan(eyes).any(axis=1), bool)
     steps = np.diff(when)
     step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
     if not known.any() or step == 0:

@@ -37,11 +37,11 @@ FEATURES: dict[str, str] = {
     "correlation_mean": "mean absolute Pearson coefficient over the pairs of signals that vary",
     "correlation_strong": "share of those pairs whose coefficient exceeds .5 either way",
     "correlation_first": "share of the largest eigenvalue of the correlation matrix",
-    "correlation_lips_part": "Pearson coefficient of lip height and unit 25, lips part; 0 where not known",
-    "correlation_jaw_drop": "Pearson coefficient of lip height and unit 26, jaw drop; 0 where not known",
-    "correlation_smile": "Pearson coefficient of mouth width and unit 12, lip corner puller; 0 where not known",
+    "correlation_lips_part": "Pearson coefficient of lip height and unit 25, lips part",
+    "correlation_jaw_drop": "Pearson coefficient of lip height and unit 26, jaw drop",
+    "correlation_smile": "Pearson coefficient of mouth width and unit 12, lip corner puller",
 }
-"""Unit and meaning of what :func:`describe` gives."""
+"""Unit and meaning of what :func:`describe` gives. A named coefficient that is not known is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ def correlations(
 ) -> Correlations:
     """Pearson's coefficients of the twenty signals over sliding windows.
 
-    Windows start at the first row and every ``hop_s`` after it, as long as they end within the material, whose
-    last row lasts one median step. What is shorter than a window but not than ``min_s`` is one window; what is
-    shorter still has none. Half or more of a window's rows must be seen, where rows that are missing from
-    ``times`` count as lost, or it is not valid. The coefficients are scipy's to 1e-9.
+    Windows start at the first row and every ``hop_s`` after it, as long as they end within the material,
+    whose last row lasts one median step (half a step more is let pass). What is shorter than a window but not
+    than ``min_s`` is one window; what is shorter still has none. A window of which less than half was seen is
+    not valid; rows that are missing from ``times`` count as lost. The coefficients are scipy's to 1e-9.
 
     Parameters
     ----------
@@ -100,7 +100,6 @@ def correlations(
         raise ValueError(f"window, hop and least length must be positive: {window_s}, {hop_s}, {min_s}")
     starts, length = _windows(t, window_s, hop_s, min_s)
     step = step_seconds(t)
-    # Half a step of tolerance would let rows slip between neighbours; times are only rounded.
     first = np.searchsorted(t, starts - _ROUNDING)
     last = np.searchsorted(t, starts + length - _ROUNDING)
     known = np.isfinite(x).all(axis=1)
@@ -129,13 +128,12 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
     Returns
     -------
     Finite values; None where the window is insufficient (:func:`vidscan.behavior.material.enough`: under 4 s
-    seen, half of it lost, or a still picture) or fewer than five signals vary.
+    seen, more than half lost, or a still picture) or fewer than five signals vary.
     """
     values = signals(series)
     if not enough(series, np.isfinite(values).all(axis=1)):
         return None
-    # enough() has judged the length, with its tolerance: here the window is all there is.
-    found = correlations(series.times, values, window_s=math.inf, min_s=step_seconds(series.times))
+    found = correlations(series.times, values, window_s=math.inf)
     if not found.valid.any():
         return None
     row = found.coefficients[0]
@@ -162,10 +160,13 @@ def _windows(
 ) -> tuple[NDArray[np.float64], float]:
     """(W,) starts of the windows in seconds, and their common length."""
     step = step_seconds(times)
-    whole = float(times[-1] - times[0]) + step if step > 0 else 0.0
-    if whole + _ROUNDING < window_s:
-        return (times[:1], whole) if step > 0 and whole + _ROUNDING >= min_s else (times[:0], window_s)
-    return times[0] + hop_s * np.arange(math.floor((whole - window_s + _ROUNDING) / hop_s) + 1), window_s
+    if step <= 0:
+        return times[:0], window_s
+    # Half a step of tolerance: times are rounded to the container's time base.
+    whole = float(times[-1] - times[0]) + 1.5 * step
+    if whole < window_s:
+        return times[: int(whole >= min_s)], whole - 0.5 * step
+    return times[0] + hop_s * np.arange(math.floor((whole - window_s) / hop_s) + 1), window_s
 
 
 def _pearson(

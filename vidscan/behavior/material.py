@@ -14,8 +14,8 @@ MIN_SECONDS = 4.0
 MIN_SEEN = 0.5
 """A stretch of which less than this share was seen is insufficient."""
 STILL = 0.003
-"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture. Living people
-at rest move by several times as much within seconds."""
+"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture: a head that
+turns by one degree moves the nose by more."""
 _STILL_BLOCK_S = 0.5
 """Averages over half a second: coding noise makes landmarks tremble on a still picture, but does not last."""
 _ROUNDING = 1e-6
@@ -78,8 +78,8 @@ def enough(series: FaceSeries, known: NDArray[np.bool_] | None = None) -> bool:
 
     Returns
     -------
-    False under 4 s of usable rows, where half of the window or more is lost (rows without landmarks as well as
-    frames without a row), or where the face is :func:`still`.
+    False under 4 s of usable rows, where more than half of the window is lost (rows without landmarks as well
+    as frames without a row), or where the face is :func:`still`.
     """
     rows = seen(series) if known is None else known
     step = step_seconds(series.times)

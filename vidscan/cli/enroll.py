@@ -48,9 +48,7 @@ def enroll(
     min_seconds: Annotated[
         float, typer.Option(min=0, metavar="S", help="Refuse to learn from less material.")
     ] = 60.0,
-    window: Annotated[
-        Window, typer.Option(help="Seconds over which movements are correlated.")
-    ] = Window.ten,
+    window: Annotated[Window, typer.Option(help="Seconds over which movements are correlated.")] = Window.ten,
     track: Annotated[
         list[int] | None,
         typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.pictures import refuse_to_spoil
 from vidscan.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,15 +139,3 @@ def explain(
         problem = type(failed[0])(f"{failed[0]} ({len(failed)} of {len(paths)} clips left out of the mean)")
         problem.code = failed[0].code
         raise problem
-
-
-def refuse_to_spoil(output: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Raises UsageError where the picture cannot go to ``output``, or would replace what is there."""
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"{output} is not a .png")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent} is not a folder")
-    if any(output.resolve() == path.resolve() for path in inputs):
-        raise UsageError(f"{output} is an input")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists: use --overwrite")

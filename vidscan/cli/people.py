@@ -53,9 +53,7 @@ def list_people(
 
 
 @app.command()
-def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The person.")], dir: Dir = None
-) -> None:
+def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The person.")], dir: Dir = None) -> None:
     """Delete all that is stored of a person."""
     from vidscan.verdict.people import PeopleStore
 

@@ -401,7 +401,7 @@ def to_window(
         cell_y = (crop_y + 0.5) * (rows / crop_size) - 0.5
     else:
         cell_x, cell_y = (crop_x - grid.offset) / grid.stride, (crop_y - grid.offset) / grid.stride
-    smooth = cv2.remap(
+    enlarged = cv2.remap(
         cells,
         cell_x.astype(np.float32),
         cell_y.astype(np.float32),
@@ -409,7 +409,7 @@ def to_window(
         borderMode=cv2.BORDER_REPLICATE,
     )
     # Cubic interpolation overshoots; a probability must stay one.
-    np.clip(smooth, cells.min(), cells.max(), out=smooth)
+    smooth = np.asarray(np.clip(enlarged, cells.min(), cells.max()), np.float32)
     smooth[~within] = 0
     return FrameWindow(slice(y0, y1), slice(x0, x1), smooth, within)
 

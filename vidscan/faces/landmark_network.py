@@ -24,7 +24,10 @@ GAZE_SCALE = 30.0
 
 _WIDTHS = (16, 32, 64, 112)
 _BLOCKS = (1, 3, 2)
+_REDUCED = 48
 _STATE = 160
+_PLACES_SCALE = 0.1
+"""Landmarks move by little, from many features: at full scale a step of Adam would throw them about."""
 _STATES = len(UNITS) + 2 + 4 + 6 + 1
 
 
@@ -84,8 +87,9 @@ class LandmarkNetwork(nn.Module):
         layers: list[nn.Module] = [_conv(3, _WIDTHS[0], 5, 2)]
         for before, width, blocks in zip(_WIDTHS, _WIDTHS[1:], _BLOCKS, strict=False):
             layers += [_conv(before, width, 3, 2), *(_Residual(width) for _ in range(blocks))]
+        layers.append(_conv(_WIDTHS[-1], _REDUCED, 1))
         self.body = nn.Sequential(*layers)
-        features = _WIDTHS[-1] * (SIZE // 16) ** 2
+        features = _REDUCED * (SIZE // 16) ** 2
         self.dropout = nn.Dropout(0.1)
         self.places = nn.Linear(features, POINTS * 3)
         self.state = nn.Sequential(
@@ -96,11 +100,11 @@ class LandmarkNetwork(nn.Module):
         return self.heads(self.body((crops - 127.5) / 64.0))
 
     def heads(self, features: Tensor) -> NetworkOutput:
-        """From the body's features (N, 112, 7, 7); apart, so that training can run the body alone in bf16."""
+        """From the body's features (N, 48, 7, 7); apart, so that training can run the body alone in bf16."""
         flat = self.dropout(features.flatten(1))
         units, openness, gaze, rotation, confidence = self.state(flat).split([len(UNITS), 2, 4, 6, 1], dim=1)
         return NetworkOutput(
-            landmarks=self.places(flat).view(-1, POINTS, 3),
+            landmarks=_PLACES_SCALE * self.places(flat).view(-1, POINTS, 3),
             units=units * MAX_INTENSITY,
             openness=openness,
             gaze=gaze.reshape(-1, 2, 2),

@@ -35,9 +35,7 @@ def euler_degrees(rotation: NDArray[np.floating]) -> NDArray[np.float64]:
     r = np.asarray(rotation, np.float64)
     level = np.hypot(r[..., 0, 0], r[..., 1, 0])
     locked = level < _GIMBAL
-    pitch = np.where(
-        locked, np.arctan2(-r[..., 1, 2], r[..., 1, 1]), np.arctan2(r[..., 2, 1], r[..., 2, 2])
-    )
+    pitch = np.where(locked, np.arctan2(-r[..., 1, 2], r[..., 1, 1]), np.arctan2(r[..., 2, 1], r[..., 2, 2]))
     yaw = np.arctan2(-r[..., 2, 0], level)
     roll = np.where(locked, 0.0, np.arctan2(r[..., 1, 0], r[..., 0, 0]))
     return np.degrees(np.stack([pitch, yaw, roll], axis=-1))

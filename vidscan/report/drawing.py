@@ -1,7 +1,7 @@
 """What overlays are drawn with: colours, crisp text, boxes, lines.
 
-Images are (H, W, 3) RGB uint8 and are changed in place. Positions are pixels, x to the right, y down; whatever
-reaches beyond the image is cut off.
+Images are (H, W, 3) RGB uint8 and are changed in place. Positions are pixels, x to the right, y down;
+whatever reaches beyond the image is cut off.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TRACK_COLOURS: tuple[Colour, ...] = (
 )
 """Lines of faces, in turn; apart from the colours of labels."""
 
-HEAT_FROM, HEAT_OPACITY = 0.2, 0.72
+HEAT_FROM, HEAT_OPACITY = 0.2, 0.8
 """Below this probability the picture stays clear; a probability of 1 covers it by so much."""
 
 _FIXED = 4
@@ -70,9 +70,9 @@ def heat_table() -> tuple[Image, NDArray[np.float32]]:
     levels = np.arange(256, dtype=np.uint8)
     # Its darkest third would look like shadows on a face.
     shown = (96 + levels * (159 / 255)).round().astype(np.uint8)
-    colours = cv2.applyColorMap(shown, cv2.COLORMAP_INFERNO)[:, 0, ::-1]
+    colours = cv2.applyColorMap(shown[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]
     rise = np.clip((levels / 255 - HEAT_FROM) / (1 - HEAT_FROM), 0, 1)
-    return np.ascontiguousarray(colours), (HEAT_OPACITY * np.sqrt(rise) * (rise > 0)).astype(np.float32)
+    return np.ascontiguousarray(colours), (HEAT_OPACITY * rise).astype(np.float32)
 
 
 def draw_heat(image: Image, mask: Image, outline: float) -> None:
@@ -84,8 +84,9 @@ def draw_heat(image: Image, mask: Image, outline: float) -> None:
         return
     part, levels = image[y : y + height, x : x + width], mask[y : y + height, x : x + width]
     colours, opacity = heat_table()
-    share = opacity[levels][..., None]
-    part[:] = (part + (colours[levels] - part.astype(np.float32)) * share + 0.5).astype(np.uint8)
+    hot = np.nonzero(levels > 255 * HEAT_FROM)
+    heat, below = levels[hot], part[hot].astype(np.float32)
+    part[hot] = (below + (colours[heat] - below) * opacity[heat, None] + 0.5).astype(np.uint8)
     # A margin, so that the line closes also where the mask ends at the crop's edge.
     half = np.pad((levels >= 128).astype(np.uint8), 1)
     lines, _ = cv2.findContours(half, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(x - 1, y - 1))
@@ -151,8 +152,8 @@ def draw_dot(image: Image, x: float, y: float, radius: float, colour: Colour) ->
     import cv2
 
     if np.isfinite([x, y]).all():
-        x, y = (round(float(np.clip(v, -3e4, 3e4)) * 2**_FIXED) for v in (x, y))
-        cv2.circle(image, (x, y), round(max(radius, 1.0) * 2**_FIXED), colour, -1, cv2.LINE_AA, _FIXED)
+        centre = [round(float(np.clip(v, -3e4, 3e4)) * 2**_FIXED) for v in (x, y)]
+        cv2.circle(image, centre, round(max(radius, 1.0) * 2**_FIXED), colour, -1, cv2.LINE_AA, _FIXED)
 
 
 def draw_box(image: Image, box: tuple[float, float, float, float], colour: Colour, thickness: float) -> None:

@@ -153,9 +153,7 @@ class MaskWriter:
         Another format.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], *, every: int = 0, format: MaskFormat = "png"
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, every: int = 0, format: MaskFormat = "png") -> None:
         if format not in ("png", "video"):
             raise ValueError(f"masks are written as png or video, not {format!r}")
         self.folder, self.format = Path(folder), format
@@ -331,7 +329,7 @@ def render(
         (H, W, 3) RGB uint8, the frame itself: edges of the mask then follow its edges
         (:func:`guided_filter`).
     """
-    mask = np.zeros(shape, np.float32)
+    mask = np.zeros(shape, np.uint8)
     for region in maps:
         window = to_window(region.probability, region.to_crop, region.crop_size, shape, region.grid)
         if window is None:
@@ -340,12 +338,12 @@ def render(
         if guide is not None:
             stride = region.grid.stride if region.grid else region.crop_size / region.probability.shape[1]
             scale = math.sqrt(abs(float(np.linalg.det(region.to_crop[:, :2]))))
-            light = guide[window.rows, window.columns] @ _LUMINANCE
+            light = np.asarray(guide[window.rows, window.columns] @ _LUMINANCE, np.float32)
             values = guided_filter(light, values, max(1, round(stride / scale)))
             values[~window.inside] = 0
         part = mask[window.rows, window.columns]
-        np.maximum(part, values, out=part)
-    return np.clip(np.rint(mask * _SCALE), 0, _SCALE).astype(np.uint8)
+        np.maximum(part, np.rint(np.clip(values, 0, 1) * _SCALE).astype(np.uint8), out=part)
+    return mask
 
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32) / 255
@@ -374,12 +372,13 @@ def guided_filter(
     import cv2
 
     def box(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        blurred = cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        return np.asarray(blurred, np.float32)
 
     mean_guide, mean_values = box(guide), box(values)
     slope = (box(guide * values) - mean_guide * mean_values) / (box(guide * guide) - mean_guide**2 + eps)
     filtered = box(slope) * guide + box(mean_values - slope * mean_guide)
-    return np.clip(filtered, 0, 1)
+    return np.asarray(np.clip(filtered, 0, 1), np.float32)
 
 
 def _safe_stem(path: str | os.PathLike[str]) -> str:

@@ -79,8 +79,8 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
                     own[:, 1],
                     s=26,
                     color=_COLOURS[number % len(_COLOURS)],
-                    # Colour and mark together repeat only after fifty-six people.
-                    marker=_MARKS[(number + number // len(_COLOURS)) % len(_MARKS)],
+                    # Seven colours and eight marks: together they repeat only after fifty-six people.
+                    marker=_MARKS[number % len(_MARKS)],
                     alpha=0.75,
                     edgecolors="white",
                     linewidths=0.4,

@@ -98,7 +98,9 @@ class RegionSpool:
         # Tracks that are not in this frame are forgotten: a long film has any number of them.
         self._last = last
         size = sum(map(len, grids))
-        file.write(b"".join([_FRAME.pack(frame_index, time_s, interpolated, len(maps), size), *heads, *grids]))
+        file.write(
+            b"".join([_FRAME.pack(frame_index, time_s, interpolated, len(maps), size), *heads, *grids])
+        )
         self._end = at
         return None
 

@@ -48,7 +48,7 @@ class EyeRecipe:
     """Frames of a sequence."""
     faces: int = 8
     """Sequences a step; each holds two eyes."""
-    steps: int = 1500
+    steps: int = 800
     """Until the learning rate has come down to nothing."""
     rate: float = 2e-3
     weight_decay: float = 0.02
@@ -78,7 +78,8 @@ class EyeRecipe:
 def sequences(labels: Labels) -> list[NDArray[np.int64]]:
     """Row numbers of unbroken stretches of clips in a label store, each in time order."""
     rows = labels.rows
-    usable = np.isfinite(labels.landmarks).all((1, 2)) & np.isfinite(labels.blendshapes).all(1)
+    known = np.isfinite(labels.landmarks).all((1, 2)) & np.isfinite(labels.blendshapes).all(1)
+    usable = np.asarray(known, bool)
     found: list[list[int]] = []
     for i, row in enumerate(rows):
         if row.kind != "video" or not usable[i]:

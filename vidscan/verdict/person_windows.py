@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior.action_units import SIGNALS, signals
 from vidscan.behavior.correlation import correlations
+from vidscan.behavior.material import step_seconds, still
 from vidscan.behavior.series import seen
 from vidscan.types import FaceSeries
 
@@ -24,10 +26,8 @@ MEANS = len(SIGNALS)
 COEFFICIENTS = MEANS * (MEANS - 1) // 2
 FEATURES = COEFFICIENTS + MEANS
 """Numbers a window: the coefficients, then the mean of every signal."""
-_SEEN = 0.7
-"""Share of a window's seconds in which the face must have been followed."""
-_KNOWN = 0.5
-"""Share of the coefficients that a window must have."""
+_KNOWN = 0.2
+"""Share of the coefficients that a window must have: those of ten signals that vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,18 @@ class Windows:
 
 
 def cut_windows(series: FaceSeries, window_s: float = WINDOWS_S[0]) -> Windows:
-    """Windows of ``window_s`` seconds of a track, moved by five frames; none where it is shorter."""
+    """Windows of ``window_s`` seconds of a track, moved by five frames.
+
+    There are none where it is shorter, where half of every window was lost, or where the face is a still
+    picture.
+    """
     times = series.times
-    if len(times) < 2:
+    step = step_seconds(times)
+    if step <= 0 or still(series):
         return _NONE
-    step = float(np.median(np.diff(times)))
     values = signals(series)
-    found = correlations(times, values, window_s=window_s, hop_s=HOP_FRAMES * step, min_s=_SEEN * window_s)
-    whole = found.end_s - found.start_s >= window_s - 1.5 * step
-    known = np.isfinite(found.coefficients).mean(1) >= _KNOWN
-    use = found.valid & whole & known
+    found = correlations(times, values, window_s=window_s, hop_s=HOP_FRAMES * step, min_s=window_s)
+    use = found.valid & (np.isfinite(found.coefficients).mean(1) >= _KNOWN)
     if not use.any():
         return _NONE
     start, end = found.start_s[use], found.end_s[use]
@@ -162,8 +164,5 @@ def _blocks(clip: Windows, window_s: float) -> list[NDArray[np.bool_]]:
     length = window_s * (2 if end - begin >= _LONG_BLOCKS * window_s else 1)
     count = max(1, int((end - begin) / length + 1e-6))
     edges = np.linspace(begin, end, count + 1)
-    masks = [
-        (clip.start_s >= low - 1e-6) & (clip.end_s <= high + 1e-6)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    masks = [(clip.start_s >= low - 1e-6) & (clip.end_s <= high + 1e-6) for low, high in pairwise(edges)]
     return [mask for mask in masks if mask.any()]

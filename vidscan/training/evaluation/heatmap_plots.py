@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vidscan.faces.align import CropSpec
 from vidscan.report.pyplot import load_pyplot, save_figure
+from vidscan.report.words import count
 from vidscan.training.evaluation.face_parts import PARTS, outlines
 
 _COLUMNS = 5
@@ -32,7 +33,7 @@ def plot_maps(
 ) -> Path:
     """A heatmap for each name, all on one scale, with the average face's outline over it.
 
-    ``means`` (h, w) probabilities over the crop of ``spec``; ``clips`` how many each is a mean of.
+    ``means`` (size, size) probabilities over the crop of ``spec``; ``clips`` how many each is a mean of.
     """
     plt = load_pyplot()
     columns = min(_COLUMNS, len(means))
@@ -52,13 +53,12 @@ def plot_maps(
             vmin=0,
             vmax=peak,
             extent=(*edge, edge[1], edge[0]),
-            interpolation="bicubic",
         )
         for line in outlines(spec):
             place.plot(line[:, 0], line[:, 1], color="white", lw=0.7, alpha=0.8)
         place.set(xlim=edge, ylim=(edge[1], edge[0]))
-        count = f"{clips[name]} clip{'' if clips[name] == 1 else 's'}"
-        place.set_title(f"{name.removeprefix('method ')}\n{count}", fontsize=9)
+        shown = count(clips[name], "clip")
+        place.set_title(f"{name.removeprefix('method ')}\n{shown}", fontsize=9)
     figure.colorbar(
         image,
         ax=axes,

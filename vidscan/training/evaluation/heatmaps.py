@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError, NoFaceError, SetupError
-from vidscan.faces.align import CropSpec
+from vidscan.faces.align import CellGrid, CropSpec, to_frame
 from vidscan.models import load_registry
 from vidscan.patches.pooling import within
 from vidscan.report.masks import MaskRegion
@@ -45,6 +45,8 @@ class PartShares:
     name: str
     clips: int
     """Those in which a face was found."""
+    people: int
+    """In these clips; the intervals draw them, and those of one person alone have no width."""
     shares: dict[str, Mean]
     """By part: share of a clip's crops whose most telling patch lies there, mean over clips."""
 
@@ -68,10 +70,13 @@ class ClipMap:
         (h, w) mean probability of each patch over the track's crops.
     votes
         (h, w) share of the crops whose most telling patch this is; sums to 1.
+    grid
+        Which crop pixels the patches belong to; None where they cover the crop from edge to edge.
     """
 
     mean: NDArray[np.float64]
     votes: NDArray[np.float64]
+    grid: CellGrid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class MapSink:
         self._radius = radius
         self._sums: dict[int, NDArray[np.float64]] = {}
         self._votes: dict[int, NDArray[np.float64]] = {}
+        self._grid: CellGrid | None = None
 
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
         """One of these is for one clip."""
@@ -113,13 +119,14 @@ class MapSink:
         if interpolated:
             return None
         for region in maps:
-            grid = region.probability
+            cells = region.probability
             if region.track_id not in self._sums:
-                self._sums[region.track_id] = np.zeros(grid.shape)
-                self._votes[region.track_id] = np.zeros(grid.shape)
-            self._sums[region.track_id] += grid
-            allowed = eligible(*grid.shape, self._radius)
-            self._votes[region.track_id].flat[np.where(allowed, grid, -1).argmax()] += 1
+                self._sums[region.track_id] = np.zeros(cells.shape)
+                self._votes[region.track_id] = np.zeros(cells.shape)
+            self._sums[region.track_id] += cells
+            allowed = eligible(*cells.shape, self._radius)
+            self._votes[region.track_id].flat[np.where(allowed, cells, -1).argmax()] += 1
+            self._grid = region.grid
         return None
 
     def close(self, models: Sequence[ModelRef]) -> None:
@@ -130,7 +137,7 @@ class MapSink:
         if track_id not in self._sums:
             return None
         crops = self._votes[track_id].sum()
-        return ClipMap(self._sums[track_id] / crops, self._votes[track_id] / crops)
+        return ClipMap(self._sums[track_id] / crops, self._votes[track_id] / crops, self._grid)
 
 
 def eligible(height: int, width: int, radius: float | None) -> NDArray[np.bool_]:
@@ -153,7 +160,8 @@ def read_clip(task: Reading) -> None:
     if found is None:
         raise NoFaceError(f"{task.source}: no face found")
     part = task.target.with_suffix(".part.npz")
-    np.savez_compressed(part, mean=found.mean, votes=found.votes)
+    grid = [] if found.grid is None else [found.grid.stride, found.grid.offset]
+    np.savez_compressed(part, mean=found.mean, votes=found.votes, grid=np.array(grid, np.float64))
     part.replace(task.target)
 
 
@@ -166,7 +174,8 @@ def _scanner(settings: ScanSettings, device: str) -> Scanner:
 def load_map(path: Path) -> ClipMap:
     """What :func:`read_clip` kept."""
     with np.load(path, allow_pickle=False) as data:
-        return ClipMap(data["mean"], data["votes"])
+        grid = CellGrid(*data["grid"].tolist()) if len(data["grid"]) else None
+        return ClipMap(data["mean"], data["votes"], grid)
 
 
 def heatmaps(
@@ -206,8 +215,12 @@ def heatmaps(
     spec = CropSpec(size=crop["size"], margin=crop["margin"])
     groups = group(scored, maps)
     found = tabulate(groups, maps, spec, record.settings.get("radius"))
+    grid = next(iter(maps.values())).grid
+    still, frame = np.eye(2, 3), (spec.size, spec.size)
     means = {
-        name: np.mean([maps[clip.entry.file].mean for clip in clips], axis=0)
+        name: to_frame(
+            np.mean([maps[clip.entry.file].mean for clip in clips], axis=0), still, spec.size, frame, grid
+        )[0]
         for name, clips in groups.items()
     }
     plot_maps(means, {name: len(clips) for name, clips in groups.items()}, spec, out / "heatmaps.png")
@@ -238,8 +251,9 @@ def tabulate(
     ``maps`` are by the manifest's file, all of one grid over a crop of ``spec``.
     """
     rng = np.random.default_rng(seed)
-    height, width = next(iter(maps.values())).votes.shape
-    parts = part_grid(spec, height, width)
+    first = next(iter(maps.values()))
+    height, width = first.votes.shape
+    parts = part_grid(spec, height, width, first.grid)
     allowed = eligible(height, width, radius)
     rows = []
     for name, clips in groups.items():
@@ -248,18 +262,18 @@ def tabulate(
         for number, part in enumerate(PARTS):
             values = np.array([float(maps[clip.entry.file].votes[parts == number].sum()) for clip in clips])
             shares[part] = Mean(float(values.mean()), mean_interval(Sample(values, people), rng))
-        rows.append(PartShares(name, len(clips), shares))
+        rows.append(PartShares(name, len(clips), len(set(people)), shares))
     area = {part: float((parts[allowed] == number).mean()) for number, part in enumerate(PARTS)}
     return Heatmaps(area, tuple(rows))
 
 
 def table(found: Heatmaps) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a Markdown table."""
-    rows = [["by area", "", *(f"{found.area[part]:.0%}" for part in PARTS)]]
+    rows = [["by area", "", "", *(f"{found.area[part]:.0%}" for part in PARTS)]]
     for row in found.rows:
         cells = [
             f"{m.value:.0%} ({m.interval[0]:.0%} to {m.interval[1]:.0%})"
             for m in (row.shares[part] for part in PARTS)
         ]
-        rows.append([row.name, str(row.clips), *cells])
-    return ["most telling patch on", "clips", *PARTS], rows
+        rows.append([row.name, str(row.clips), str(row.people), *cells])
+    return ["most telling patch on", "clips", "people", *PARTS], rows

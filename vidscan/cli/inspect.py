@@ -1,0 +1,75 @@
+"""``vidscan inspect``: every measured series of a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidscan.cli import options
+from vidscan.cli.console import start_log
+from vidscan.cli.failures import UsageError
+from vidscan.cli.pictures import refuse_to_spoil
+
+
+def inspect(
+    context: typer.Context,
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video that shows a face.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT.png", help="Plot the series (extra plot)."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.png.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_pixels: options.MaxPixels = None,
+    max_duration: options.MaxDuration = None,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    config: options.Config = None,
+) -> None:
+    """Show how the faces of a clip move, and what its container says of it.
+
+    Prints the metadata and a summary of every measured series; with -o plots the series, and prints the
+    picture's path unless --json is given too.
+    """
+    start_log(quiet, verbose)
+    if clip.is_dir():
+        raise UsageError(f"{clip} is a folder")
+    if output is not None:
+        refuse_to_spoil(output, [clip], overwrite)
+
+        from vidscan.report.pyplot import load_pyplot
+
+        load_pyplot()  # before the scan, not after
+
+    import json as json_module
+
+    from vidscan.errors import NoFaceError
+    from vidscan.explain import raise_error
+    from vidscan.media.metadata import read_metadata
+    from vidscan.report.series_summary import summarise, summary_lines
+    from vidscan.scanner import Scanner
+
+    metadata = read_metadata(clip)
+    scanner = Scanner(options.scan_settings(context, 0, max_pixels, max_duration), device=device)
+    report, series = scanner.examine(clip)
+    raise_error(report)
+    if output is not None:
+        from vidscan.report.series_plot import plot_series
+
+        if not report.tracks:
+            raise NoFaceError(f"{report.input.path}: no face found, so there is nothing to plot")
+        try:
+            plot_series(report, series, output, metadata)
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    if output is not None and not json:
+        typer.echo(str(output))
+        return
+    summary = summarise(report, series, metadata)
+    if json:
+        typer.echo(json_module.dumps(summary))
+    else:
+        typer.echo("\n".join(summary_lines(summary)))

@@ -1,0 +1,139 @@
+"""What every HTML page of vidscan shares: templates, a strict security policy, pictures inside the file.
+
+A page is one file that loads nothing: no network, no fonts, no frames. Its Content-Security-Policy allows the
+page's own style sheet and script by their hashes and nothing else, so even text that slipped through escaping
+could not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import io
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan import __version__
+from vidscan.report.words import count, escape, timecode
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+    from markupsafe import Markup
+
+_JPEG_QUALITY = 82
+
+
+def write_page(out: Path, template: str, script: str, context: dict[str, Any]) -> None:
+    """Render a page into ``out``, piece by piece and atomically; its folder is made where it is missing.
+
+    Parameters
+    ----------
+    out
+        The file; an old one stays until the new one is whole.
+    template, script
+        File names in ``templates/``.
+    context
+        What the template names. Every string in it is escaped; only ``Markup`` is taken as it is.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as stream:
+            for piece in _template(template).generate(**_shared(script), **context):
+                stream.write(piece)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def render_page(template: str, script: str, context: dict[str, Any]) -> str:
+    """The same page as text."""
+    return _template(template).render(**_shared(script), **context)
+
+
+def json_block(text: str) -> Markup:
+    """JSON for a ``<script type="application/json">``: nothing in it can end the element."""
+    from markupsafe import Markup
+
+    for char in "<>&":  # in JSON these occur only within strings
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)
+
+
+def picture_uri(image: NDArray[np.uint8], longest: int) -> str:
+    """An (H, W, 3) RGB picture as a JPEG data URI, shrunk so that no side exceeds ``longest`` pixels."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _shared(script: str) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    style, code = _asset("page.css"), _asset(script)
+    policy = (
+        f"default-src 'none'; script-src '{_sha256(code)}'; style-src '{_sha256(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return {"style": Markup(style), "script": Markup(code), "policy": policy, "version": __version__}
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+@functools.cache
+def _asset(name: str) -> str:
+    return (files("vidscan.report") / "templates" / name).read_text("utf-8")
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Text direction marks and control characters in a file name could make a page read otherwise.
+        finalize=_visible,
+    )
+    environment.filters.update(timecode=timecode, size=size, percent=percent)
+    environment.globals.update(count=count)
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    return escape(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def size(bytes: int) -> str:
+    """A file's size for people: ``999 bytes``, ``1.5 MB``; 1 MB is a million bytes."""
+    if bytes < 1000:
+        return count(bytes, "byte")
+    scaled, unit = float(bytes), ""
+    for unit in ("kB", "MB", "GB", "TB"):
+        scaled /= 1000
+        if scaled < 999.5:
+            break
+    return f"{scaled:.1f} {unit}" if scaled < 99.5 else f"{scaled:.0f} {unit}"
+
+
+def percent(share: float) -> str:
+    """A share as ``1.2 %``."""
+    return f"{100 * share:.1f} %"

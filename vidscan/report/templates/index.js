@@ -1,0 +1,73 @@
+"use strict";
+(() => {
+  const body = document.querySelector("#files tbody");
+  const heads = [...document.querySelectorAll("#files thead th")];
+  const rows = [...body.rows].map((row) => ({ row, label: row.dataset.label, text: row.textContent.toLowerCase() }));
+  const boxes = [...document.querySelectorAll('input[name="label"]')];
+  const find = document.getElementById("find");
+  const shown = document.getElementById("shown");
+  const none = document.getElementById("none");
+
+  const filter = () => {
+    const labels = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const { row, label, text } of rows) {
+      const keep = labels.has(label) && words.every((word) => text.includes(word));
+      if (row.hidden === keep) row.hidden = !keep;
+      count += keep;
+    }
+    shown.textContent = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    none.hidden = count > 0;
+  };
+
+  const collator = new Intl.Collator("en", { numeric: true });
+  const sort = (column, type, descending) => {
+    const keyed = rows.map((item, place) => {
+      const cell = item.row.cells[column];
+      if (type === "text") return { item, place, key: cell.textContent.trim() };
+      return { item, place, key: cell.dataset.key === undefined ? null : Number(cell.dataset.key) };
+    });
+    const sign = descending ? -1 : 1;
+    keyed.sort((a, b) => {
+      // What is missing stands last, whichever way the column is sorted; ties keep their order.
+      const gone = (a.key === null || a.key === "") - (b.key === null || b.key === "");
+      if (gone || a.key === null) return gone || a.place - b.place;
+      return sign * (type === "text" ? collator.compare(a.key, b.key) : a.key - b.key) || a.place - b.place;
+    });
+    rows.splice(0, rows.length, ...keyed.map(({ item }) => item));
+    body.append(...rows.map(({ row }) => row));
+  };
+
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const descending = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      sort(column, head.dataset.type, descending);
+    });
+  });
+
+  for (const box of boxes) {
+    box.hidden = false;
+    box.addEventListener("change", filter);
+  }
+  let waiting = 0;
+  find.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(filter, 120);
+  });
+  document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("reset").addEventListener("click", () => {
+    for (const box of boxes) box.checked = true;
+    find.value = "";
+    filter();
+    find.focus();
+  });
+  find.closest("p").hidden = false;
+  filter();
+})();
