@@ -58,6 +58,7 @@ class ModelRecord:
 
     def load(self) -> dict[str, Tensor]:
         """Verified tensors, half precision brought to float32."""
+        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -66,7 +67,8 @@ class ModelRecord:
             tensors = load_file(self.path)
         except SafetensorError as error:
             raise WeightsError(f"weights of {self.name} cannot be read: {error}") from error
-        return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        half = (torch.float16, torch.bfloat16)
+        return {k: v.float() if v.dtype in half else v for k, v in tensors.items()}
 
 
 @dataclass(frozen=True, slots=True)

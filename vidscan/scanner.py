@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from vidscan import __version__
+from vidscan.behavior.windows import BehaviorCollector
 from vidscan.errors import InputError, SetupError, UnreadableError, VidscanError
 from vidscan.faces.detect import FaceDetector
+from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.models import file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.patches.parts import part_levels
 from vidscan.report.masks import MaskRegion, MaskSink
 from vidscan.report.paths import path_names
 from vidscan.types import (
@@ -27,11 +30,11 @@ from vidscan.types import (
     ErrorInfo,
     Face,
     FaceEvidence,
+    FaceSeries,
     FrameChunk,
     FrameReport,
     InputInfo,
     ModelRef,
-    Note,
     PatchMap,
     Quality,
     Report,
@@ -43,7 +46,6 @@ from vidscan.types import (
     ToolInfo,
     Track,
     Verdict,
-    VideoInfo,
 )
 from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
 from vidscan.verdict.judge import Judgement, load_judge
@@ -81,10 +83,16 @@ class Scanner:
         self.device = _device(device)
         registry = load_registry()
         patches = registry.get("patches", self.settings.patch_model)
-        verdict = registry.get("verdict", patches.settings.get("verdict", ""))
+        verdict = registry.get("verdict", self.settings.verdict_model or patches.settings.get("verdict", ""))
         self.classifier = PatchClassifier(patches, self.device)
         self.judge = load_judge(verdict)
-        self.models: tuple[ModelRef, ...] = (patches.ref, verdict.ref)
+        models = [patches.ref, verdict.ref]
+        self.reader: LandmarkReader | None = None
+        if self.settings.behavior_fps > 0:
+            landmarks = registry.get("landmarks", verdict.settings.get("landmarks", ""))
+            self.reader = LandmarkReader(landmarks, self.device)
+            models.append(landmarks.ref)
+        self.models: tuple[ModelRef, ...] = tuple(models)
         self.detector = FaceDetector(self.device, min_face=self.settings.min_face)
         self._startup = time.perf_counter() - start
 
@@ -114,8 +122,50 @@ class Scanner:
         sha256
             Of the content, where the caller knows it; the file is then not hashed.
         """
+        return self._guarded(path, lambda: self._pass(path, masks, frames, progress, sha256).run())
+
+    def examine(
+        self,
+        path: PathLike,
+        *,
+        masks: MaskSink | None = None,
+        frames: bool = True,
+        progress: Callable[[float], None] | None = None,
+        sha256: str | None = None,
+    ) -> tuple[Report, list[FaceSeries]]:
+        """:meth:`scan`, and the whole behaviour series of every track; memory grows with the clip.
+
+        The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
+        """
+        work = self._pass(path, masks, frames, progress, sha256, keep_series=True)
+        report = self._guarded(path, work.run)
+        return report, [] if report.error else work.collector.series()
+
+    def gather(self, path: PathLike) -> tuple[list[Track], float | None]:
+        """The evidence of a clip without a verdict: its tracks, and its bits a pixel.
+
+        Raises
+        ------
+        InputError
+            Where the clip cannot be scanned.
+        """
+        work = self._pass(path, None, False, None, None)
+        return work.gather()
+
+    def _pass(
+        self,
+        path: PathLike,
+        masks: MaskSink | None,
+        frames: bool,
+        progress: Callable[[float], None] | None,
+        sha256: str | None,
+        keep_series: bool = False,
+    ) -> _Pass:
+        return _Pass(self, path, masks, frames or masks is not None, progress, sha256, keep_series)
+
+    def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
         try:
-            return _Pass(self, path, masks, frames or masks is not None, progress, sha256).run()
+            return run()
         except InputError as error:
             return error_report(path, error, self.settings, self.device, self.models)
         except VidscanError:
@@ -137,36 +187,60 @@ class _Pass:
         frames: bool,
         progress: Callable[[float], None] | None,
         sha256: str | None,
+        keep_series: bool,
     ) -> None:
         self.scanner, self.path, self.masks, self.progress = scanner, path, masks, progress
         self.sha256 = sha256
         self.frames: list[FrameReport] | None = [] if frames else None
-        self.spent = dict.fromkeys(("startup", "decode", "detect", "classify", "verdict"), 0.0)
+        self.spent = dict.fromkeys(("startup", "decode", "detect", "landmarks", "classify", "verdict"), 0.0)
         self.spent["startup"] = scanner._startup
         self.evidence: dict[int, list[FaceEvidence]] = {}
         self.seen: dict[int, tuple[int, float, float]] = {}
         self.maps: dict[int, PatchMap] = {}
         self.decoded = self.analysed = 0
         self.next_s = 0.0
+        self.collector = BehaviorCollector(keep=keep_series)
+        self.stride = 1
 
     def run(self) -> Report:
-        settings, start = self.scanner.settings, time.perf_counter()
+        """The report of the clip; raises InputError where it cannot be scanned."""
+        start = time.perf_counter()
+        self._stream()
+        with self._clock("verdict"):
+            judgement = self.scanner.judge.judge(self._tracks(), self._bits_per_pixel())
+        if self.progress is not None:
+            self.progress(1.0)
+        self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
+        return self._report(judgement)
+
+    def gather(self) -> tuple[list[Track], float | None]:
+        """Tracks with their evidence, and bits a pixel."""
+        self._stream()
+        return self._tracks(), self._bits_per_pixel()
+
+    def _stream(self) -> None:
+        """Every stage but the verdict, chunk by chunk."""
+        settings = self.scanner.settings
         with open_video(
             self.path,
             decoder=settings.decoder,
             max_pixels=settings.max_pixels,
             max_duration_s=settings.max_duration_s,
         ) as source:
-            sha256, size = self._content()
+            self.content, self.size = self._content()
+            if self.scanner.reader is not None:
+                self.stride = max(1, round((source.info.fps or 0.0) / settings.behavior_fps))
             tracker = FaceTracker(
                 self.scanner.detector, detect_every=settings.detect_every, max_faces=settings.max_faces
             )
             if self.masks is not None:
-                self.masks.begin(source.info, sha256, self.path)
+                self.masks.begin(source.info, self.content, self.path)
             chunks = iter(source)
             while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
                 with self._clock("detect"):
                     faces = tracker.update(chunk)
+                with self._clock("landmarks"):
+                    self._read(chunk, faces)
                 with self._clock("classify"):
                     self._classify(chunk, faces)
                 self.decoded += len(chunk.times)
@@ -174,13 +248,7 @@ class _Pass:
                     self.progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
             if self.masks is not None:
                 self.masks.close(self.scanner.models)
-            info, warnings = source.info, tuple(source.warnings)
-        with self._clock("verdict"):
-            judgement = self.scanner.judge.judge(self._tracks(), _bits_per_pixel(info, size, self.decoded))
-        if self.progress is not None:
-            self.progress(1.0)
-        self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
-        return self._report(info, warnings, sha256, size, judgement)
+            self.info, self.warnings = source.info, tuple(source.warnings)
 
     def _content(self) -> tuple[str, int]:
         """Hash and size in bytes of the file."""
@@ -200,6 +268,15 @@ class _Pass:
         with self._clock(stage):
             return call()
 
+    def _read(self, chunk: FrameChunk, faces: list[Face]) -> None:
+        """Landmarks of the frames whose turn it is."""
+        reader = self.scanner.reader
+        chosen = [face for face in faces if face.frame_index % self.stride == 0]
+        if reader is None or not chosen:
+            return
+        index = np.array([face.frame_index - chunk.first_index for face in chosen])
+        self.collector.add(chosen, reader.read(chunk.images, index, chosen))
+
     def _classify(self, chunk: FrameChunk, faces: list[Face]) -> None:
         """Score the faces of the frames whose turn it is, and hand masks of all frames over."""
         due = self._due(chunk)
@@ -218,10 +295,12 @@ class _Pass:
             index = np.array([face.frame_index - chunk.first_index for face in chosen])
             crops = classifier.crops(chunk.images, index, transforms)
             sharpness, brightness = crop_quality(crops)
-            found = classifier.maps(classifier.logits(crops), transforms)
-            for face, patch_map, sharp, bright in zip(chosen, found, sharpness, brightness, strict=True):
+            logits = classifier.logits(crops)
+            found = classifier.maps(logits, transforms)
+            parts = part_levels(logits.numpy(), classifier.spec)
+            for i, (face, patch_map) in enumerate(zip(chosen, found, strict=True)):
                 self.evidence.setdefault(face.track_id, []).append(
-                    _evidence(face, patch_map, float(sharp), float(bright))
+                    _evidence(face, patch_map, float(sharpness[i]), float(brightness[i]), parts[i].tolist())
                 )
                 scored[face.frame_index, face.track_id] = patch_map
         extra = {face.frame_index for face in chosen} - set(chunk.first_index + np.flatnonzero(due))
@@ -252,7 +331,7 @@ class _Pass:
     ) -> None:
         """Frame reports, and masks: between analysed frames the last patch map moves with its face."""
         assert self.frames is not None
-        classifier, scale = self.scanner.classifier, self.scanner.judge.scale
+        classifier, scale = self.scanner.classifier, self.scanner.judge.patch_scale
         by_frame: dict[int, list[Face]] = {}
         for face in faces:
             by_frame.setdefault(face.frame_index, []).append(face)
@@ -286,15 +365,25 @@ class _Pass:
                 )
 
     def _tracks(self) -> list[Track]:
+        behavior = self.collector.windows()
         return [
-            Track(track_id, tuple(self.evidence.get(track_id, ())), count, first, last)
+            Track(
+                track_id,
+                tuple(self.evidence.get(track_id, ())),
+                count,
+                first,
+                last,
+                behavior.get(track_id, ()),
+            )
             for track_id, (count, first, last) in sorted(self.seen.items())
         ]
 
-    def _report(
-        self, info: VideoInfo, warnings: tuple[Note, ...], sha256: str, size: int, judgement: Judgement
-    ) -> Report:
-        names = path_names(self.path)
+    def _bits_per_pixel(self) -> float | None:
+        pixels = self.info.width * self.info.height * self.decoded
+        return 8 * self.size / pixels if pixels else None
+
+    def _report(self, judgement: Judgement) -> Report:
+        names, info = path_names(self.path), self.info
         return Report(
             schema_version=SCHEMA_VERSION,
             tool=TOOL,
@@ -304,8 +393,8 @@ class _Pass:
             input=InputInfo(
                 path=names.path,
                 path_raw=names.path_raw,
-                sha256=sha256,
-                bytes=size,
+                sha256=self.content,
+                bytes=self.size,
                 container=info.container,
                 codec=info.codec,
                 width=info.width,
@@ -326,7 +415,7 @@ class _Pass:
             frames=tuple(self.frames or ()),
             quality=judgement.quality,
             timing_s=Timing(**self.spent),
-            warnings=warnings,
+            warnings=self.warnings,
             error=None,
         )
 
@@ -334,7 +423,9 @@ class _Pass:
 _NO_MAP = PatchMap(np.zeros((0, 0), np.float32), 0.0, np.zeros((2, 3)), 1)
 
 
-def _evidence(face: Face, patch_map: PatchMap, sharpness: float, brightness: float) -> FaceEvidence:
+def _evidence(
+    face: Face, patch_map: PatchMap, sharpness: float, brightness: float, parts: list[float]
+) -> FaceEvidence:
     x0, y0, x1, y1 = _box(face)
     return FaceEvidence(
         frame_index=face.frame_index,
@@ -344,17 +435,13 @@ def _evidence(face: Face, patch_map: PatchMap, sharpness: float, brightness: flo
         face_px=float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0))),
         sharpness=sharpness,
         brightness=brightness,
+        parts=tuple(parts),
     )
 
 
 def _box(face: Face) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (float(v) for v in face.box)
     return x0, y0, x1, y1
-
-
-def _bits_per_pixel(info: VideoInfo, size: int, frames: int) -> float | None:
-    pixels = info.width * info.height * frames
-    return 8 * size / pixels if pixels else None
 
 
 def _device(name: str) -> str:

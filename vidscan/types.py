@@ -135,7 +135,7 @@ class FaceSeries:
     """(T, 2) eye openness, 0 closed to 1 open, left and right eye as seen in the image."""
     rotation: NDArray[np.float32]
     """(T, 3) degrees: pitch about x (positive looks down), yaw about y (positive turns the nose to the
-    image's left), roll about z (positive tilts clockwise in the image); R = Rz Ry Rx, 0 looks at the camera."""
+    image's left), roll about z (positive tilts clockwise in the image); R = Rz Ry Rx, 0 faces the camera."""
     gaze: NDArray[np.float32]
     """(T, 2, 2) yaw and pitch in degrees of either eye against the head, same signs as ``rotation``."""
     texture: NDArray[np.float32]
@@ -180,6 +180,18 @@ class FaceEvidence:
     """Mean absolute Laplacian of the luminance in the middle of the crop, in grey levels."""
     brightness: float
     """Mean luminance of the crop, 0..255."""
+    parts: tuple[float, ...] = ()
+    """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviorWindow:
+    """What was measured of one stretch of one track's :class:`FaceSeries`."""
+
+    start_s: float
+    end_s: float
+    values: dict[str, dict[str, float] | None]
+    """By group of the evidence vector, its features; None where there is too little material."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +204,8 @@ class Track:
     """Frames in which the face was seen, analysed or not."""
     start_s: float
     end_s: float
+    behavior: tuple[BehaviorWindow, ...] = ()
+    """In time order; empty where behaviour was not measured."""
 
 
 # --------------------------------------------------------------------------- settings
@@ -203,6 +217,8 @@ class ScanSettings:
 
     analysis_fps: float = 8.0
     """Faces are classified at about this rate (frames a second); tracked in every frame."""
+    behavior_fps: float = 30.0
+    """Landmarks are read in every frame, up to about this rate; 0 leaves behaviour out."""
     every: int = 0
     """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
     min_face: float = 1.0 / 12.0
@@ -218,6 +234,8 @@ class ScanSettings:
     """Only the first so many seconds are analysed, with a warning; 0 means all."""
     patch_model: str = ""
     """Name of the patch model in the registry; empty means the registry's default."""
+    verdict_model: str = ""
+    """Name of the verdict model in the registry; empty means the one that belongs to the patch model."""
 
 
 # --------------------------------------------------------------------------- the report

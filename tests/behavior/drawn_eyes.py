@@ -25,11 +25,11 @@ def blinks_at(times: np.ndarray, starts: list[float], length: float = 0.24, dept
 
 
 def eye_landmarks(closure: np.ndarray, side: float = SIDE) -> np.ndarray:
-    """(T, 68, 3) landmarks of faces whose eyes are closed by ``closure`` (T, 2); shut lids stay 1/3 apart."""
+    """(T, 68, 3) landmarks of faces whose eyes are closed by ``closure`` (T, 2); shut lids stay 15 % apart."""
     points = np.zeros((len(closure), 68, 3))
     points[:, :, :2] = np.linspace(0.2, 0.8, 68)[:, None] * SIDE
     for eye in range(2):
-        lid = _HALF_HEIGHT * (1 - closure[:, eye] * 2 / 3)
+        lid = _HALF_HEIGHT * (1 - 0.85 * closure[:, eye])
         for place, (x, y) in enumerate([(-1, 0), (-0.4, -1), (0.4, -1), (1, 0), (0.4, 1), (-0.4, 1)]):
             points[:, 36 + 6 * eye + place, 0] = _CENTRES[eye, 0] + x * _HALF_WIDTH
             points[:, 36 + 6 * eye + place, 1] = _CENTRES[eye, 1] + y * lid

@@ -33,7 +33,7 @@ STARTS = [1.13, 3.4, 4.71, 8.02, 9.5]
 def series_with(shut: np.ndarray, fps: float = 25.0, noise: float = 0.0) -> FaceSeries:
     """A series whose eyes are closed by ``shut`` (T, 2), in its openness and in its landmarks."""
     rng = np.random.default_rng(0)
-    openness = 0.85 * (1 - shut) + rng.normal(0, noise, shut.shape)
+    openness = 0.85 * (1 - 0.7 * shut) + rng.normal(0, noise, shut.shape)
     landmarks = eye_landmarks(shut)
     landmarks[..., :2] += rng.normal(0, 12 * noise, landmarks[..., :2].shape)
     return make_series(
@@ -58,8 +58,8 @@ def event(start: float, end: float) -> Blink:
 def test_aspect_ratio_by_hand_and_under_similarity() -> None:
     shut = np.array([[0.0, 0.0], [1.0, 0.5]])
     points = eye_landmarks(shut)[..., :2]
-    # Lids 12 px apart over a width of 24 px; shut, a third of it.
-    assert eye_aspect_ratio(points) == pytest.approx(np.array([[0.5, 0.5], [0.5 / 3, 0.5 * 2 / 3]]))
+    # Lids 12 px apart over a width of 24 px; shut, 15 % of it.
+    assert eye_aspect_ratio(points) == pytest.approx(np.array([[0.5, 0.5], [0.075, 0.2875]]))
     turn = 3.0 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     assert eye_aspect_ratio(points @ turn.T + 7) == pytest.approx(eye_aspect_ratio(points))
 
@@ -88,8 +88,11 @@ def test_closure_is_relative_to_the_person_but_not_to_shut_eyes() -> None:
 
 def test_rule_network_takes_probabilities_and_others_are_refused() -> None:
     series = make_series(2)
-    given_ = np.random.default_rng(0).random((50, 2))
-    assert closure(series, "network", given_).tolist() == given_.tolist()
+    given_ = np.zeros((50, 2))
+    given_[20], given_[21], given_[22] = 0.35, 0.7, np.nan
+    found = closure(series, "network", given_)
+    assert found[[0, 20, 21], 0] == pytest.approx([0, 0.5, 1])
+    assert np.isnan(found[22]).all()
     with pytest.raises(ValueError, match="probability"):
         closure(series, "network", given_[:-1])
     with pytest.raises(ValueError, match="probability"):

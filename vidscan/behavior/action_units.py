@@ -94,7 +94,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
     seen, more than half lost, or a still picture).
     """
     values = signals(series)
-    known = np.isfinite(values).all(axis=1)
+    known = np.asarray(np.isfinite(values).all(axis=1), bool)
     if not enough(series, known):
         return None
     mean, spread = values[known].mean(axis=0), values[known].std(axis=0)

@@ -131,7 +131,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
     seen, more than half lost, or a still picture) or fewer than five signals vary.
     """
     values = signals(series)
-    if not enough(series, np.isfinite(values).all(axis=1)):
+    if not enough(series, np.asarray(np.isfinite(values).all(axis=1), bool)):
         return None
     found = correlations(series.times, values, window_s=math.inf)
     if not found.valid.any():

@@ -195,7 +195,7 @@ def describe(series: FaceSeries, camera: Camera | None = None) -> dict[str, floa
     if not enough(series):
         return None
     poses = solve(series.landmarks, camera)
-    known = np.isfinite(poses.rotation).all(axis=(1, 2, 3))
+    known = np.asarray(np.isfinite(poses.rotation).all(axis=(1, 2, 3)), bool)
     if not enough(series, known):
         return None
     return summarise(HeadPoses(poses.rotation[known], poses.translation[known]))
@@ -245,4 +245,4 @@ def _pnp(
         return None
     if not found or not np.isfinite([turn, place]).all() or place[2, 0] <= 0:
         return None
-    return cv2.Rodrigues(turn)[0], place[:, 0]
+    return np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.asarray(place[:, 0], np.float64)

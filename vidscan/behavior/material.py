@@ -13,9 +13,10 @@ MIN_SECONDS = 4.0
 """Less than this, in seconds of seen rows, is insufficient."""
 MIN_SEEN = 0.5
 """A stretch of which less than this share was seen is insufficient."""
-STILL = 0.003
-"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture: a head that
-turns by one degree moves the nose by more."""
+STILL = 0.006
+"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture. It is what
+a head does that turns to and fro by two degrees. Landmarks on a photograph that is panned, enlarged and
+recompressed stay below, but for small faces."""
 _STILL_BLOCK_S = 0.5
 """Averages over half a second: coding noise makes landmarks tremble on a still picture, but does not last."""
 _ROUNDING = 1e-6

@@ -7,7 +7,7 @@ Nothing is smoothed over time; whoever needs a smooth series smooths it (:func:`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -43,6 +43,10 @@ class FaceReadings:
     rotation: NDArray[np.float32]
     gaze: NDArray[np.float32]
     texture: NDArray[np.float32]
+
+    def rows(self, index: list[int]) -> FaceReadings:
+        """The readings of some of the faces."""
+        return FaceReadings(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 class LandmarkReader:
@@ -171,29 +175,33 @@ def crop_transform_of(points: NDArray[np.float64], spec: CropSpec) -> NDArray[np
 
 
 class SeriesBuilder:
-    """Collects readings frame by frame into one :class:`FaceSeries` a track."""
+    """Collects the readings of one track into a :class:`FaceSeries`."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, list[tuple[Face, FaceReadings, int]]] = {}
+        self._faces: list[Face] = []
+        self._readings: list[FaceReadings] = []
 
     def add(self, faces: list[Face], readings: FaceReadings) -> None:
-        """Rows of one chunk, in time order within each track."""
-        for i, face in enumerate(faces):
-            self._rows.setdefault(face.track_id, []).append((face, readings, i))
+        """The next rows, in time order."""
+        self._faces += faces
+        self._readings.append(readings)
 
-    def series(self) -> dict[int, FaceSeries]:
-        """What was collected, by track."""
-        return {track_id: _series(track_id, rows) for track_id, rows in sorted(self._rows.items())}
+    def forget_before(self, time_s: float) -> None:
+        """Drop the readings that end before a time; whole ones, as they were added."""
+        while len(self._readings) > 1 and self._faces[len(self._readings[0].confidence) - 1].time_s < time_s:
+            del self._faces[: len(self._readings.pop(0).confidence)]
 
-
-def _series(track_id: int, rows: list[tuple[Face, FaceReadings, int]]) -> FaceSeries:
-    names = ("landmarks", "confidence", "units", "openness", "rotation", "gaze", "texture")
-    return FaceSeries(
-        track_id=track_id,
-        frames=np.array([face.frame_index for face, _, _ in rows], np.int64),
-        times=np.array([face.time_s for face, _, _ in rows], np.float64),
-        **{name: np.stack([getattr(readings, name)[i] for _, readings, i in rows]) for name in names},
-    )
+    def series(self, track_id: int) -> FaceSeries:
+        """Everything that is held."""
+        return FaceSeries(
+            track_id=track_id,
+            frames=np.array([face.frame_index for face in self._faces], np.int64),
+            times=np.array([face.time_s for face in self._faces], np.float64),
+            **{
+                f.name: np.concatenate([getattr(r, f.name) for r in self._readings])
+                for f in fields(FaceReadings)
+            },
+        )
 
 
 def one_euro(

@@ -1,8 +1,8 @@
 """Charts of the HTML report: SVG that keeps its letters legible at any width.
 
-Positions along the time axis are percentages and heights are pixels, so a chart stretches with the page while
-text and dots keep their size; only lines live in a nested, stretched coordinate system with strokes that do not
-scale. Colours, dashes and fonts come from the style sheet, by class. Nothing is told by colour alone.
+Positions along the time axis are percentages and heights are pixels, so a chart stretches with the page
+while text and dots keep their size; only lines live in a nested, stretched coordinate system with strokes
+that do not scale. Colours, dashes and fonts come from the style sheet, by class. Nothing is told by colour alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _MOST_POINTS = 800
 """Longer lines are drawn as the lowest and highest value of so many stretches of time."""
 _MOST_DOTS = 160
 _AXIS = 22
-_LANE = 26
+_ROW = 20
+"""Height of a row of marks."""
+_NUMBER = 8.0
+"""Percent of a chart's width that a mark's number takes on a narrow screen."""
 _GAP_STEPS = 2.5
 """A line breaks where points lie further apart than so many median steps, and at NaN."""
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
@@ -44,7 +47,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A numbered bar over a timeline."""
+    """A numbered bar above a timeline."""
 
     number: int
     start_s: float
@@ -67,13 +70,15 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
     top, deep = 34, 26
     zones = [
         ("authentic", 0.0, low, "start", "nothing found", 0.0),
-        ("uncertain", low, high, "middle", "uncertain", (low + high) / 2),
+        ("uncertain", low, high, "start", "uncertain", low),
         ("manipulated", high, 100.0, "end", "manipulated", 100.0),
     ]
     parts = []
     for name, start, end, anchor, text, x in zones:
-        parts.append(_tag("rect", class_=f"zone {name}", x=_pc(start), y=top, width=_pc(end - start), height=deep))
-        shift = {"start": 6, "middle": 0, "end": -6}[anchor]
+        parts.append(
+            _tag("rect", class_=f"zone {name}", x=_pc(start), y=top, width=_pc(end - start), height=deep)
+        )
+        shift = 6 if anchor == "start" else -6
         parts.append(
             _tag("text", text, class_=f"zone-name {name}", x=_pc(x), dx=shift, y=top + 17, text_anchor=anchor)
         )
@@ -81,7 +86,9 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
         if 0 < value < 100:
             parts.append(_tag("line", class_="edge", x1=_pc(value), x2=_pc(value), y1=top, y2=top + deep + 5))
         parts.append(
-            _tag("text", f"{value / 100:g}", class_="tick", x=_pc(value), y=top + deep + 18, text_anchor=anchor)
+            _tag(
+                "text", f"{value / 100:g}", class_="tick", x=_pc(value), y=top + deep + 18, text_anchor=anchor
+            )
         )
     pointer = _tag("path", class_="pointer", d="M0 0 l-8 -11 h16 z")
     parts.append(_tag("svg", pointer, x=_pc(at), y=top - 1, width=1, height=1, class_="open"))
@@ -114,30 +121,26 @@ def timeline(
         What the chart shows, for those who do not see it.
     """
     plot = 96
-    parts = [_tag("rect", class_="ground", x=0, y=_LANE, width="100%", height=plot)]
+    rows = _rows(marks, domain)
+    top = 8 + _ROW * (max(rows, default=-1) + 1)
+    parts = [_tag("rect", class_="ground", x=0, y=top, width="100%", height=plot)]
     for start, end in segments:
         x, width = _span(domain, start, end)
-        parts.append(_tag("rect", class_="segment", x=x, y=_LANE, width=width, height=plot))
-        parts.append(_tag("rect", class_="segment-foot", x=x, y=_LANE + plot - 4, width=width, height=4))
-    parts += _value_axis([(0.0, ""), (1.0, "")], 0.0, 1.0, _LANE, plot)
+        parts.append(_tag("rect", class_="segment", x=x, y=top, width=width, height=plot))
+        parts.append(_tag("rect", class_="segment-foot", x=x, y=top + plot - 4, width=width, height=4))
+    parts += _value_axis([(0.0, ""), (1.0, "")], 0.0, 1.0, top, plot)
     levels = [(thresholds.uncertain, "uncertain"), (thresholds.manipulated, "manipulated")]
-    parts += _value_axis(levels, 0.0, 1.0, _LANE, plot, "threshold")
-    parts.append(_stretched([_path(times, scores, domain, 0.0, 1.0, plot, "line score")], _LANE, plot))
+    parts += _value_axis(levels, 0.0, 1.0, top, plot, "threshold")
+    parts.append(_stretched([_path(times, scores, domain, 0.0, 1.0, plot, "line score")], top, plot))
     if len(times) <= _MOST_DOTS:
         for time_s, score in zip(times, scores, strict=True):
-            y = _LANE + plot * (1 - min(1.0, max(0.0, float(score))))
+            y = top + plot * (1 - min(1.0, max(0.0, float(score))))
             parts.append(_tag("circle", class_="dot", cx=_pc(domain.percent(float(time_s))), cy=_n(y), r=2))
-    for mark in marks:
-        x, width = _span(domain, mark.start_s, mark.end_s)
-        middle = (domain.percent(mark.start_s) + domain.percent(mark.end_s)) / 2
-        parts.append(_tag("rect", class_="mark-bar", x=x, y=_LANE - 4, width=width, height=3))
-        parts.append(_tag("circle", class_="mark", cx=_pc(middle), cy=11, r=9))
-        parts.append(
-            _tag("text", mark.number, class_="mark-number", x=_pc(middle), y=15, text_anchor="middle")
-        )
-    parts += _time_axis(domain, _LANE + plot)
-    parts.append(_tag("line", class_="cursor", x1="0", x2="0", y1=_LANE - 4, y2=_LANE + plot + 4))
-    return _chart(parts, _LANE + plot + _AXIS, label, "timeline")
+    for mark, row in zip(marks, rows, strict=True):
+        parts += _numbered_bar(mark, domain, 10 + _ROW * row)
+    parts += _time_axis(domain, top + plot)
+    parts.append(_tag("line", class_="cursor", x1="0", x2="0", y1=top - 4, y2=top + plot + 4))
+    return _chart(parts, top + plot + _AXIS, label, "timeline")
 
 
 def small_chart(
@@ -222,6 +225,32 @@ def _time_axis(domain: Domain, bottom: int, most: int = _MOST_TICKS) -> list[Mar
     return parts
 
 
+def _rows(marks: Sequence[Mark], domain: Domain) -> list[int]:
+    """The row of each mark, so that neither bars nor numbers overlap, on narrow screens either."""
+    taken: list[list[tuple[float, float]]] = []
+    rows = []
+    for mark in marks:
+        start = domain.percent(mark.start_s)
+        end = max(domain.percent(mark.end_s), start + _NUMBER)
+        row = next(
+            (n for n, spans in enumerate(taken) if all(start >= e or end <= s for s, e in spans)), len(taken)
+        )
+        if row == len(taken):
+            taken.append([])
+        taken[row].append((start, end))
+        rows.append(row)
+    return rows
+
+
+def _numbered_bar(mark: Mark, domain: Domain, middle: int) -> list[Markup]:
+    x, width = _span(domain, mark.start_s, mark.end_s)
+    return [
+        _tag("rect", class_="mark-bar", x=x, y=middle - 2, width=width, height=4),
+        _tag("circle", class_="mark", cx=x, cy=middle, r=9),
+        _tag("text", mark.number, class_="mark-number", x=x, y=middle + 4, text_anchor="middle"),
+    ]
+
+
 def _span(domain: Domain, start: float, end: float) -> tuple[str, str]:
     """Left edge and width in percent; never too narrow to be seen."""
     width = max(0.4, domain.percent(end) - domain.percent(start))
@@ -286,7 +315,8 @@ def _thinned(
 def _tag(name: str, *content: object, **attributes: object) -> Markup:
     """An element; text and attributes are escaped, ``class_`` is class and a_b is a-b."""
     pairs = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
+        for key, value in attributes.items()
     )
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), pairs, Markup("").join(content))
 

@@ -1,7 +1,7 @@
 """The report of one clip as a single HTML file that a moderator reads in ten seconds.
 
-The file needs nothing else: style, script, pictures and the JSON report are inside, and it works from a folder,
-an e-mail or an archive. The same report and pictures give the same file.
+The file needs nothing else: style, script, pictures and the JSON report are inside, and it works from a
+folder, an e-mail or an archive. The same report and pictures give the same file.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vidscan.report.meaning import (
     SIGNAL_NAMES,
     STATUS_NAMES,
     calibration_words,
+    is_picture,
     meaning,
     p_value_words,
 )
@@ -165,6 +166,7 @@ def _context(
     timelines = _timelines(report, reasons[:_MAX_REASONS])
     ranks = {line.track.track_id: rank for rank, line in enumerate(timelines)}
     seen = sorted(series, key=lambda one: (ranks.get(one.track_id, len(ranks)), one.track_id))
+    signals = [(name, getattr(report.signals, name)) for name in SIGNAL_NAMES]
     scale = None
     if verdict.score is not None:
         label = (
@@ -181,7 +183,7 @@ def _context(
         "headline": [part for part in _NAME_PARTS.split(text) if part],
         "scale": scale,
         "p_value_words": p_value_words(verdict),
-        "is_picture": bool(report.input.frames_decoded == 1 and not report.input.duration_s),
+        "is_picture": is_picture(report),
         "timelines": timelines,
         "open_charts": _MAX_CHARTS,
         "pictures": [_picture(n, one) for n, one in enumerate(islice(telling, MAX_TELLING), 1)],
@@ -190,7 +192,8 @@ def _context(
         "meaning": meaning(report),
         "behaviour": [_behaviour(one) for one in seen[:_MAX_SERIES] if _known(one).any()],
         "more_series": len(seen[_MAX_SERIES:]),
-        "signals": _signals(report),
+        "signals": [(name, signal) for name, signal in signals if signal.status != "not_applicable"],
+        "unused": [SIGNAL_NAMES[name] for name, signal in signals if signal.status == "not_applicable"],
         "signal_names": SIGNAL_NAMES,
         "status_names": STATUS_NAMES,
         "calibration": calibration_words(verdict.calibration),
@@ -208,9 +211,7 @@ def _timelines(report: Report, reasons: Sequence[Reason]) -> list[_Timeline]:
         if frame.score is not None:
             scored.setdefault(frame.track_id, []).append((frame.time_s, frame.score))
     domain = Domain(0.0, _end(report))
-    order = sorted(
-        report.tracks, key=lambda t: (-LABEL_SEVERITY[t.label], -(t.score or 0.0), t.track_id)
-    )
+    order = sorted(report.tracks, key=lambda t: (-LABEL_SEVERITY[t.label], -(t.score or 0.0), t.track_id))
     return [_timeline(report, track, scored.get(track.track_id, []), domain, reasons) for track in order]
 
 
@@ -291,7 +292,9 @@ def _where(probability: NDArray[np.floating]) -> str:
     horizontal = ("left", "middle", "right")[min(2, int(3 * (column + 0.5) / width))]
     place = "middle" if vertical == horizontal else f"{vertical} {horizontal}"
     share = float((probability >= 0.5).mean())
-    return f"Strongest in the {place} ({probability.max():.2f}); {100 * share:.0f} % of the crop at 0.5 or more."
+    return (
+        f"Strongest in the {place} ({probability.max():.2f}); {100 * share:.0f} % of the crop at 0.5 or more."
+    )
 
 
 # --------------------------------------------------------------------------- behaviour
@@ -347,7 +350,9 @@ def _angles(title: str, lines: list[Line], times: NDArray[np.float64], domain: D
     finite = values[np.isfinite(values)]
     reach = 10.0 * max(1, int(np.ceil(np.abs(finite).max() / 10))) if finite.size else 10.0
     spans = ", ".join(f"{line.name} {_low_to_high(line.values)}" for line in lines)
-    chart = small_chart(times, lines, domain, -reach, reach, "°", f"{title} from {_from_to(domain)}: {spans}.")
+    chart = small_chart(
+        times, lines, domain, -reach, reach, "°", f"{title} from {_from_to(domain)}: {spans}."
+    )
     return _Panel(title, chart, tuple(line.name for line in lines), "")
 
 
@@ -371,12 +376,3 @@ def _highest(values: NDArray[np.floating]) -> str:
 def _low_to_high(values: NDArray[np.floating]) -> str:
     known = values[np.isfinite(values)]
     return f"{known.min():.0f}° to {known.max():.0f}°" if known.size else "unknown"
-
-
-# --------------------------------------------------------------------------- tables
-
-
-def _signals(report: Report) -> list[tuple[str, Any]]:
-    """Name and signal, measured ones first."""
-    pairs = [(name, getattr(report.signals, name)) for name in SIGNAL_NAMES]
-    return sorted(pairs, key=lambda pair: pair[1].status != "ok")

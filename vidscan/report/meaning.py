@@ -93,6 +93,11 @@ def meaning(report: Report) -> Meaning:
     }[report.verdict.label](report)
 
 
+def is_picture(report: Report) -> bool:
+    """Whether the input was a picture, which has no duration."""
+    return report.input.frames_decoded == 1 and not report.input.duration_s
+
+
 def _at_most(rate: float) -> str:
     return f"at most {one_in(rate).removeprefix('about ')}" if rate > 0 else "no"
 
@@ -101,6 +106,7 @@ _NO_PROOF = "It is no proof: the verdict of a tool is a reason to look closer, a
 _SCOPE = "Sound, voice, scene, captions, cuts and context were not examined."
 _ORIGINAL = "Ask the sender for the original file: copies lose the traces that vidscan looks for."
 _EARLIER = "Look for an earlier or longer copy of the clip, and for the place it was first shown."
+_WATCH = "Watch the marked stretches yourself, frame by frame."
 _EXPERT = "Before anything that harms a person, ask a human examiner who uses other methods."
 
 
@@ -111,7 +117,6 @@ def _manipulated(report: Report) -> Meaning:
         (
             "At least one face looks more like the output of known face generators than like genuine "
             f"footage.{alarm}",
-            "The marked stretches and heatmaps show where it looks so.",
         ),
         (
             _NO_PROOF,
@@ -119,8 +124,12 @@ def _manipulated(report: Report) -> Meaning:
             "graphics can look alike.",
             f"It says nothing of what was said or done. {_SCOPE}",
         ),
-        ("Watch the marked stretches yourself, frame by frame.", _EARLIER, _ORIGINAL, _EXPERT),
+        (*_watch(report), _EARLIER, _ORIGINAL, _EXPERT),
     )
+
+
+def _watch(report: Report) -> tuple[str, ...]:
+    return (_WATCH,) if report.segments and not is_picture(report) else ()
 
 
 def _uncertain(report: Report) -> Meaning:
@@ -136,7 +145,7 @@ def _uncertain(report: Report) -> Meaning:
             _NO_PROOF,
             _SCOPE,
         ),
-        (_ORIGINAL, _EARLIER, "Watch the marked stretches, if there are any, frame by frame.", _EXPERT),
+        (*_watch(report), _ORIGINAL, _EARLIER, _EXPERT),
     )
 
 

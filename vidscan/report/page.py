@@ -119,19 +119,20 @@ def _environment() -> Environment:
 
 
 def _visible(value: Any) -> Any:
-    return escape(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or value.isprintable() or hasattr(value, "__html__"):
+        return value
+    return escape(value)
 
 
 def size(bytes: int) -> str:
     """A file's size for people: ``999 bytes``, ``1.5 MB``; 1 MB is a million bytes."""
     if bytes < 1000:
         return count(bytes, "byte")
-    scaled, unit = float(bytes), ""
-    for unit in ("kB", "MB", "GB", "TB"):
+    scaled, units = bytes / 1000, ["kB", "MB", "GB", "TB"]
+    while scaled >= 999.5 and len(units) > 1:
         scaled /= 1000
-        if scaled < 999.5:
-            break
-    return f"{scaled:.1f} {unit}" if scaled < 99.5 else f"{scaled:.0f} {unit}"
+        del units[0]
+    return f"{scaled:.1f} {units[0]}" if scaled < 99.5 else f"{scaled:.0f} {units[0]}"
 
 
 def percent(share: float) -> str:

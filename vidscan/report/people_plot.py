@@ -6,6 +6,7 @@ their people. Distances between far groups mean nothing. Needs matplotlib (extra
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,10 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
         _name(axes, drawn, shown)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
-        figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
+        with warnings.catch_warnings():
+            # A name in a script that no font here has is drawn as boxes.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
         part.replace(path)
         plt.close(figure)
     return path

@@ -323,7 +323,8 @@ def _draw_correlations(axes: Any, series: FaceSeries) -> None:
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04)
+    # Within the axes' own box: beside it, the bar would keep the square at the right.
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0, 0.04, 1)))
     bar.ax.tick_params(labelsize=7, colors=_PALE)
 
 

@@ -144,6 +144,11 @@ class RegionSpool:
             raise ValueError("the spool was released")
         return self._file
 
+    @property
+    def bytes(self) -> int:
+        """What it takes on the disk."""
+        return self._end
+
     def release(self) -> None:
         """Give the disk space back; a second call does nothing."""
         if self._file is not None:

@@ -36,34 +36,40 @@ LABEL_WORDS = {"authentic": "nothing found", "uncertain": "uncertain", "manipula
 """Labels of faces, in as few words as are true."""
 
 _SCENE: Colour = (120, 128, 140)
-_PARTS_S = 1.0
-"""A line breaks where a face was not scored for longer than this and for two and a half of its steps."""
+_GAP_S = 1.0
+"""A line breaks where a face was not scored for longer than this and than two and a half of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """The scores of one track: ``times`` (n,) seconds, ``scores`` and ``levels`` (n,) 0..1.
+    """The scores of one track.
 
-    ``levels`` are the scores' running medians, ``parts`` the index ranges without a gap.
+    Attributes
+    ----------
+    times
+        (n,) seconds.
+    scores, levels
+        (n,) 0..1, of single crops and their running medians.
+    gap_s
+        Scores further apart do not belong together.
     """
 
     track_id: int
     times: NDArray[np.float64]
     scores: NDArray[np.float64]
     levels: NDArray[np.float64]
-    parts: tuple[slice, ...]
+    gap_s: float
 
-    def at(self, time_s: float, beyond_s: float = _PARTS_S) -> int | None:
-        """The latest score at a time, None before the first and long after the last."""
+    def at(self, time_s: float) -> int | None:
+        """The latest score at a time; None before the first, and where the latest is too long ago."""
         row = int(np.searchsorted(self.times, time_s + 1e-6, "right")) - 1
-        if row < 0 or time_s - self.times[row] > max(beyond_s, self.step):
-            return None
-        return row
+        return row if row >= 0 and time_s - self.times[row] <= self.gap_s else None
 
     @property
-    def step(self) -> float:
-        """Longest time between two scores that belong together."""
-        return 2.5 * float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
+    def parts(self) -> list[slice]:
+        """The ranges of rows that belong together."""
+        breaks = np.flatnonzero(np.diff(self.times) > self.gap_s) + 1
+        return [slice(a, b) for a, b in pairwise([0, *breaks.tolist(), len(self.times)])]
 
 
 def score_lines(report: Report) -> dict[int, ScoreLine]:
@@ -77,11 +83,8 @@ def score_lines(report: Report) -> dict[int, ScoreLine]:
 
 def _line(track_id: int, rows: NDArray[np.float64]) -> ScoreLine:
     times, scores = rows.T
-    line = ScoreLine(track_id, times, scores, running_level(times, scores), ())
-    breaks = np.flatnonzero(np.diff(times) > max(_PARTS_S, line.step)) + 1
-    edges = [0, *breaks.tolist(), len(times)]
-    parts = tuple(slice(a, b) for a, b in pairwise(edges))
-    return ScoreLine(track_id, times, scores, line.levels, parts)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return ScoreLine(track_id, times, scores, running_level(times, scores), max(_GAP_S, 2.5 * step))
 
 
 @dataclass

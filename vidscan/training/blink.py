@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.behavior.blink import f1, find_blinks, match_events
+from vidscan.behavior.eye_closure import closure_of_openness
 from vidscan.behavior.eye_state import CORNERS, EYE_SPEC, EyeNetwork, eye_crops
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
@@ -216,7 +217,8 @@ def judge(network: EyeNetwork, labels: Labels, runs: list[NDArray[np.int64]]) ->
     counts = np.zeros(3, int)
     for run, mine, theirs in zip(runs, found, truth, strict=True):
         times = np.array([labels.rows[i].time_s for i in run])
-        counts += match_events(find_blinks(times, mine).blinks, find_blinks(times, theirs).blinks)
+        seen, known = (find_blinks(times, closure_of_openness(1 - p)).blinks for p in (mine, theirs))
+        counts += np.array(match_events(seen, known))
     mine, theirs = (np.concatenate(part).ravel() for part in (found, truth))
     varying = min(mine.std(), theirs.std()) > 0
     return {

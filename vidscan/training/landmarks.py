@@ -39,7 +39,7 @@ class LandmarkRecipe:
     """How the landmark network is trained."""
 
     name: str = "landmarks-residual112"
-    faces: int = 700_000
+    faces: int = 390_000
     """Augmented faces in all."""
     batch: int = 64
     rate: float = 1.5e-3

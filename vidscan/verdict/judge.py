@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +24,21 @@ from vidscan.types import (
     TrackReport,
     Verdict,
 )
-from vidscan.verdict.aggregate import running_level, statistic, stretches
+from vidscan.verdict.aggregate import running_level, stretches
 from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE, ScoreScale
+from vidscan.verdict.combine import Survival, among_tracks
+from vidscan.verdict.explained import evidence_reasons, quality_reasons
+from vidscan.verdict.features import FEATURES
+from vidscan.verdict.statistic import EvidenceStatistic, Judged, PatchStatistic, TrackStatistic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MIN_TRACK_S = 0.5
 _MIN_TRACK_SHARE = 0.2
+_BESIDE = 0.5
+"""A face that is too poor to judge, and smaller than this share of one that is not, stands in the background:
+it must not cloud the verdict on the one in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ def _label(score: float, flags: tuple[Note, ...]) -> Label:
 
 
 class Judge:
-    """Turns tracks into a verdict with one patch model's calibration.
+    """Turns tracks into a verdict with one verdict model's calibration.
 
     Parameters
     ----------
@@ -80,6 +91,10 @@ class Judge:
         From the model's registry record.
     measured_fpr
         Share of genuine validation clips called manipulated, with its 95 % interval; None if unmeasured.
+    statistic
+        What a track is judged by; its patch scores alone by default.
+    patch_scale
+        The scale of patch scores, for frames and segments; ``scale`` by default.
     """
 
     def __init__(
@@ -87,17 +102,28 @@ class Judge:
         scale: ScoreScale,
         limits: QualityLimits,
         measured_fpr: tuple[float, tuple[float, float]] | None = None,
+        *,
+        statistic: TrackStatistic | None = None,
+        patch_scale: ScoreScale | None = None,
     ) -> None:
         self.scale, self.limits, self.measured = scale, limits, measured_fpr
+        self.statistic = statistic or PatchStatistic()
+        self.patch_scale = patch_scale or scale
+        whole = isinstance(self.statistic, EvidenceStatistic)
+        self._calibration = Survival.fit(scale.statistics) if whole else None
 
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
         tracks = _worth_judging(tracks)
-        judged = [self._track(track, bits_per_pixel) for track in tracks]
+        found = [self._among(self.statistic.judge(track), len(tracks)) for track in tracks]
+        judged = [self._track(t, j, bits_per_pixel) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(
-            judged, key=lambda t: (LABEL_SEVERITY[t.label], t.score or 0.0, -t.track_id), default=None
+            _in_front(judged),
+            key=lambda t: (LABEL_SEVERITY[t.label], t.score or 0.0, -t.track_id),
+            default=None,
         )
+        own = None if worst is None else found[judged.index(worst)]
         verdict = Verdict(
             label=worst.label if worst else "no_face",
             score=worst.score if worst else None,
@@ -110,38 +136,32 @@ class Judge:
                 measured_fpr=self.measured[0] if self.measured else None,
                 interval=self.measured[1] if self.measured else None,
             ),
-            reasons=self._reasons(worst, segments),
+            reasons=_reasons(worst, own, segments),
         )
-        missing = Signal(None, "not_applicable")
-        patch = missing
-        if worst is not None:
-            track = next(t for t in tracks if t.track_id == worst.track_id)
-            scores = np.array([f.score for f in track.faces])
-            values: dict[str, float | None] = {
-                "log_odds": statistic(np.array([f.time_s for f in track.faces]), scores),
-                "median": float(np.median(scores)),
-                "spread": float(scores.std()),
-                "crops": float(len(scores)),
-            }
-            patch = Signal(worst.score, "ok", values)
-        signals = Signals(patch, missing, missing, missing, missing, missing)
+        track = None if worst is None else tracks[judged.index(worst)]
+        signals = self._signals(own, track)
         quality = worst.quality if worst else Quality(None, None, None, bits_per_pixel)
         return Judgement(verdict, tuple(judged), segments, signals, quality)
 
-    def _track(self, track: Track, bits_per_pixel: float | None) -> TrackReport:
+    def _among(self, judged: Judged, tracks: int) -> Judged:
+        """The same, with its statistic lowered for having been looked for among several tracks."""
+        if self._calibration is None or tracks == 1:
+            return judged
+        return replace(judged, statistic=among_tracks(judged.statistic, tracks, self._calibration))
+
+    def _track(self, track: Track, judged: Judged, bits_per_pixel: float | None) -> TrackReport:
         faces = track.faces
-        value = statistic(np.array([f.time_s for f in faces]), np.array([f.score for f in faces]))
         face_px, sharpness, brightness = (
             float(np.median([getattr(f, name) for f in faces]))
             for name in ("face_px", "sharpness", "brightness")
         )
         flags = self.limits.flags(face_px, sharpness, brightness)
-        score = self.scale.score(value)
+        score = self.scale.score(judged.statistic)
         return TrackReport(
             track_id=track.track_id,
             label=_label(score, flags),
             score=score,
-            p_value=self.scale.p_value(value),
+            p_value=self.scale.p_value(judged.statistic),
             start_s=track.start_s,
             end_s=track.end_s,
             frames=track.frames,
@@ -149,51 +169,72 @@ class Judge:
             quality=Quality(face_px, sharpness, brightness, bits_per_pixel, flags),
         )
 
+    def _signals(self, judged: Judged | None, track: Track | None) -> Signals:
+        """Every group's own score and what was measured, of the track that gave the verdict."""
+        if judged is None or track is None:
+            return Signals(*[Signal(None, "not_applicable")] * 6)
+        groups = {group: self._signal(judged, group) for group in FEATURES}
+        scores = np.array([f.score for f in track.faces])
+        patch: dict[str, float | None] = {
+            "log_odds": judged.values["patch"]["patch_statistic"],
+            "median": float(np.median(scores)),
+            "spread": float(scores.std()),
+            "crops": float(len(scores)),
+        }
+        groups["patch"] = replace(groups["patch"], values={**groups["patch"].values, **patch})
+        units, pairs = groups["action_units"], groups.pop("correlation")
+        known = [s.score for s in (units, pairs) if s.score is not None]
+        groups["action_units"] = Signal(
+            max(known, default=None),
+            "ok" if known else units.status,
+            {**units.values, **pairs.values},
+        )
+        return Signals(**groups)
+
+    def _signal(self, judged: Judged, group: str) -> Signal:
+        if group not in judged.alone:
+            return Signal(None, "not_applicable")
+        alone = judged.alone[group]
+        if alone is None:
+            return Signal(None, "insufficient")
+        return Signal(self.scale.score(alone), "ok", dict(judged.values.get(group, {})))
+
     def _segments(self, track: Track) -> list[Segment]:
         times = np.array([f.time_s for f in track.faces])
         values = running_level(times, np.array([f.score for f in track.faces]))
         found = []
-        for first, last in stretches(times, values, self.scale.uncertain):
+        for first, last in stretches(times, values, self.patch_scale.uncertain):
             peak = first + int(values[first : last + 1].argmax())
-            score = self.scale.score(float(values[first : last + 1].mean()))
+            score = self.patch_scale.score(float(values[first : last + 1].mean()))
             found.append(
                 Segment(track.track_id, float(times[first]), float(times[last]), float(times[peak]), score)
             )
         return found
 
-    def _reasons(self, worst: TrackReport | None, segments: tuple[Segment, ...]) -> tuple[Reason, ...]:
-        if worst is None or worst.label == "authentic":
-            return ()
-        if worst.quality.flags:
-            share = 1.0 / len(worst.quality.flags)
-            return tuple(
-                Reason(flag.code, flag.message, worst.track_id, worst.start_s, worst.end_s, share)
-                for flag in worst.quality.flags
-            )
-        own = [s for s in segments if s.track_id == worst.track_id]
-        code = "patches_manipulated" if worst.label == "manipulated" else "patches_suspicious"
-        if not own:
-            text = "local texture of the face looks manipulated throughout"
-            return (Reason(code, text, worst.track_id, worst.start_s, worst.end_s, 1.0),)
-        total = sum(s.score * max(s.end_s - s.start_s, 1e-3) for s in own)
-        return tuple(
-            Reason(
-                code,
-                "local texture of the face looks manipulated here",
-                s.track_id,
-                s.start_s,
-                s.end_s,
-                s.score * max(s.end_s - s.start_s, 1e-3) / total,
-            )
-            for s in own
-        )
+
+def _reasons(
+    worst: TrackReport | None, judged: Judged | None, segments: tuple[Segment, ...]
+) -> tuple[Reason, ...]:
+    if worst is None or judged is None or worst.label == "authentic":
+        return ()
+    if worst.quality.flags:
+        return quality_reasons(worst)
+    return evidence_reasons(worst, judged, tuple(s for s in segments if s.track_id == worst.track_id))
+
+
+def _in_front(judged: list[TrackReport]) -> list[TrackReport]:
+    """Without small faces too poor to judge, where there is a larger one that is not."""
+    clear = max((t.face_px for t in judged if not t.quality.flags), default=0.0)
+    return [t for t in judged if not t.quality.flags or t.face_px >= _BESIDE * clear]
 
 
 def load_judge(record: ModelRecord) -> Judge:
     """The judge of a registry record of kind ``verdict``.
 
     Its tensors are ``statistics`` (n,), ``thresholds`` (uncertain, manipulated) on the same scale and
-    ``limits`` (face px, sharpness, brightness): all that decides a label is under the file's sha256.
+    ``limits`` (face px, sharpness, brightness); where the record names a one-class ``model`` also its own
+    (:meth:`EvidenceStatistic.to_record`), ``patch_statistics`` and ``patch_thresholds``. All that decides a
+    label is under the file's sha256.
 
     Raises
     ------
@@ -202,17 +243,26 @@ def load_judge(record: ModelRecord) -> Judge:
     """
     tensors, settings = record.load(), record.settings
     try:
-        statistics = tensors["statistics"].double().numpy()
-        uncertain, manipulated = tensors["thresholds"].tolist()
+        scale = _scale(tensors["statistics"], tensors["thresholds"], settings)
         limits = QualityLimits(*tensors["limits"].tolist())
-        if not np.isfinite([uncertain, manipulated]).all() or uncertain >= manipulated:
-            raise ValueError(f"thresholds {uncertain}, {manipulated}")
-        scale = ScoreScale(statistics, uncertain, manipulated, settings["target_fpr"], settings["bin"])
         measured = settings.get("measured_fpr")
         rate = (measured["rate"], (measured["interval"][0], measured["interval"][1])) if measured else None
+        if "model" not in settings:
+            return Judge(scale, limits, rate)
+        patch_scale = _scale(tensors["patch_statistics"], tensors["patch_thresholds"], settings)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise WeightsError(f"verdict model {record.name} is not usable: {error}") from error
-    return Judge(scale, limits, rate)
+    statistic = EvidenceStatistic.from_record(tensors, settings)
+    return Judge(scale, limits, rate, statistic=statistic, patch_scale=patch_scale)
+
+
+def _scale(statistics: Tensor, thresholds: Tensor, settings: dict[str, Any]) -> ScoreScale:
+    uncertain, manipulated = thresholds.tolist()
+    if not np.isfinite([uncertain, manipulated]).all() or uncertain >= manipulated:
+        raise ValueError(f"thresholds {uncertain}, {manipulated}")
+    return ScoreScale(
+        statistics.double().numpy(), uncertain, manipulated, settings["target_fpr"], settings["bin"]
+    )
 
 
 def _worth_judging(tracks: list[Track]) -> list[Track]:

@@ -236,8 +236,8 @@ def markdown(found: PeopleEvaluation) -> str:
     lines += [
         "",
         f"{found.clips} clips of {found.people} people, enrolled from {found.min_seconds:g} s or more: "
-        "little material, no comparison with papers that had hours. The two halves of one clip share camera, light "
-        "and session, which flatters the figures.",
+        "little material, no comparison with papers that had hours. The two halves of one clip share camera, "
+        "light and session, which flatters the figures.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,120 @@
+"""The behaviour of a track, window by window, measured while the clip streams by.
+
+Series of an hour-long clip would not fit into memory, so only the rows that a coming window needs are
+kept, unless the whole series is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
+from vidscan.behavior.series import cut
+from vidscan.faces.landmarks import FaceReadings, SeriesBuilder
+from vidscan.types import BehaviorWindow, Face, FaceSeries
+
+WINDOW_S = 10.0
+HOP_S = 5.0
+_SLIVER_S = 1.0
+"""A rest shorter than this after the last whole window gets no window of its own."""
+
+Describe = Callable[[FaceSeries], dict[str, float] | None]
+
+GROUPS: dict[str, tuple[Describe, dict[str, str]]] = {
+    "temporal": (flicker.describe, flicker.FEATURES),
+    "blink": (blink.describe, blink.FEATURES),
+    "head_pose": (head_pose.describe, head_pose.FEATURES),
+    "gaze": (gaze.describe, gaze.FEATURES),
+    "action_units": (action_units.describe, action_units.FEATURES),
+    "correlation": (correlation.describe, correlation.FEATURES),
+}
+"""What is measured of a window, by group of the evidence vector: the function, and its features."""
+
+
+def spans(start_s: float, end_s: float) -> list[tuple[float, float]]:
+    """The windows of a track seen from ``start_s`` to ``end_s``: 10 s long, half overlapping.
+
+    A shorter track has one window. The last window ends with the track.
+    """
+    found = []
+    at = start_s
+    while at + WINDOW_S <= end_s:
+        found.append((at, at + WINDOW_S))
+        at += HOP_S
+    if not found:
+        return [(start_s, end_s)]
+    if end_s - found[-1][1] > _SLIVER_S:
+        found.append((end_s - WINDOW_S, end_s))
+    return found
+
+
+def describe_window(series: FaceSeries, start_s: float, end_s: float) -> BehaviorWindow:
+    """Every group of one stretch of a series; None for a group that has too little material."""
+    part = cut(series, start_s, np.nextafter(end_s, np.inf))
+    values = {name: describe(part) for name, (describe, _) in GROUPS.items()}
+    return BehaviorWindow(start_s, end_s, values)
+
+
+@dataclass(slots=True)
+class _Open:
+    builder: SeriesBuilder = field(default_factory=SeriesBuilder)
+    start_s: float = 0.0
+    done: list[BehaviorWindow] = field(default_factory=list)
+    latest_s: float = 0.0
+
+    def next_end(self) -> float:
+        return self.start_s + len(self.done) * HOP_S + WINDOW_S
+
+
+class BehaviorCollector:
+    """Takes readings chunk by chunk and gives the windows, and on request the series, of every track.
+
+    Parameters
+    ----------
+    keep
+        Keep the whole series of every track.
+    """
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self._keep = keep
+        self._tracks: dict[int, _Open] = {}
+
+    def add(self, faces: list[Face], readings: FaceReadings) -> None:
+        """Rows of one chunk, in time order within each track."""
+        for track_id, rows in _by_track(faces).items():
+            track = self._tracks.get(track_id)
+            if track is None:
+                track = self._tracks[track_id] = _Open(start_s=faces[rows[0]].time_s)
+            track.builder.add([faces[i] for i in rows], readings.rows(rows))
+            track.latest_s = faces[rows[-1]].time_s
+            # A row beyond the end tells that the window is whole.
+            while track.latest_s > track.next_end():
+                end_s = track.next_end()
+                series = track.builder.series(track_id)
+                track.done.append(describe_window(series, end_s - WINDOW_S, end_s))
+                if not self._keep:
+                    # The last window of the track may reach back ten seconds from any coming row.
+                    track.builder.forget_before(track.latest_s - WINDOW_S - HOP_S)
+
+    def windows(self) -> dict[int, tuple[BehaviorWindow, ...]]:
+        """Of every track its windows (:func:`spans`), the last ones included."""
+        found = {}
+        for track_id, track in self._tracks.items():
+            series = track.builder.series(track_id)
+            rest = spans(track.start_s, track.latest_s)[len(track.done) :]
+            found[track_id] = (*track.done, *(describe_window(series, a, b) for a, b in rest))
+        return found
+
+    def series(self) -> list[FaceSeries]:
+        """Of every track its series; only what is still held where not all was kept."""
+        return [track.builder.series(track_id) for track_id, track in sorted(self._tracks.items())]
+
+
+def _by_track(faces: Iterable[Face]) -> dict[int, list[int]]:
+    rows: dict[int, list[int]] = {}
+    for i, face in enumerate(faces):
+        rows.setdefault(face.track_id, []).append(i)
+    return rows

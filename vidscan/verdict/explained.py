@@ -1,0 +1,95 @@
+"""Why a track got its label: which evidence, where in time, which part of the face; computed, in words."""
+
+from __future__ import annotations
+
+from vidscan.patches.parts import PARTS
+from vidscan.types import Reason, Segment, TrackReport
+from vidscan.verdict.features import FEATURES
+from vidscan.verdict.statistic import Judged, Telling
+
+LEAST_SHARE = 0.1
+"""Groups that carry less of the anomaly are not named."""
+
+_CODES = {
+    "patch": ("patches_manipulated", "patches_suspicious"),
+    "temporal": ("flicker_unusual", "flicker_unusual"),
+    "blink": ("blinking_unusual", "blinking_unusual"),
+    "head_pose": ("head_pose_inconsistent", "head_pose_inconsistent"),
+    "gaze": ("gaze_incoherent", "gaze_incoherent"),
+    "action_units": ("expression_unusual", "expression_unusual"),
+    "correlation": ("expression_correlation_unusual", "expression_correlation_unusual"),
+}
+"""Code of a group's reason where the label is ``manipulated``, and where it is not."""
+
+_TITLES = {
+    "temporal": "fine structure of the face trembles unlike its surroundings",
+    "blink": "blinking is unlike genuine people's",
+    "head_pose": "inner face and outline of the head do not agree in pose as genuine ones do",
+    "gaze": "eyes and head do not move together as genuine ones do",
+    "action_units": "expression moves unlike genuine people's",
+    "correlation": "facial movements go together unlike genuine people's",
+}
+
+
+def quality_reasons(track: TrackReport) -> tuple[Reason, ...]:
+    """One reason for each flag that kept the track from a clear verdict."""
+    share = 1.0 / len(track.quality.flags)
+    return tuple(
+        Reason(flag.code, flag.message, track.track_id, track.start_s, track.end_s, share)
+        for flag in track.quality.flags
+    )
+
+
+def evidence_reasons(track: TrackReport, judged: Judged, segments: tuple[Segment, ...]) -> tuple[Reason, ...]:
+    """What drove the label, heaviest group first; weights sum to 1.
+
+    ``segments`` are the track's own. The patch group is told stretch by stretch.
+    """
+    shares = {g: s for g, s in judged.shares.items() if s >= LEAST_SHARE}
+    if not shares:
+        shares = {"patch": 1.0}
+    total = sum(shares.values())
+    found: list[Reason] = []
+    for group, share in sorted(shares.items(), key=lambda item: -item[1]):
+        code = _CODES[group][track.label != "manipulated"]
+        weight = share / total
+        if group == "patch":
+            found += _patch_reasons(track, judged, segments, code, weight)
+        else:
+            text = f"{_TITLES[group]}{_detail(judged.telling.get(group), group)}"
+            found.append(Reason(code, text, track.track_id, track.start_s, track.end_s, weight))
+    return tuple(found)
+
+
+def _patch_reasons(
+    track: TrackReport, judged: Judged, segments: tuple[Segment, ...], code: str, weight: float
+) -> list[Reason]:
+    part = _part(judged)
+    text = f"local texture looks manipulated{f', most about {part}' if part else ''}"
+    if not segments:
+        return [Reason(code, text, track.track_id, track.start_s, track.end_s, weight)]
+    total = sum(s.score * max(s.end_s - s.start_s, 1e-3) for s in segments)
+    return [
+        Reason(
+            code,
+            text,
+            s.track_id,
+            s.start_s,
+            s.end_s,
+            weight * s.score * max(s.end_s - s.start_s, 1e-3) / total,
+        )
+        for s in segments
+    ]
+
+
+def _part(judged: Judged) -> str:
+    """The part of the face whose patches stand out most; empty where parts were not measured."""
+    levels = {p: v for p in PARTS if (v := judged.values.get("patch", {}).get(f"patch_{p}")) is not None}
+    return PARTS[max(levels, key=lambda p: levels[p])] if levels else ""
+
+
+def _detail(telling: Telling | None, group: str) -> str:
+    if telling is None or telling.low <= telling.value <= telling.high:
+        return ""
+    meaning = FEATURES[group][telling.name]
+    return f": {meaning}: {telling.value:.3g}, genuine people {telling.low:.3g} to {telling.high:.3g}"
