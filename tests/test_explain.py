@@ -15,8 +15,9 @@ from tests.patches.fixture_weights import make_weights, register_patches
 from tests.test_scanner import FPS, HEIGHT, WIDTH, moving_face, scanner_with
 from vidscan.errors import NoFaceError, NotFoundError, SetupError
 from vidscan.explain import METHODS, Crop, explain, explain_crops, mean_of_clips, telling_crops
-from vidscan.patches.classifier import PatchClassifier
+from vidscan.patches.classifier import PatchClassifier, normalise
 from vidscan.scanner import Scanner
+from vidscan.types import ScanSettings
 
 SIDE = 96
 
@@ -39,6 +40,10 @@ def test_patches_are_the_classifiers_probabilities(tmp_path: Path) -> None:
 def test_gradcam_of_a_linear_head_is_the_evidence_above_its_bias(tmp_path: Path) -> None:
     pytest.importorskip("captum")
     own = classifier(tmp_path)
+    with torch.no_grad():  # a head for which the ordinary patch is no evidence either way
+        usual = own.network.features(normalise(noise(), own.mean, own.std)).mean((0, 2, 3))
+        weight = own.network.head.weight[0, :, 0, 0]
+        weight -= usual * (weight @ usual) / (usual @ usual)
     evidence = (own.logits(noise()) - own.network.head.bias.item()).clamp_min(0).numpy()
     assert (evidence == 0).any() and (evidence > 0).any()
     maps = explain(noise(), own, "gradcam")
@@ -113,7 +118,7 @@ def test_without_captum_only_patches(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def scanner(tmp_path_factory: pytest.TempPathFactory) -> Scanner:
-    return scanner_with(make_weights(tmp_path_factory.mktemp("weights")))
+    return scanner_with(make_weights(tmp_path_factory.mktemp("weights")), ScanSettings(behavior_fps=0))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,7 @@ def test_the_most_telling_crops_come_first(scanner: Scanner, clip: Path) -> None
         assert crop.time_s == pytest.approx(crop.frame_index / FPS)
         # The very crop that was scored, by the score it gets again.
         logits = scanner.classifier.logits(torch.from_numpy(crop.pixels)[None])
-        again = scanner.judge.scale.score(float(scanner.classifier.pool(logits)))
+        again = scanner.judge.patch_scale.score(float(scanner.classifier.pool(logits)))
         assert again == pytest.approx(crop.score, abs=1e-3)
     assert telling_crops(clip, scanner, 1)[0].frame_index == crops[0].frame_index
 

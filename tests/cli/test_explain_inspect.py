@@ -89,7 +89,7 @@ def fake_scanner(report: Report, series: list[FaceSeries]) -> type:
         def __init__(self, settings: Any = None, *, device: str = "auto") -> None:
             pass
 
-        def examine(self, path: Path) -> tuple[Report, list[FaceSeries]]:
+        def examine(self, path: Path, *, progress: Any = None) -> tuple[Report, list[FaceSeries]]:
             return report, series
 
     return Fake

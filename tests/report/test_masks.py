@@ -61,7 +61,7 @@ def region(seed: int = 0, track: int = 1, x: float = 30.0, grid: CellGrid | None
 # --------------------------------------------------------------------------- geometry
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.floats(60, 260), st.floats(-0.6, 0.6), st.floats(-60, 60), st.floats(-30, 30), st.floats(0.2, 0.8),
     st.floats(0.2, 0.8),
@@ -71,7 +71,7 @@ def test_a_frame_pixel_comes_back_from_the_crop(
 ) -> None:
     width, height = 480, 400
     inverse = invert_affine(turned(112 / side, angle, 240 + dx, 200 + dy, 112))
-    points = apply_affine(inverse, crop_points())
+    points = apply_affine(inverse, TEMPLATE)
     to_crop = crop_transform(points[None], SPEC)
     known = apply_affine(invert_affine(to_crop), np.array([[[u * 223, v * 223]]]))[0, 0]
     assert np.abs(apply_affine(to_crop, known[None, None])[0, 0] - [u * 223, v * 223]).max() < 1e-6
@@ -84,15 +84,7 @@ def test_a_frame_pixel_comes_back_from_the_crop(
     rows, columns = np.mgrid[:224, :224]
     weight = np.where(crop > 5, crop, 0)
     found = np.array([[(weight * columns).sum(), (weight * rows).sum()]]) / weight.sum()
-    inside = all(20 < place < 203 for place in (u * 223, v * 223)) and spread * 224 / (1.2 * side) * 3 < 20
-    if inside and 10 < known[0] < width - 10 and 10 < known[1] < height - 10:
-        assert np.abs(apply_affine(invert_affine(to_crop), found[None])[0, 0] - known).max() < 0.5
-
-
-def crop_points() -> NDArray[np.float64]:
-    from vidscan.faces.align import TEMPLATE
-
-    return TEMPLATE
+    assert np.abs(apply_affine(invert_affine(to_crop), found[None])[0, 0] - known).max() < 0.5
 
 
 @settings(max_examples=40, deadline=None)
@@ -115,10 +107,10 @@ def test_a_hot_cell_is_hottest_where_it_belongs(
 @pytest.mark.parametrize(
     ("architecture", "depth", "size"),
     [
-        ("efficientnet_lite0", 1, 96),
-        ("efficientnet_lite0", 2, 224),
-        ("efficientnet_lite0", 2, 227),
-        ("xception", 1, 99),
+        ("efficientnet_lite0", 1, 64),
+        ("efficientnet_lite0", 2, 96),
+        ("efficientnet_lite0", 2, 99),
+        ("xception", 1, 67),
         ("resnet18", 2, 96),
     ],
 )
@@ -127,17 +119,17 @@ def test_fields_are_centred_where_the_grid_says(architecture: str, depth: int, s
     for name, values in network.named_parameters():
         values.data.fill_(0.0 if name.endswith("bias") else 0.3 / values[0].numel())
     grid = receptive_grid(network, size)
-    picture = torch.full((1, 3, size, size), 0.5, dtype=torch.float64)
+    picture = torch.full((1, 3, size, 24), 0.5, dtype=torch.float64)  # down the crop; across is the same
     base = network(picture)[0, 0]
-    middle = base.shape[-1] // 2
+    middle = base.shape[0] // 2
     reach = []
     for row in range(size):
         changed = picture.clone()
-        changed[:, :, row, size // 2] += 0.25
+        changed[:, :, row] += 0.25
         with torch.no_grad():
             reach.append(float((network(changed)[0, 0, middle] - base[middle]).abs().max()) > 1e-15)
     seen = np.flatnonzero(reach)
-    assert 0 < seen[0] and seen[-1] < size - 1
+    assert seen[0] > 0 and seen[-1] < size - 1
     assert (seen[0] + seen[-1]) / 2 == grid.offset + middle * grid.stride
 
 

@@ -78,6 +78,7 @@ def explain(
     refuse_to_spoil(output, paths, overwrite)
 
     import json as json_module
+    from dataclasses import replace
 
     from vidscan.explain import explain_crops, mean_of_clips, telling_crops
     from vidscan.media import write_png
@@ -87,7 +88,9 @@ def explain(
     from vidscan.report.words import timecode
     from vidscan.scanner import Scanner
 
-    scanner = Scanner(options.scan_settings(context, 0), device=device)
+    # Patches alone are explained: how the face moves need not be measured.
+    settings = replace(options.scan_settings(context, 0), behavior_fps=0.0)
+    scanner = Scanner(settings, device=device)
     found: list[tuple[Path, list[Crop], Any]] = []
     failed: list[InputError] = []
     with Progress(len(paths), quiet=quiet) as progress:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import start_log
+from vidscan.cli.console import Progress, start_log
 from vidscan.cli.failures import UsageError
 from vidscan.cli.pictures import refuse_to_spoil
 
@@ -54,7 +55,8 @@ def inspect(
 
     metadata = read_metadata(clip)
     scanner = Scanner(options.scan_settings(context, 0, max_pixels, max_duration), device=device)
-    report, series = scanner.examine(clip)
+    with Progress(1, quiet=quiet) as progress:
+        report, series = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)
     if output is not None:
         from vidscan.report.series_plot import plot_series

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -60,13 +60,25 @@ def _regions(size: int, face_side: float) -> Tensor:
     return masks / masks.sum((1, 2), keepdim=True)
 
 
-def _blur(planes: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (N, K, H, W), mirrored at the border."""
+@lru_cache(maxsize=16)
+def _blur_matrix(size: int, sigma: float) -> Tensor:
+    """(S, S) matrix that blurs a row of S pixels by a Gaussian, mirrored at the border.
+
+    Two products with it are faster than any convolution torch has for single channels.
+    """
     reach = math.ceil(3 * sigma)
-    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=planes.device)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1, 1)
-    count, channels, height, width = planes.shape
-    flat = F.pad(planes.reshape(count * channels, 1, height, width), (reach,) * 4, mode="reflect")
-    flat = F.conv2d(F.conv2d(flat, kernel), kernel.transpose(2, 3))
-    return flat.view(count, channels, height, width)
+    kernel = kernel / kernel.sum()
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    for offset, weight in zip(offsets.long().tolist(), kernel.tolist(), strict=True):
+        for row in range(size):
+            column = abs(row + offset)
+            matrix[row, column if column < size else 2 * (size - 1) - column] += weight
+    return matrix.float()
+
+
+def _blur(planes: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (N, K, S, S)."""
+    matrix = _blur_matrix(planes.shape[-1], sigma).to(planes.device)
+    return matrix @ planes @ matrix.T

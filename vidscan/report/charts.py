@@ -2,7 +2,8 @@
 
 Positions along the time axis are percentages and heights are pixels, so a chart stretches with the page
 while text and dots keep their size; only lines live in a nested, stretched coordinate system with strokes
-that do not scale. Colours, dashes and fonts come from the style sheet, by class. Nothing is told by colour alone.
+that do not scale. Colours, dashes and fonts come from the style sheet, by class. Nothing is told by colour
+alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from vidscan.types import Thresholds
@@ -318,7 +319,7 @@ def _tag(name: str, *content: object, **attributes: object) -> Markup:
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
         for key, value in attributes.items()
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), pairs, Markup("").join(content))
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), pairs, Markup("").join(map(escape, content)))
 
 
 def _pc(value: float) -> str:

@@ -82,25 +82,28 @@ def compose(panels: Sequence[Panel], title: str, legend: str) -> NDArray[np.uint
         (_MARGIN - 1, bar_top + _LINE - 1, _MARGIN + _BAR_LENGTH, bar_top + _LINE + _BAR), outline=_PALE
     )
     for value in (0.0, 0.5, 1.0):
-        place = (_MARGIN + value * _BAR_LENGTH, bar_top + _LINE + _BAR + 2)
-        draw.text(place, f"{value:g}", _PALE, small, anchor="ma")
+        tick = (_MARGIN + value * _BAR_LENGTH, bar_top + _LINE + _BAR + 2)
+        draw.text(tick, f"{value:g}", _PALE, small, anchor="ma")
     return np.asarray(canvas)
 
 
 def _views(panel: Panel) -> list[NDArray[np.uint8]]:
     """Crop, map, and map over the greyed crop, each (side, side, 3) uint8."""
-    crop = np.ascontiguousarray(panel.pixels.transpose(1, 2, 0).astype(np.float32))
-    shrinks = crop.shape[0] > _SIDE
-    crop = cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    values = np.ascontiguousarray(panel.map, np.float32)
-    shrinks = values.shape[0] > _SIDE
-    values = cv2.resize(values, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    values = values.clip(0, 1)  # cubic interpolation overshoots
+    crop = _sized(panel.pixels.transpose(1, 2, 0)).clip(0, 255)
+    values = _sized(panel.map).clip(0, 1)
     colours = _coloured(values)
     grey = crop.mean(2, keepdims=True)
     share = 0.1 + 0.7 * values[..., None]
     over = (1 - share) * grey + share * colours
-    return [np.rint(crop.clip(0, 255)).astype(np.uint8), colours, np.rint(over.clip(0, 255)).astype(np.uint8)]
+    return [np.rint(crop).astype(np.uint8), colours, np.rint(over).astype(np.uint8)]
+
+
+def _sized(picture: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(h, w) or (h, w, 3) brought to the side of a view; cubic enlargement overshoots."""
+    shrinks = picture.shape[0] > _SIDE
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    sized = cv2.resize(np.ascontiguousarray(picture, np.float32), (_SIDE, _SIDE), interpolation=how)
+    return np.asarray(sized, np.float32)
 
 
 def _coloured(values: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -108,6 +108,7 @@ class RegionSpool:
         """The clip is complete; the spool stays readable."""
 
     def __iter__(self) -> Iterator[SpooledFrame]:
+        self._opened()
         at = 0
         while at < self._end:
             index, time_s, interpolated, count, size = _FRAME.unpack(self._read(at, _FRAME.size))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -124,7 +124,7 @@ class MapSink:
                 self._sums[region.track_id] = np.zeros(cells.shape)
                 self._votes[region.track_id] = np.zeros(cells.shape)
             self._sums[region.track_id] += cells
-            allowed = eligible(*cells.shape, self._radius)
+            allowed = eligible(cells.shape[0], cells.shape[1], self._radius)
             self._votes[region.track_id].flat[np.where(allowed, cells, -1).argmax()] += 1
             self._grid = region.grid
         return None
@@ -197,13 +197,14 @@ def heatmaps(
     """
     load_pyplot()  # before hours of scanning, not after
     record = load_registry().get("patches", how.settings.patch_model)
-    text = json.dumps([record.name, record.sha256, asdict(how.settings)], sort_keys=True)
+    settings = replace(how.settings, behavior_fps=0.0)  # maps are of patches alone
+    text = json.dumps([record.name, record.sha256, asdict(settings)], sort_keys=True)
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     tasks = {}
     for clip in scored:
         source = corpus / clip.entry.file
         target = (out / "heatmaps" / derived_name(source, identity)).with_suffix(".npz")
-        tasks[clip.entry.file] = Reading(source, target, how.settings, how.device)
+        tasks[clip.entry.file] = Reading(source, target, settings, how.device)
     on_gpu = how.device != "cpu" and torch.cuda.is_available()
     jobs = how.jobs or default_jobs("cuda" if on_gpu else "cpu")
     advance = stage("mapping clips", len(tasks))
