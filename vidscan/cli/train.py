@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_blink import blink
+from vidscan.cli.train_landmarks import landmarks
+from vidscan.cli.train_verdict import verdict
 
 app = typer.Typer(
     help="Train the models from a corpus (needs the training extra).",
@@ -151,3 +154,8 @@ def curves(
     from vidscan.training.curves import draw_run
 
     draw_run(run, out)
+
+
+app.command()(landmarks)
+app.command()(blink)
+app.command()(verdict)

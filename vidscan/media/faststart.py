@@ -30,7 +30,7 @@ def index_first(file: BinaryIO) -> bool:
     """
     file.seek(0, 2)
     boxes = list(_boxes(file, 0, file.tell()))
-    starts = {kind: (start, size) for kind, start, size in boxes}
+    starts = {kind: (start, size) for kind, start, size in reversed(boxes)}
     if b"moov" not in starts or b"mdat" not in starts:
         return False
     (moov, length), (media, _) = starts[b"moov"], starts[b"mdat"]

@@ -114,7 +114,7 @@ class Judge:
 
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
-        tracks = _worth_judging(tracks)
+        tracks = worth_judging(tracks)
         found = [self._among(self.statistic.judge(track), len(tracks)) for track in tracks]
         judged = [self._track(t, j, bits_per_pixel) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
@@ -265,7 +265,7 @@ def _scale(statistics: Tensor, thresholds: Tensor, settings: dict[str, Any]) -> 
     )
 
 
-def _worth_judging(tracks: list[Track]) -> list[Track]:
+def worth_judging(tracks: list[Track]) -> list[Track]:
     """Leave out glimpses beside which there is a track long enough to judge."""
     seen = [t for t in tracks if t.faces]
     longest = max((t.end_s - t.start_s for t in seen), default=0.0)

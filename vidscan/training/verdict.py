@@ -1,0 +1,270 @@
+"""Fitting the verdict: a one-class model on genuine train people, calibrated on genuine people of dev.
+
+Forged clips have no part in it. Dev people set thresholds and what windows are compared with; how many
+false alarms that makes is measured by cross-fitting: each fold of people is judged by thresholds that the
+others set.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidscan.errors import SetupError
+from vidscan.models import ModelRecord, load_registry, register, update_record
+from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.types import ScanSettings
+from vidscan.verdict.aggregate import statistic
+from vidscan.verdict.calibration import ScoreScale
+from vidscan.verdict.combine import Survival, among_tracks
+from vidscan.verdict.features import COLUMNS, evidence
+from vidscan.verdict.judge import Judge, QualityLimits, worth_judging
+from vidscan.verdict.one_class import MODELS
+from vidscan.verdict.standardiser import Standardiser
+from vidscan.verdict.statistic import EvidenceStatistic
+
+FOLDS = 10
+WEIGHTS: dict[str, float] = {
+    "patch": 2.0,
+    "temporal": 1.0,
+    "blink": 0.3,
+    "head_pose": 0.3,
+    "gaze": 0.3,
+    "action_units": 0.3,
+    "correlation": 0.3,
+}
+"""How much each group counts; chosen on dev."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecipe:
+    """How the verdict is fitted."""
+
+    model: str = "one_class_svm"
+    weights: Mapping[str, float] | None = None
+    """By group; :data:`WEIGHTS` where None."""
+    manipulated_fpr: float = 0.01
+    uncertain_fpr: float = 0.05
+    min_face_px: float = 48.0
+    min_brightness: float = 25.0
+    sharpness_percentile: float = 0.5
+
+
+def windows(clips: Sequence[ClipEvidence]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n, d) evidence of all windows of all tracks worth judging, and (n, d) its validity."""
+    found = [w for clip in clips for track in worth_judging(list(clip.tracks)) for w in evidence(track)]
+    if not found:
+        raise SetupError("no face was found in the genuine clips")
+    return np.stack([w.values for w in found]), np.stack([w.valid for w in found])
+
+
+def fit_statistic(
+    clips: Sequence[ClipEvidence], reference: Sequence[ClipEvidence], recipe: VerdictRecipe
+) -> EvidenceStatistic:
+    """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``."""
+    values, valid = windows(clips)
+    weights = WEIGHTS if recipe.weights is None else recipe.weights
+    # A rival's score must not tie far out, or its ranking would be judged by its ties.
+    limit = float("inf") if recipe.model == "patch_only" else 6.0
+    standardiser = Standardiser.fit(values, valid, COLUMNS, weights, limit)
+    points = standardiser.transform(values, valid)
+    if recipe.model == "patch_only":
+        model = MODELS[recipe.model].fit(points, column=0)  # type: ignore[call-arg]
+    else:
+        model = MODELS[recipe.model].fit(points)
+    fitted = EvidenceStatistic(standardiser, model, np.zeros(0))
+    return replace(fitted, margins_of_genuine=_margins(fitted, reference))
+
+
+def _margins(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> NDArray[np.float64]:
+    values, valid = windows(clips)
+    return fitted.model.score_samples(fitted.standardiser.transform(values, valid))
+
+
+def clip_statistic(fitted: EvidenceStatistic, clip: ClipEvidence) -> tuple[float, int] | None:
+    """The highest statistic of a clip's tracks, and how many tracks there are; None without a face."""
+    tracks = worth_judging(list(clip.tracks))
+    if not tracks:
+        return None
+    found = []
+    for track in tracks:
+        windows_of = evidence(track)
+        found.append(fitted.combine(windows_of, fitted.margins(windows_of)))
+    return max(found), len(tracks)
+
+
+def patch_level(clip: ClipEvidence) -> float | None:
+    """The highest patch statistic of a clip's tracks; None without a face."""
+    levels = [
+        statistic(np.array([f.time_s for f in t.faces]), np.array([f.score for f in t.faces]))
+        for t in worth_judging(list(clip.tracks))
+    ]
+    return max(levels, default=None)
+
+
+def calibrated(
+    fitted: EvidenceStatistic,
+    people: Mapping[str, Sequence[ClipEvidence]],
+    recipe: VerdictRecipe,
+    bin_name: str,
+) -> Judge:
+    """A judge whose thresholds ``people`` set: one statistic each, the median of a person's clips.
+
+    Raises SetupError where they are too few for the rates asked for.
+    """
+    values = _one_a_person(people, lambda clip: clip_statistic(fitted, clip))
+    found = np.array([value for value, _ in values])
+    tracks = [count for _, count in values]
+    # Clips of several faces are judged by a lowered statistic; so is this one.
+    plain = Survival.fit(found)
+    found = np.array([among_tracks(v, m, plain) if m > 1 else v for v, m in zip(found, tracks, strict=True)])
+    levels = np.array([v for v, _ in _one_a_person(people, lambda c: _counted(patch_level(c)))])
+    faces = [f for clips in people.values() for c in clips for t in c.tracks for f in t.faces]
+    sharpness = np.array([f.sharpness for f in faces])
+    try:
+        scale, patch_scale = (
+            ScoreScale.fit(
+                v,
+                manipulated_fpr=recipe.manipulated_fpr,
+                uncertain_fpr=recipe.uncertain_fpr,
+                bin_name=bin_name,
+            )
+            for v in (found, levels)
+        )
+    except ValueError as error:
+        raise SetupError(f"the corpus has too few people to calibrate on: {error}") from error
+    limits = QualityLimits(
+        recipe.min_face_px,
+        float(np.percentile(sharpness, recipe.sharpness_percentile)),
+        # Not a percentile of the people: a dark complexion is not a dark picture.
+        recipe.min_brightness,
+    )
+    return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
+
+
+def _counted(value: float | None) -> tuple[float, int] | None:
+    return None if value is None else (value, 1)
+
+
+def _one_a_person(
+    people: Mapping[str, Sequence[ClipEvidence]],
+    measure: Callable[[ClipEvidence], tuple[float, int] | None],
+) -> list[tuple[float, int]]:
+    """Of every person the clip with the median value, so that many clips count no more than one."""
+    found = []
+    for clips in people.values():
+        values = sorted(v for v in map(measure, clips) if v is not None)
+        if values:
+            found.append(values[(len(values) - 1) // 2])
+    return found
+
+
+def by_person(entries: Sequence[Entry], clips: Mapping[str, ClipEvidence]) -> dict[str, list[ClipEvidence]]:
+    """Evidence of the entries that were read, by identity."""
+    found: dict[str, list[ClipEvidence]] = defaultdict(list)
+    for entry in entries:
+        if entry.file in clips:
+            found[entry.identity].append(clips[entry.file])
+    return dict(sorted(found.items()))
+
+
+def folds_of(people: Sequence[str], seed: int = 0) -> list[list[str]]:
+    """The people in :data:`FOLDS` fixed parts of like size."""
+    order = np.random.default_rng(seed).permutation(len(people))
+    return [[people[i] for i in order[k::FOLDS]] for k in range(FOLDS)]
+
+
+def train_verdict(
+    corpus: Path,
+    work: Path,
+    weights: Path,
+    recipe: VerdictRecipe | None = None,
+    *,
+    jobs: int = 0,
+    device: str = "cpu",
+    stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
+) -> ModelRecord:
+    """Gather the evidence of genuine clips, fit, calibrate and register; the evidence stays in ``work``.
+
+    Parameters
+    ----------
+    stage
+        Called with what comes next and of how many files; returns what is called after each.
+
+    Raises
+    ------
+    SetupError
+        Where the corpus has too few genuine people.
+    """
+    recipe = recipe or VerdictRecipe()
+    entries = [e for e in read_manifest(corpus) if e.genuine and e.kind == "video"]
+    settings = ScanSettings()
+    files = [e.file for e in entries]
+    clips = gather_all(
+        corpus, files, work, jobs=jobs, device=device, settings=settings, advance=stage("reading", len(files))
+    )
+    train = [e for e in entries if e.split == "train"]
+    people = by_person([e for e in entries if e.split == "dev"], clips)
+    fitted = fit_statistic(
+        [clips[e.file] for e in train if e.file in clips], [c for own in people.values() for c in own], recipe
+    )
+    judge = calibrated(fitted, people, recipe, "genuine people of dev")
+    registry = load_registry()
+    patches = registry.get("patches")
+    tensors, record = fitted.to_record()
+    tensors |= {
+        "statistics": torch.from_numpy(judge.scale.statistics),
+        "thresholds": torch.tensor([judge.scale.uncertain, judge.scale.manipulated], dtype=torch.float64),
+        "patch_statistics": torch.from_numpy(judge.patch_scale.statistics),
+        "patch_thresholds": torch.tensor(
+            [judge.patch_scale.uncertain, judge.patch_scale.manipulated], dtype=torch.float64
+        ),
+        "limits": torch.tensor(
+            [judge.limits.min_face_px, judge.limits.min_sharpness, judge.limits.min_brightness],
+            dtype=torch.float64,
+        ),
+    }
+    used = [e for e in train if e.file in clips]
+    settings_of: dict[str, Any] = {
+        "kind": "verdict",
+        "patches": patches.name,
+        "landmarks": registry.get("landmarks").name,
+        "target_fpr": recipe.manipulated_fpr,
+        "uncertain_fpr": recipe.uncertain_fpr,
+        "bin": judge.scale.bin,
+        "people": len(people),
+        "fitted_on": {
+            "clips": len(used),
+            "people": len({e.identity for e in used}),
+            "people_unseen_by_patches": len({e.identity for e in used if e.held_out}),
+            "windows": len(windows([clips[e.file] for e in used])[0]),
+        },
+        "weights": dict(WEIGHTS if recipe.weights is None else recipe.weights),
+        **record,
+    }
+    name = f"verdict-evidence-{patches.name.removeprefix('patches-')}"
+    found = register(weights, name, tensors, settings_of)
+    if weights == registry.folder:
+        update_record(weights, patches.name, patches.settings | {"verdict": name})
+    return found
+
+
+__all__ = [
+    "VerdictRecipe",
+    "by_person",
+    "calibrated",
+    "clip_statistic",
+    "fit_statistic",
+    "folds_of",
+    "patch_level",
+    "train_verdict",
+    "windows",
+]
