@@ -152,6 +152,23 @@ class Scanner:
         work = self._pass(path, None, False, None, None)
         return work.gather()
 
+    def series(self, path: PathLike) -> list[FaceSeries]:
+        """The behaviour series of every track of a clip, without a verdict; empty where no face is found.
+
+        Raises
+        ------
+        InputError
+            Where the clip cannot be read.
+        SetupError
+            Where the settings leave behaviour out.
+        """
+        if self.reader is None:
+            raise SetupError("behavior_fps is 0: no behaviour is measured")
+        work = self._pass(path, None, False, None, None, keep_series=True)
+        work.classifies = False
+        work.gather()
+        return work.collector.series()
+
     def _pass(
         self,
         path: PathLike,
@@ -201,6 +218,7 @@ class _Pass:
         self.next_s = 0.0
         self.collector = BehaviorCollector(keep=keep_series)
         self.stride = 1
+        self.classifies = True
 
     def run(self) -> Report:
         """The report of the clip; raises InputError where it cannot be scanned."""
@@ -241,8 +259,9 @@ class _Pass:
                     faces = tracker.update(chunk)
                 with self._clock("landmarks"):
                     self._read(chunk, faces)
-                with self._clock("classify"):
-                    self._classify(chunk, faces)
+                if self.classifies:
+                    with self._clock("classify"):
+                        self._classify(chunk, faces)
                 self.decoded += len(chunk.times)
                 if self.progress is not None and source.info.duration_s:
                     self.progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.failures import UsageError
 
 
 def evaluate(
@@ -46,7 +47,28 @@ def evaluate(
     left_out: Annotated[
         bool, typer.Option("--left-out", help="Also judge fully synthetic pictures of the train split.")
     ] = False,
-    all: Annotated[bool, typer.Option("--all", help="Every part.")] = False,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="Also draw where each method's fakes are seen.")
+    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="Every part so far.")] = False,
+    verdict: Annotated[
+        bool, typer.Option("--verdict", help="Also compare groups of evidence and one-class models.")
+    ] = False,
+    people: Annotated[
+        bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
+    ] = False,
+    behavior: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TEACHER",
+            exists=True,
+            dir_okay=False,
+            help="Also measure how faces are read, against MediaPipe's face_landmarker.task.",
+        ),
+    ] = None,
+    skip_split: Annotated[
+        bool, typer.Option("--skip-split", help="Only --verdict, --people, --behavior: no scan of the split.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     plots: Annotated[bool, typer.Option("--plots", help="Draw curves and charts into --out.")] = False,
     record: Annotated[
@@ -65,22 +87,30 @@ def evaluate(
     are kept in --out by content, models and settings, so that a run goes on where it stopped.
     """
     start_log(quiet, verbose)
-    import json as json_module
-
     from vidscan.report.files import write_text
+    from vidscan.training.evaluation.measures import (
+        Measure,
+        measure_behavior,
+        measure_people,
+        measure_verdict,
+    )
     from vidscan.training.evaluation.run import Parts, run_evaluation
     from vidscan.training.evaluation.scanning import Scanning
     from vidscan.training.evaluation.tables import record_false_alarms
     from vidscan.training.evaluation.text import markdown
 
     how = Scanning(options.scan_settings(context, 0), device, jobs)
+    measures: list[Measure] = []
     parts = Parts(
         robustness=robustness or all,
         subset=subset,
         innocent=innocent or all,
         localisation=localisation or all,
         left_out=left_out or all,
+        heatmaps=heatmaps or all,
     )
+    if skip_split and (parts != Parts() or subset):
+        raise UsageError("--skip-split leaves out every part that needs the split's scan")
     with ExitStack() as bars:
 
         def stage(name: str, files: int) -> Callable[[], None]:
@@ -88,15 +118,35 @@ def evaluate(
             say(f"vidscan: {name}: {files} files", quiet=quiet)
             return bars.enter_context(Progress(files, quiet=quiet)).advance
 
-        results, scored = run_evaluation(corpus, split, out, how, parts, stage)
-    data = json_module.dumps(results.to_dict(), indent=1) + "\n"
-    tables = markdown(results)
-    write_text(out / f"{split}.json", data)
-    write_text(out / f"{split}.md", tables)
-    if record:
-        record_false_alarms(results.tables)
-    if plots:
-        from vidscan.training.evaluation.plots import plot_all
+        if verdict:
+            measures.append(measure_verdict(corpus, out, how, stage))
+        if behavior is not None:
+            measures.append(measure_behavior(corpus, out, behavior, stage))
+        if people:
+            measures.append(measure_people(corpus, how, stage))
+        if not skip_split:
+            results, scored = run_evaluation(corpus, split, out, how, parts, stage)
+    data: dict[str, Any] = {}
+    tables = ""
+    if not skip_split:
+        data, tables = results.to_dict(), markdown(results)
+        write_text(out / f"{split}.json", _dump(data))
+        write_text(out / f"{split}.md", tables)
+        if record:
+            record_false_alarms(results.tables)
+        if plots:
+            from vidscan.training.evaluation.plots import plot_all
 
-        plot_all(results, scored, out)
-    typer.echo(data if json else tables, nl=False)
+            plot_all(results, scored, out)
+    for measure in measures:
+        write_text(out / f"{measure.name}.json", _dump(measure.data))
+        write_text(out / f"{measure.name}.md", measure.markdown)
+        data[measure.name] = measure.data
+        tables += f"\n## {measure.name.capitalize()}\n\n{measure.markdown}"
+    typer.echo(_dump(data) if json else tables, nl=False)
+
+
+def _dump(data: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(data, indent=1, default=str) + "\n"

@@ -36,7 +36,11 @@
       return sign * (type === "text" ? collator.compare(a.key, b.key) : a.key - b.key) || a.place - b.place;
     });
     rows.splice(0, rows.length, ...keyed.map(({ item }) => item));
-    body.append(...rows.map(({ row }) => row));
+    // Outside the page nothing is styled or laid out row by row: 10,000 rows move at once.
+    const table = body.parentNode;
+    body.remove();
+    body.replaceChildren(...rows.map(({ row }) => row));
+    table.append(body);
   };
 
   heads.forEach((head, column) => {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidscan.models import load_registry
+from vidscan.training.evaluation.heatmaps import Heatmaps, heatmaps
 from vidscan.training.evaluation.innocent import innocent
 from vidscan.training.evaluation.left_out import LeftOut, left_out
 from vidscan.training.evaluation.localisation import Localisation, localisation
@@ -29,6 +30,7 @@ class Parts:
     innocent: bool = False
     localisation: bool = False
     left_out: bool = False
+    heatmaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Results:
     innocent: tuple[Rate, ...] = ()
     localisation: tuple[Localisation, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    heatmaps: Heatmaps | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: the tables' fields, and a list for each part that was run."""
@@ -84,6 +87,7 @@ def run_evaluation(
         innocent=innocent(corpus, scored, out, how, stage) if parts.innocent else (),
         localisation=localisation(corpus, scored, out, how, record, stage) if parts.localisation else (),
         left_out=left_out(corpus, out, how, record, stage) if parts.left_out else (),
+        heatmaps=heatmaps(corpus, scored, out, how, stage) if parts.heatmaps else None,
     )
     return results, scored
 

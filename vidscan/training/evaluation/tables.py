@@ -17,7 +17,7 @@ from vidscan.training.transfer import auc
 from vidscan.types import ModelRef
 
 FALSE_ALARMS = "genuine clips labelled manipulated"
-_LEAST_CLIPS = 3
+LEAST_CLIPS = 3
 """Methods with fewer clips are pooled by family."""
 
 
@@ -97,7 +97,7 @@ def forged_groups(forged: Sequence[Scored]) -> dict[str, list[Scored]]:
     pooled: dict[str, list[Scored]] = defaultdict(list)
     for method, clips in methods.items():
         for s in clips:
-            few = len(clips) < _LEAST_CLIPS
+            few = len(clips) < LEAST_CLIPS
             pooled[f"method other {s.entry.family}" if few else f"method {method}"].append(s)
     return dict(sorted(families.items())) | dict(sorted(pooled.items()))
 

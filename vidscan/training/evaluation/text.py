@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vidscan.training.evaluation.heatmaps import table as heatmap_table
 from vidscan.training.evaluation.left_out import LeftOut
 from vidscan.training.evaluation.localisation import Localisation, Mean
 from vidscan.training.evaluation.robustness import CLEAN, Loss, Robustness
@@ -31,6 +32,8 @@ def markdown(results: Results) -> str:
         lines += ["", "## Localisation", *_localisation(results.localisation)]
     if results.left_out:
         lines += ["", "## Full synthesis", *_left_out(results.left_out)]
+    if results.heatmaps:
+        lines += ["", "## Where fakes are seen", *_table(*heatmap_table(results.heatmaps))]
     lines += _errors(tables)
     return "\n".join(lines) + "\n"
 
