@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import cv2
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
-from vidscan.faces.align import to_frame
+from vidscan.faces.align import CellGrid, to_frame
 from vidscan.media import open_video
 from vidscan.patches.classifier import PatchClassifier, normalise
 from vidscan.patches.networks import receptive_grid
@@ -290,9 +291,15 @@ def explain_crops(crops: Sequence[Crop], classifier: PatchClassifier, method: st
         return maps
     cells = classifier.logits(pixels[:1]).shape[-1]
     # Grad-CAM of a whole network has a grid of its own, of which only is known that it covers the crop.
-    grid = receptive_grid(classifier.network, size) if maps.shape[-1] == cells else None
+    grid = _patch_grid(classifier.network, size) if maps.shape[-1] == cells else None
     still = np.eye(2, 3)
     return np.stack([to_frame(own, still, size, (size, size), grid)[0] for own in maps])
+
+
+@lru_cache(maxsize=2)
+def _patch_grid(network: nn.Module, size: int) -> CellGrid:
+    """Worked out once for all clips of a set: it takes seconds."""
+    return receptive_grid(network, size)
 
 
 def mean_of_clips(

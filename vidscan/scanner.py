@@ -213,7 +213,7 @@ class _Pass:
         self.spent["startup"] = scanner._startup
         self.evidence: dict[int, list[FaceEvidence]] = {}
         self.seen: dict[int, tuple[int, float, float]] = {}
-        self.maps: dict[int, PatchMap] = {}
+        self.maps: dict[int, NDArray[np.float32]] = {}
         self.decoded = self.analysed = 0
         self.next_s = 0.0
         self.collector = BehaviorCollector(keep=keep_series)
@@ -354,18 +354,16 @@ class _Pass:
         by_frame: dict[int, list[Face]] = {}
         for face in faces:
             by_frame.setdefault(face.frame_index, []).append(face)
-        for index, present in by_frame.items():
+        for index in range(chunk.first_index, chunk.first_index + len(chunk.times)):
+            present = by_frame.get(index, [])
+            transforms = classifier.transforms(present) if present else []
             regions = []
-            for face, to_crop in zip(present, classifier.transforms(present), strict=True):
-                self.maps[face.track_id] = scored.get((index, face.track_id)) or self.maps.get(
-                    face.track_id, _NO_MAP
-                )
-                logits = self.maps[face.track_id].logits
-                if logits.size:
-                    probability = (1 / (1 + np.exp(-logits))).astype(np.float32)
+            for face, to_crop in zip(present, transforms, strict=True):
+                probability = self._mask_probability(face.track_id, scored.get((index, face.track_id)))
+                if probability is not None:
                     regions.append(MaskRegion(face.track_id, probability, to_crop, classifier.spec.size))
             name = None
-            if self.masks is not None and regions:
+            if self.masks is not None:
                 carried = any((index, face.track_id) not in scored for face in present)
                 shape = chunk.images.shape[1:3]
                 time_s = float(chunk.times[index - chunk.first_index])
@@ -382,6 +380,16 @@ class _Pass:
                         mask=name,
                     )
                 )
+
+    def _mask_probability(self, track_id: int, fresh: PatchMap | None) -> NDArray[np.float32] | None:
+        """Probability of each patch: what is seen now, steadied by what was; carried on in between."""
+        before = self.maps.get(track_id)
+        if fresh is not None:
+            steady = (
+                fresh.logits if before is None else _STEADINESS * before + (1 - _STEADINESS) * fresh.logits
+            )
+            self.maps[track_id] = before = steady
+        return None if before is None else self.scanner.classifier.mask_probability(before)
 
     def _tracks(self) -> list[Track]:
         behavior = self.collector.windows()
@@ -439,7 +447,8 @@ class _Pass:
         )
 
 
-_NO_MAP = PatchMap(np.zeros((0, 0), np.float32), 0.0, np.zeros((2, 3)), 1)
+_STEADINESS = 0.6
+"""Weight of the past in a mask, from one analysed frame to the next: a forged part stays, noise does not."""
 
 
 def _evidence(

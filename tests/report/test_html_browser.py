@@ -221,10 +221,41 @@ def test_the_index_sorts_and_filters(browser: Any, pages: Path) -> None:
     assert shown.count() == 16
     page.get_by_label("Find in names").fill("CORRUPT 3.mp4")
     playwright.expect(shown).to_have_count(1)
-    assert page.get_by_role("status").inner_text() == "1 of 20 shown"
+    assert page.get_by_role("status").inner_text() == "1 of 20 match"
     page.get_by_label("Find in names").fill("nothing of the kind")
     page.get_by_role("button", name="Show all").click()
     assert shown.count() == 20
     first.get_by_role("link").click()
     page.wait_for_url("**/manipulated.html")
+    close(page)
+
+
+def test_a_large_index_shows_its_rows_in_steps(browser: Any, tmp_path: Path) -> None:
+    base = sample("authentic")
+    rows = (
+        (
+            replace(
+                base,
+                verdict=replace(base.verdict, score=n / 2000),
+                input=replace(base.input, path=f"{n}.mp4"),
+            ),
+            None,
+        )
+        for n in range(1200)
+    )
+    write_index(rows, tmp_path / "index.html")
+    page = opened(browser, tmp_path / "index.html")
+    shown, status = page.locator("tbody tr:visible"), page.get_by_role("status")
+    assert shown.count() == 500
+    assert status.inner_text() == "1,200 of 1,200 match, the first 500 shown"
+    page.get_by_role("columnheader", name="Score").get_by_role("button").click()
+    assert shown.count() == 500 and shown.first.locator("th").inner_text() == "0.mp4"
+    page.get_by_label("Find in names").fill("1199.mp4")
+    playwright.expect(shown).to_have_count(1)
+    page.get_by_label("Find in names").fill("")
+    playwright.expect(shown).to_have_count(500)
+    for count in (1000, 1200):
+        page.get_by_role("button", name="Show 500 more").click()
+        assert shown.count() == count
+    assert page.get_by_role("button", name="Show 500 more").is_hidden()
     close(page)

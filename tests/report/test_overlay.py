@@ -34,7 +34,7 @@ INFO = VideoInfo("mp4", "h264", 96, 64, 25.0, 0.8, 0, False, "pyav")
 def found_in(
     count: int, width: int, height: int, faces: int = 1, label: str = "manipulated", hot: float = 1.0
 ) -> tuple[Report, RegionSpool]:
-    """A report and masks of ``count`` frames: face 1 in the middle, others leaving to the right, all ``hot``."""
+    """A report and masks: face 1 is in the middle, others leave to the right, and all are ``hot``."""
     spool, frames = RegionSpool(), []
     spool.begin(INFO, "", "")
     side = 0.4 * min(width, height)

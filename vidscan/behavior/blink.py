@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior.eye_closure import Rule, closure
-from vidscan.behavior.series import seen_seconds
+from vidscan.behavior.material import MIN_SECONDS, enough
 from vidscan.types import FaceSeries
 
 _BASELINE_S, _BASELINE_STEP_S = 2.0, 0.5
@@ -27,8 +27,6 @@ _GAP_STEPS = 2.5
 """Rows further apart than so many median steps have lost frames between them."""
 _HIDING_S = 0.2
 """A gap longer than this may hide a whole blink: the pause about it is not known."""
-MIN_SECONDS = 4.0
-"""Less seen material says nothing of how a person blinks."""
 
 FEATURES: dict[str, str] = {
     "blink_rate": "blinks a minute of seen time",
@@ -295,12 +293,13 @@ def describe(
     probability: NDArray[np.floating] | None = None,
     events: BlinkRule | None = None,
 ) -> dict[str, float] | None:
-    """:data:`FEATURES` of a series that is already cut to a window; None under 4 s of seen eyes.
+    """:data:`FEATURES` of a series that is already cut to a window; None where it is insufficient
+    (:func:`vidscan.behavior.material.enough`) or the eyes were seen for under 4 s.
 
     What needs blinks, in a window without any, takes an ordinary value: only the rate and the pause say
     that there was none. ``rule`` and ``probability`` are those of :func:`closure`.
     """
-    if seen_seconds(series) < MIN_SECONDS:
+    if not enough(series):
         return None
     found = find_blinks(series.times, closure(series, rule, probability), events)
     summary = statistics(found)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior.series import seen
+from vidscan.faces.align import apply_affine, similarity
 from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.types import FaceSeries
 
@@ -13,10 +14,9 @@ MIN_SECONDS = 4.0
 """Less than this, in seconds of seen rows, is insufficient."""
 MIN_SEEN = 0.5
 """A stretch of which less than this share was seen is insufficient."""
-STILL = 0.006
-"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture. It is what
-a head does that turns to and fro by two degrees. Landmarks on a photograph that is panned, enlarged and
-recompressed stay below, but for small faces."""
+STILL = 0.005
+"""A face whose shape and pose vary less than this, in inter-ocular distances, is a still picture: a
+photograph under a moving camera, recompressed, stays well below; the calmest genuine clips lie above."""
 _STILL_BLOCK_S = 0.5
 """Averages over half a second: coding noise makes landmarks tremble on a still picture, but does not last."""
 _ROUNDING = 1e-6
@@ -95,14 +95,21 @@ def enough(series: FaceSeries, known: NDArray[np.bool_] | None = None) -> bool:
 def still(series: FaceSeries) -> bool:
     """Whether a face neither turns nor changes its shape: a photograph, or a clip that stands still.
 
-    Landmarks are taken against their mean and in inter-ocular distances, so that a picture that is moved or
-    enlarged stays still. Their standard deviation over time, of half-second averages, must reach
+    Landmarks are laid over those of the first row by a similarity, so that a picture that is moved, turned or
+    enlarged stays still, and measured in inter-ocular distances. The standard deviation over time of
+    half-second averages must reach
     :data:`STILL` in the middle one of the 68 points; without two such averages there is no movement.
     """
     points = np.asarray(series.landmarks, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shape = (points - points.mean(axis=1, keepdims=True)) / inter_ocular(points)[:, None, None]
-    means = block_means(series.times, shape[:, :, :2].reshape(len(shape), -1), _STILL_BLOCK_S)[:, 1:]
+    known = np.isfinite(points).all(axis=(1, 2))
+    if known.sum() < 2:
+        return True
+    shape = np.full((len(points), points.shape[1] * 2), np.nan)
+    first = points[known][0, :, :2] / inter_ocular(points[known][:1])[0]
+    # A picture that is moved, turned or enlarged as a whole stays a picture.
+    moves = similarity(points[known][..., :2], first)
+    shape[known] = apply_affine(moves, points[known][..., :2]).reshape(int(known.sum()), -1)
+    means = block_means(series.times, shape, _STILL_BLOCK_S)[:, 1:]
     means = means[np.isfinite(means).all(axis=1)]
     if len(means) < 2:
         return True

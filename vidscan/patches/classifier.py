@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,6 +46,25 @@ def fuse_batch_norm(module: nn.Module) -> None:
             fuse_batch_norm(child)
 
 
+@dataclass(frozen=True, slots=True)
+class MaskScale:
+    """How patch log-odds become mask probabilities.
+
+    Attributes
+    ----------
+    smooth
+        Standard deviation of a Gaussian, in patches.
+    even
+        Log-odds that become probability .5.
+    slope
+        How fast it rises there.
+    """
+
+    smooth: float = 0.0
+    even: float = 0.0
+    slope: float = 1.0
+
+
 class PatchClassifier:
     """A trained patch network with its preprocessing and pooling, as its registry record says.
 
@@ -71,6 +92,7 @@ class PatchClassifier:
             self.mean, self.std = list(settings["mean"]), list(settings["std"])
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
             self.radius = float(settings["radius"]) if settings.get("radius") is not None else None
+            self.mask = MaskScale(**settings.get("mask", {}))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
@@ -108,6 +130,18 @@ class PatchClassifier:
     def pool(self, logits: Tensor) -> Tensor:
         """(N,) pooled log-odds, by the pooling the record names."""
         return pool(logits, self.pooling, self.top_k, self.radius)
+
+    def mask_probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(h, w) probability 0..1 of every patch of a map (h, w), for masks.
+
+        The map is smoothed, and the record's ``mask`` says where even odds lie: pooled scores and patches
+        need not agree on that, for a crop is judged by its most suspicious patches.
+        """
+        import cv2
+
+        smooth = cv2.GaussianBlur(logits, (0, 0), self.mask.smooth) if self.mask.smooth > 0 else logits
+        odds = self.mask.slope * (smooth - self.mask.even)
+        return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
     def maps(self, logits: Tensor, transforms: NDArray[np.float64]) -> list[PatchMap]:
         """Bundle logits, pooled scores and geometry."""

@@ -7,6 +7,7 @@ others set.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,36 +22,44 @@ from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.evidence import ClipEvidence, gather_all
-from vidscan.types import ScanSettings
+from vidscan.types import ScanSettings, Track
 from vidscan.verdict.aggregate import statistic
+from vidscan.verdict.baselines import PatchOnly
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.features import COLUMNS, evidence
 from vidscan.verdict.judge import Judge, QualityLimits, worth_judging
-from vidscan.verdict.one_class import MODELS
+from vidscan.verdict.one_class import MODELS, AnomalyModel, LinearOneClassSVM
 from vidscan.verdict.standardiser import Standardiser
-from vidscan.verdict.statistic import EvidenceStatistic
+from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
 
 FOLDS = 10
 WEIGHTS: dict[str, float] = {
-    "patch": 2.0,
-    "temporal": 1.0,
-    "blink": 0.3,
-    "head_pose": 0.3,
-    "gaze": 0.3,
-    "action_units": 0.3,
-    "correlation": 0.3,
+    "patch": 1.3,
+    "temporal": 0.6,
+    "blink": 0.4,
+    "head_pose": 0.5,
+    "gaze": 0.5,
+    "action_units": 0.5,
+    "correlation": 0.2,
 }
 """How much each group counts; chosen on dev."""
+CORNER = 6.0
+"""Standard deviations from the median at which every feature is as suspicious as can be."""
+PATCH_LIMIT, OTHER_LIMIT = 10.0, 1.0
+"""Standard deviations that one feature may count. Texture may convict alone; calm, or one odd measure of
+behaviour, must not."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictRecipe:
     """How the verdict is fitted."""
 
-    model: str = "one_class_svm"
+    model: str = LinearOneClassSVM.name
     weights: Mapping[str, float] | None = None
     """By group; :data:`WEIGHTS` where None."""
+    normalise_quality: bool = True
+    """Take off what face size, sharpness and compression do to genuine clips."""
     manipulated_fpr: float = 0.01
     uncertain_fpr: float = 0.05
     min_face_px: float = 48.0
@@ -72,16 +81,38 @@ def fit_statistic(
     """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``."""
     values, valid = windows(clips)
     weights = WEIGHTS if recipe.weights is None else recipe.weights
+    linear, alone = recipe.model == LinearOneClassSVM.name, recipe.model == PatchOnly.name
     # A rival's score must not tie far out, or its ranking would be judged by its ties.
-    limit = float("inf") if recipe.model == "patch_only" else 6.0
-    standardiser = Standardiser.fit(values, valid, COLUMNS, weights, limit)
+    limits = {group: PATCH_LIMIT if group == "patch" else OTHER_LIMIT for group in WEIGHTS}
+    standardiser = Standardiser.fit(
+        values, valid, COLUMNS, weights, math.inf if alone else limits, signed=linear or alone
+    )
     points = standardiser.transform(values, valid)
-    if recipe.model == "patch_only":
-        model = MODELS[recipe.model].fit(points, column=0)  # type: ignore[call-arg]
+    model: AnomalyModel
+    if linear:
+        model = LinearOneClassSVM.fit(points, corner=standardiser.weight * CORNER)
+    elif alone:
+        model = PatchOnly.fit(points, column=0)
     else:
         model = MODELS[recipe.model].fit(points)
-    fitted = EvidenceStatistic(standardiser, model, np.zeros(0))
-    return replace(fitted, margins_of_genuine=_margins(fitted, reference))
+    fitted = EvidenceStatistic(standardiser, model, np.zeros(0), QualityEffect.none())
+    fitted = replace(fitted, margins_of_genuine=_margins(fitted, reference))
+    return with_quality(fitted, reference) if recipe.normalise_quality else fitted
+
+
+def with_quality(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> EvidenceStatistic:
+    """The same, with the effect of quality learnt from the longest track of each of ``clips``."""
+    plain = replace(fitted, quality=QualityEffect.none())
+    tracks = [(_longest(clip), clip.bits_per_pixel) for clip in clips]
+    found = [(t, bits) for t, bits in tracks if t is not None]
+    statistics = np.array([plain.judge(t, bits).statistic for t, bits in found])
+    measures = np.stack([QualityEffect.measures(t, bits) for t, bits in found])
+    return replace(fitted, quality=QualityEffect.fit(measures, statistics))
+
+
+def _longest(clip: ClipEvidence) -> Track | None:
+    tracks = worth_judging(list(clip.tracks))
+    return max(tracks, key=lambda t: (len(t.faces), -t.track_id), default=None)
 
 
 def _margins(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> NDArray[np.float64]:
@@ -94,11 +125,7 @@ def clip_statistic(fitted: EvidenceStatistic, clip: ClipEvidence) -> tuple[float
     tracks = worth_judging(list(clip.tracks))
     if not tracks:
         return None
-    found = []
-    for track in tracks:
-        windows_of = evidence(track)
-        found.append(fitted.combine(windows_of, fitted.margins(windows_of)))
-    return max(found), len(tracks)
+    return max(fitted.judge(track, clip.bits_per_pixel).statistic for track in tracks), len(tracks)
 
 
 def patch_level(clip: ClipEvidence) -> float | None:
@@ -252,7 +279,7 @@ def train_verdict(
     }
     name = f"verdict-evidence-{patches.name.removeprefix('patches-')}"
     found = register(weights, name, tensors, settings_of)
-    if weights == registry.folder:
+    if weights.resolve() == registry.folder.resolve():
         update_record(weights, patches.name, patches.settings | {"verdict": name})
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidscan.patches.parts import PARTS
 from vidscan.types import Reason, Segment, TrackReport
-from vidscan.verdict.features import FEATURES
+from vidscan.verdict.features import DERIVED, FEATURES
 from vidscan.verdict.statistic import Judged, Telling
 
 LEAST_SHARE = 0.1
@@ -91,5 +91,5 @@ def _part(judged: Judged) -> str:
 def _detail(telling: Telling | None, group: str) -> str:
     if telling is None or telling.low <= telling.value <= telling.high:
         return ""
-    meaning = FEATURES[group][telling.name]
+    meaning = FEATURES[group].get(telling.name) or DERIVED[telling.name]
     return f": {meaning}: {telling.value:.3g}, genuine people {telling.low:.3g} to {telling.high:.3g}"

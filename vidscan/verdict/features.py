@@ -18,37 +18,55 @@ from vidscan.types import BehaviorWindow, FaceEvidence, Track
 from vidscan.verdict.aggregate import running_level, statistic
 from vidscan.verdict.standardiser import Column
 
-PATCH_FEATURES: dict[str, str] = {
-    "patch_statistic": "log-odds, level that the crops hold through the window or through its worst fifth",
-    "patch_upper": "log-odds, 90th percentile of the level over two seconds",
-    "patch_share": "share of crops above even odds",
-    "patch_run": "share of the window that its longest run of crops above even odds takes",
-    "patch_flicker": "log-odds, median change from one crop to the next",
-    "patch_spread": "log-odds, standard deviation over crops",
-} | {
-    f"patch_{part}": f"log-odds, median over {what} less the median over the whole face"
-    for part, what in PARTS.items()
-}
+PATCH_FEATURES: dict[str, str] = (
+    {
+        "patch_statistic": "log-odds, level that the crops hold through the window or its worst fifth",
+        "patch_upper": "log-odds, 90th percentile of the level over two seconds",
+        "patch_share": "share of crops above even odds",
+        "patch_run": "share of the window that its longest run of crops above even odds takes",
+        "patch_flicker": "log-odds, median change from one crop to the next",
+        "patch_spread": "log-odds, standard deviation over crops",
+    }
+    | {
+        f"patch_{part}": f"log-odds, median over {what} less the median over the whole face"
+        for part, what in PARTS.items()
+    }
+    | {"patch_contrast": "log-odds, patch_mouth less patch_brow"}
+)
 """Features of the patch group: unit and meaning."""
 
-_ONE_SIDED = frozenset(
-    {"patch_statistic", "patch_upper", "patch_share", "patch_run", "head_pose_angle", "head_pose_angle_high"}
-    | {name for name in GROUPS["temporal"][1] if name.startswith("flicker")}
-)
 _MIN_CROPS = 3
+_LEAST = 1e-3
 
 FEATURES: dict[str, dict[str, str]] = {
     "patch": PATCH_FEATURES,
     **{name: features for name, (_, features) in GROUPS.items()},
 }
-"""Every feature of the evidence vector by group, with unit and meaning."""
+"""Every measured feature by group, with unit and meaning."""
 
-COLUMNS: tuple[Column, ...] = tuple(
-    Column(name, group, "one" if name in _ONE_SIDED else "both")
-    for group, features in FEATURES.items()
-    for name in features
+DERIVED: dict[str, str] = {
+    "expression_stillness": "minus the mean log spread of the action units' intensities over the window",
+    "head_pose_wander_log": "log of head_pose_wander",
+    "gaze_vergence_log": "log of gaze_vergence_spread",
+}
+"""Features that are made of measured ones, and how."""
+
+COLUMNS: tuple[Column, ...] = (
+    Column("patch_statistic", "patch", "one"),
+    Column("patch_contrast", "patch", "one"),
+    Column("flicker_blue_coarse", "temporal", "one"),
+    Column("blink_longest_pause", "blink", "one"),
+    Column("head_pose_wander_log", "head_pose", "low"),
+    Column("gaze_vergence_log", "gaze", "low"),
+    Column("expression_stillness", "action_units", "one"),
+    Column("correlation_smile", "correlation", "low"),
 )
-"""The order of the vector."""
+"""What is judged, in the order of the vector: few, each with the side on which forgeries lie.
+
+Generators draw the mouth worst and the brow best, tremble in colour, and smooth motion: the head's inner
+and outer pose, the two eyes and the expression vary less than a person's. Everything else that is measured
+is reported and not judged.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,8 @@ class Evidence:
         (d,) float64 in the order of :data:`COLUMNS`; NaN where a feature is missing.
     valid
         (d,) bool.
+    measured
+        Everything that was measured, by group.
     """
 
     track_id: int
@@ -68,6 +88,7 @@ class Evidence:
     end_s: float
     values: NDArray[np.float64]
     valid: NDArray[np.bool_]
+    measured: dict[str, dict[str, float]]
 
 
 def evidence(track: Track) -> list[Evidence]:
@@ -86,12 +107,25 @@ def evidence(track: Track) -> list[Evidence]:
 
 
 def _vector(track_id: int, window: BehaviorWindow, groups: dict[str, dict[str, float] | None]) -> Evidence:
-    values = np.full(len(COLUMNS), np.nan)
-    for i, column in enumerate(COLUMNS):
-        group = groups.get(column.group)
-        if group is not None:
-            values[i] = group.get(column.name, np.nan)
-    return Evidence(track_id, window.start_s, window.end_s, values, np.isfinite(values))
+    measured = {name: values for name, values in groups.items() if values is not None}
+    known = {name: value for values in measured.values() for name, value in values.items()} | _derived(
+        measured
+    )
+    values = np.array([known.get(column.name, np.nan) for column in COLUMNS])
+    return Evidence(track_id, window.start_s, window.end_s, values, np.isfinite(values), measured)
+
+
+def _derived(measured: dict[str, dict[str, float]]) -> dict[str, float]:
+    """:data:`DERIVED`, as far as what they are made of was measured."""
+    found = {}
+    if units := measured.get("action_units"):
+        spreads = [v for name, v in units.items() if name.endswith("_spread")]
+        found["expression_stillness"] = -float(np.mean(np.log(np.array(spreads) + _LEAST)))
+    if pose := measured.get("head_pose"):
+        found["head_pose_wander_log"] = float(np.log(pose["head_pose_wander"] + _LEAST))
+    if gaze := measured.get("gaze"):
+        found["gaze_vergence_log"] = float(np.log(gaze["gaze_vergence_spread"] + _LEAST))
+    return found
 
 
 def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
@@ -118,6 +152,7 @@ def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
         part = np.nanmedian(levels, axis=0)
         whole = float(np.nanmedian(part))
         found |= {f"patch_{name}": float(v) - whole for name, v in zip(PARTS, part, strict=True)}
+        found["patch_contrast"] = found["patch_mouth"] - found["patch_brow"]
     return found
 
 

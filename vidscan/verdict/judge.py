@@ -115,7 +115,7 @@ class Judge:
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
         tracks = worth_judging(tracks)
-        found = [self._among(self.statistic.judge(track), len(tracks)) for track in tracks]
+        found = [self._among(self.statistic.judge(t, bits_per_pixel), len(tracks)) for t in tracks]
         judged = [self._track(t, j, bits_per_pixel) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(

@@ -142,8 +142,82 @@ class OneClassSVM:
         return cls(support, coefficients, intercept, gamma)
 
 
+@dataclass(frozen=True, slots=True)
+class LinearOneClassSVM:
+    """The plane that parts genuine windows from the corner where every feature is as suspicious as can be.
+
+    Schölkopf et al. 2001 with a linear kernel, the corner in the place of the origin. Its margin is a
+    weighted sum of the features: strictly increasing in each, so that several weak signs add up and an
+    unusually clean feature speaks for a clip instead of against it. The features have to be signed
+    (:class:`vidscan.verdict.standardiser.Standardiser`).
+
+    Attributes
+    ----------
+    normal
+        (d,) of the plane, not negative in any feature that counts.
+    offset
+        rho: the plane's distance from the corner, times the length of the normal.
+    corner
+        (d,) the standardised vector of all features at their limit.
+    """
+
+    name: ClassVar[str] = "linear_one_class_svm"
+
+    normal: NDArray[np.float64]
+    offset: float
+    corner: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls, points: NDArray[np.floating], *, corner: NDArray[np.floating], nu: float = 0.1
+    ) -> LinearOneClassSVM:
+        """From signed standardised genuine windows ``points`` (n, d); ``nu`` bounds the share outside.
+
+        Raises ValueError where the points are not finite or do not vary.
+        """
+        from sklearn.svm import OneClassSVM as Fitted
+
+        seen = np.asarray(corner, np.float64) - np.asarray(points, np.float64)
+        if not seen.var(axis=0).sum() > 0:
+            raise ValueError(f"{len(seen)} genuine windows without variation cannot train a one-class SVM")
+        fitted = Fitted(kernel="linear", nu=nu).fit(seen)
+        return cls(fitted.coef_[0].astype(np.float64), float(-fitted.intercept_[0]), np.array(corner, float))
+
+    def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) margin: distance beyond the plane, towards the corner; 0 on it."""
+        return -self.decision_function(points) / float(np.linalg.norm(self.normal))
+
+    def decision_function(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) scikit-learn's decision function of corner - points: negative outside."""
+        return (self.corner - np.asarray(points, np.float64)) @ self.normal - self.offset
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """``normal`` (d,), ``offset`` (), ``corner`` (d,), float64."""
+        import torch
+
+        return {
+            "normal": torch.from_numpy(self.normal.copy()),
+            "offset": torch.tensor(self.offset, dtype=torch.float64),
+            "corner": torch.from_numpy(self.corner.copy()),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LinearOneClassSVM:
+        """:meth:`to_tensors` backwards; raises WeightsError where they are not usable."""
+        try:
+            normal, corner = (tensors[k].double().numpy() for k in ("normal", "corner"))
+            offset = float(tensors["offset"])
+            if normal.ndim != 1 or normal.shape != corner.shape or not np.linalg.norm(normal) > 0:
+                raise ValueError("normal and corner do not fit")
+            if not np.isfinite([*normal, *corner, offset]).all():
+                raise ValueError("values are not finite")
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"one-class SVM is not usable: {error}") from error
+        return cls(normal, offset, corner)
+
+
 MODELS: dict[str, type[AnomalyModel]] = {
-    model.name: model for model in (OneClassSVM, Mahalanobis, IsolationForest, PatchOnly)
+    model.name: model for model in (LinearOneClassSVM, OneClassSVM, Mahalanobis, IsolationForest, PatchOnly)
 }
 
 

@@ -19,7 +19,7 @@ from vidscan.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Sided = Literal["one", "both"]
+Sided = Literal["one", "low", "both"]
 
 LIMIT = 6.0
 """Standard deviations beyond which a value counts no further (winsorised)."""
@@ -29,13 +29,14 @@ FEWEST = 20
 
 _MAD_TO_SD = 1.4826
 _ONE_SD = 0.8413
+_TENSORS = ("centre", "scale", "weight", "limit")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One feature of the evidence vector: its name, its group, and which deviations are suspicious.
 
-    ``sided`` "one": only unusually high values are; "both": low ones too.
+    ``sided`` "one": only unusually high values are; "low": only low ones; "both": either.
     """
 
     name: str
@@ -48,7 +49,8 @@ class Standardiser:
     """Robust, group-weighted standardisation of evidence vectors.
 
     A value is centred on the genuine median, divided by the genuine spread, kept within +-``limit``;
-    below zero it counts as zero where only high values are suspicious. It is then weighted by its
+    turned round where low values are suspicious; on the side that is not it counts as zero, unless the
+    standardiser is ``signed``. It is then weighted by its
     group's weight over the root of the group's number of features in use, so that a group of twenty
     features weighs no more than one of three. That number is the fitted one and not that of the window:
     else a window in which one feature is missing would count its neighbours more, and the lack would be
@@ -64,14 +66,17 @@ class Standardiser:
         (d,) what a standardised value is multiplied with; 0 for a feature that does not vary among
         genuine windows or is seen too rarely.
     limit
-        Standard deviations at which values are winsorised.
+        (d,) standard deviations at which each feature is winsorised.
+    signed
+        Keep negative values of one-sided features: for a model that is linear, and so monotone in them.
     """
 
     columns: tuple[Column, ...]
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
     weight: NDArray[np.float64]
-    limit: float = LIMIT
+    limit: NDArray[np.float64]
+    signed: bool = False
 
     @classmethod
     def fit(
@@ -80,12 +85,15 @@ class Standardiser:
         valid: NDArray[np.bool_],
         columns: Sequence[Column],
         weights: Mapping[str, float] | None = None,
-        limit: float = LIMIT,
+        limit: float | Mapping[str, float] = LIMIT,
+        *,
+        signed: bool = False,
     ) -> Standardiser:
         """From genuine windows.
 
         ``features`` (n, d), of which those count that ``valid`` (n, d) marks; the others may be NaN.
-        ``weights`` by group, 1 where a group is not named.
+        ``weights`` by group, 1 where a group is not named; ``limit`` for all or by group, :data:`LIMIT` where
+        a group is not named.
 
         Raises ValueError where shapes disagree, a valid value is not finite, a weight is negative or of
         an unknown group, or no feature can be used.
@@ -111,7 +119,9 @@ class Standardiser:
             weights.get(group, 1.0) / np.sqrt(count[group]) if use else 0.0
             for group, use in zip(groups, used, strict=True)
         ]
-        return cls(tuple(columns), centre, np.where(used, scale, 1.0), np.array(weight), float(limit))
+        scale = np.where(used, scale, 1.0)
+        limits = [limit.get(g, LIMIT) if isinstance(limit, Mapping) else limit for g in groups]
+        return cls(tuple(columns), centre, scale, np.array(weight), np.array(limits, float), signed)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -132,18 +142,23 @@ class Standardiser:
         z = np.clip(
             (np.where(valid, features, self.centre) - self.centre) / self.scale, -self.limit, self.limit
         )
-        one_sided = np.array([column.sided == "one" for column in self.columns])
-        return np.where(one_sided, np.maximum(z, 0.0), z) * self.weight
+        z = np.where([column.sided == "low" for column in self.columns], -z, z)
+        if not self.signed:
+            z = np.where([column.sided == "both" for column in self.columns], z, np.maximum(z, 0.0))
+        return z * self.weight
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """``centre``, ``scale``, ``weight`` (d,) float64."""
+        """``centre``, ``scale``, ``weight``, ``limit`` (d,) float64."""
         import torch
 
-        return {name: torch.from_numpy(getattr(self, name).copy()) for name in ("centre", "scale", "weight")}
+        return {name: torch.from_numpy(getattr(self, name).copy()) for name in _TENSORS}
 
     def settings(self) -> dict[str, Any]:
         """What is not a number: plain JSON."""
-        return {"columns": [[c.name, c.group, c.sided] for c in self.columns], "limit": self.limit}
+        return {
+            "columns": [[c.name, c.group, c.sided] for c in self.columns],
+            "signed": self.signed,
+        }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Standardiser:
@@ -153,17 +168,17 @@ class Standardiser:
         """
         try:
             columns = tuple(Column(*column) for column in settings["columns"])
-            centre, scale, weight = (tensors[k].double().numpy() for k in ("centre", "scale", "weight"))
-            limit = float(settings["limit"])
-            if any(values.shape != (len(columns),) for values in (centre, scale, weight)):
+            centre, scale, weight, limit = (tensors[k].double().numpy() for k in _TENSORS)
+            signed = bool(settings["signed"])
+            if any(values.shape != (len(columns),) for values in (centre, scale, weight, limit)):
                 raise ValueError("tensors and columns differ in number")
-            if not (np.isfinite([centre, scale, weight]).all() and (scale > 0).all() and limit > 0):
+            if not (np.isfinite([centre, scale, weight]).all() and (scale > 0).all() and (limit > 0).all()):
                 raise ValueError("scales must be positive, all values finite")
-            if bad := [c.name for c in columns if c.sided not in ("one", "both")]:
+            if bad := [c.name for c in columns if c.sided not in ("one", "low", "both")]:
                 raise ValueError(f"unknown sidedness of {', '.join(bad)}")
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"standardiser is not usable: {error}") from error
-        return cls(columns, centre, scale, weight, limit)
+        return cls(columns, centre, scale, weight, limit, signed)
 
 
 def _checked(
@@ -178,12 +193,14 @@ def _checked(
 
 
 def _spread(seen: NDArray[np.float64], median: float, sided: Sided) -> float:
-    """One robust standard deviation, upwards only where only high values matter; 0 without variation.
+    """One robust standard deviation, to the side that matters where one does; 0 without variation.
 
     Where most values are equal, as for a share that is nearly always zero, the plain one.
     """
     if sided == "one":
         spread = float(np.quantile(seen, _ONE_SD)) - median
+    elif sided == "low":
+        spread = median - float(np.quantile(seen, 1 - _ONE_SD))
     else:
         spread = _MAD_TO_SD * float(np.median(np.abs(seen - median)))
     if spread <= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from vidscan.verdict.standardiser import Standardiser
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LEAST = 1e-6
 _SHORTEST_S = 0.5
 """Weight in seconds that a glimpse or a picture gets."""
 
@@ -73,19 +74,82 @@ class Judged:
 class TrackStatistic(Protocol):
     """A way to judge a track."""
 
-    def judge(self, track: Track) -> Judged:
+    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
         """What the evidence of a track with at least one analysed face says."""
 
 
 class PatchStatistic:
     """The level that the crops hold (:func:`vidscan.verdict.aggregate.statistic`), and nothing else."""
 
-    def judge(self, track: Track) -> Judged:
+    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
         """See :class:`TrackStatistic`."""
         scores = np.array([f.score for f in track.faces])
         value = statistic(np.array([f.time_s for f in track.faces]), scores)
         values = {"patch_statistic": value, "patch_spread": float(scores.std())}
         return Judged(value, {"patch": 1.0}, {"patch": value}, {"patch": values}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class QualityEffect:
+    """What face size, sharpness and compression do to a genuine track's statistic, by linear regression.
+
+    Without this, thresholds pooled over all qualities would accuse soft and compressed clips more often than
+    sharp ones. Qualities beyond what 95 % of the genuine clips have count as the nearest of those.
+
+    Attributes
+    ----------
+    slope
+        (3,) change of the statistic for each unit of log face px, log sharpness and log bits a pixel.
+    centre, low, high
+        (3,) medians of genuine clips, and the range that counts.
+    """
+
+    slope: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> QualityEffect:
+        """No effect at all."""
+        return cls(np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3))
+
+    @classmethod
+    def fit(cls, measures: NDArray[np.floating], statistics: NDArray[np.floating]) -> QualityEffect:
+        """From :meth:`measures` (n, 3) and statistics (n,) of genuine tracks, by least squares."""
+        q = np.asarray(measures, np.float64)
+        centre = np.nanmedian(q, axis=0)
+        q = np.where(np.isfinite(q), q, centre)
+        low, high = np.percentile(q, [2.5, 97.5], axis=0)
+        design = np.column_stack([np.ones(len(q)), np.clip(q, low, high) - centre])
+        slope = np.linalg.lstsq(design, np.asarray(statistics, np.float64), rcond=None)[0][1:]
+        return cls(slope, centre, low, high)
+
+    @staticmethod
+    def measures(track: Track, bits_per_pixel: float | None) -> NDArray[np.float64]:
+        """(3,) log of face px, sharpness and bits a pixel; NaN where not known."""
+        face_px, sharpness = (
+            float(np.median([getattr(f, name) for f in track.faces])) for name in ("face_px", "sharpness")
+        )
+        values = np.array([face_px, sharpness, bits_per_pixel or np.nan])
+        return np.log(np.maximum(values, _LEAST))
+
+    def usual(self, track: Track, bits_per_pixel: float | None) -> float:
+        """How much the statistic of a genuine track of this quality lies above one of median quality."""
+        q = self.measures(track, bits_per_pixel)
+        q = np.clip(np.where(np.isfinite(q), q, self.centre), self.low, self.high)
+        return float((q - self.centre) @ self.slope)
+
+    def array(self) -> NDArray[np.float64]:
+        """(4, 3) for the registry."""
+        return np.stack([self.slope, self.centre, self.low, self.high])
+
+    @classmethod
+    def of(cls, array: NDArray[np.float64]) -> QualityEffect:
+        """:meth:`array` backwards; raises ValueError where it is not usable."""
+        if array.shape != (4, 3) or not np.isfinite(array).all():
+            raise ValueError(f"quality must be (4, 3) and finite, got {array.shape}")
+        return cls(*array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +162,32 @@ class EvidenceStatistic:
         Fitted on genuine windows.
     margins_of_genuine
         (n,) margins of genuine windows: what the windows of a track are compared with.
+    quality
+        What of the statistic the picture's quality explains; it is taken off.
     """
 
     standardiser: Standardiser
     model: AnomalyModel
     margins_of_genuine: NDArray[np.float64]
+    quality: QualityEffect
 
     @property
     def reference(self) -> Survival:
         """Survival of the margins of genuine windows."""
         return Survival.fit(self.margins_of_genuine)
 
-    def judge(self, track: Track) -> Judged:
+    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
         """See :class:`TrackStatistic`."""
         windows = evidence(track)
         margins = self.margins(windows)
-        value = self.combine(windows, margins)
+        usual = self.quality.usual(track, bits_per_pixel)
+        value = self.combine(windows, margins) - usual
         worst = windows[int(margins.argmax())]
         return Judged(
             statistic=value,
             shares=occlusion(self.model, self.standardiser, worst.values, worst.valid),
-            alone={group: self._alone(windows, group) for group in FEATURES},
-            values=_by_group(worst),
+            alone={group: self._alone(windows, group, usual) for group in FEATURES},
+            values=worst.measured,
             telling=self._telling(worst),
         )
 
@@ -134,12 +202,12 @@ class EvidenceStatistic:
         seconds = np.array([max(w.end_s - w.start_s, _SHORTEST_S) for w in windows])
         return float(combine_windows(margins, seconds, self.reference))
 
-    def _alone(self, windows: Sequence[Evidence], group: str) -> float | None:
+    def _alone(self, windows: Sequence[Evidence], group: str, usual: float) -> float | None:
         own = np.array([column.group == group for column in COLUMNS])
         if not any((w.valid & own).any() for w in windows):
             return None
-        only = [Evidence(w.track_id, w.start_s, w.end_s, w.values, w.valid & own) for w in windows]
-        return self.combine(only, self.margins(only))
+        only = [replace(w, valid=w.valid & own) for w in windows]
+        return self.combine(only, self.margins(only)) - usual
 
     def _telling(self, window: Evidence) -> dict[str, Telling]:
         z = self.standardiser.transform(window.values[None], window.valid[None])[0]
@@ -160,6 +228,7 @@ class EvidenceStatistic:
 
         tensors, settings = pack(self.standardiser, self.model)
         tensors["reference"] = torch.from_numpy(self.margins_of_genuine.copy())
+        tensors["quality"] = torch.from_numpy(self.quality.array())
         return tensors, settings
 
     @classmethod
@@ -177,14 +246,7 @@ class EvidenceStatistic:
         try:
             margins = tensors["reference"].double().numpy()
             Survival.fit(margins)
+            quality = QualityEffect.of(tensors["quality"].double().numpy())
         except (KeyError, ValueError) as error:
             raise WeightsError(f"the verdict model's reference is not usable: {error}") from error
-        return cls(standardiser, model, margins)
-
-
-def _by_group(window: Evidence) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for column, value, valid in zip(COLUMNS, window.values, window.valid, strict=True):
-        if valid:
-            found.setdefault(column.group, {})[column.name] = float(value)
-    return found
+        return cls(standardiser, model, margins, quality)

@@ -7,6 +7,10 @@
   const find = document.getElementById("find");
   const shown = document.getElementById("shown");
   const none = document.getElementById("none");
+  const more = document.getElementById("more");
+  const step = 500; // rows laid out at once: 10,000 would make every click wait
+  let limit = step;
+  const number = (n) => n.toLocaleString("en");
 
   const filter = () => {
     const labels = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
@@ -14,11 +18,13 @@
     let count = 0;
     for (const { row, label, text } of rows) {
       const keep = labels.has(label) && words.every((word) => text.includes(word));
-      if (row.hidden === keep) row.hidden = !keep;
       count += keep;
+      row.hidden = !keep || count > limit;
     }
-    shown.textContent = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    const first = count > limit ? `, the first ${number(limit)} shown` : "";
+    shown.textContent = `${number(count)} of ${number(rows.length)} match${first}`;
     none.hidden = count > 0;
+    more.hidden = count <= limit;
   };
 
   const collator = new Intl.Collator("en", { numeric: true });
@@ -40,6 +46,7 @@
     const table = body.parentNode;
     body.remove();
     body.replaceChildren(...rows.map(({ row }) => row));
+    filter();
     table.append(body);
   };
 
@@ -60,6 +67,10 @@
     box.hidden = false;
     box.addEventListener("change", filter);
   }
+  more.addEventListener("click", () => {
+    limit += step;
+    filter();
+  });
   let waiting = 0;
   find.addEventListener("input", () => {
     clearTimeout(waiting);

@@ -101,7 +101,7 @@ class Comparison:
         interpolated: bool,
     ) -> str | None:
         """Takes an analysed frame; masks that were only carried over are passed over."""
-        if interpolated or frame_index >= len(self._exact):
+        if interpolated or not maps or frame_index >= len(self._exact):
             return None
         height, width = self._exact.shape[1:]
         exact = np.zeros(shape, bool)

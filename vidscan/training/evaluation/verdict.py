@@ -121,6 +121,8 @@ def variants() -> dict[str, VerdictRecipe]:
         found[name] = _only(groups)
     for group in list(WEIGHTS)[1:]:
         found[f"{group.replace('_', ' ')} alone"] = _only([group])
+    found["all, quality not taken off"] = VerdictRecipe(normalise_quality=False)
+    found["all, Gaussian kernel"] = VerdictRecipe(model="one_class_svm")
     found["all, Mahalanobis distance"] = VerdictRecipe(model="mahalanobis")
     found["all, isolation forest"] = VerdictRecipe(model="isolation_forest")
     return found
