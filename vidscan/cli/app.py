@@ -8,7 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from vidscan.cli import check, doctor, evaluate, failures, forge, models, scan, schema, train
+from vidscan.cli import (
+    check,
+    doctor,
+    enroll,
+    evaluate,
+    explain,
+    failures,
+    forge,
+    inspect,
+    models,
+    people,
+    scan,
+    schema,
+    train,
+)
 from vidscan.cli.config import apply_config
 
 app = typer.Typer(
@@ -59,6 +73,10 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
+app.command()(enroll.enroll)
+app.add_typer(people.app, name="people")
+app.command()(inspect.inspect)
+app.command()(explain.explain)
 app.command()(forge.forge)
 app.command()(evaluate.evaluate)
 app.add_typer(train.app, name="train")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +12,16 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, start_log
+from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.enroll import Dir
 from vidscan.cli.failures import UsageError
+
+
+class MasksFormat(str, Enum):
+    """How masks are written."""
+
+    png = "png"
+    video = "video"
 
 
 def check(
@@ -28,6 +38,29 @@ def check(
             metavar="DIR", file_okay=False, help="Write a mask picture for every frame with a face."
         ),
     ] = None,
+    masks_format: Annotated[
+        MasksFormat, typer.Option(help="Masks as pictures, or as one lossless video a clip.")
+    ] = MasksFormat.png,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.mp4", help="Write the clip with the result drawn on it; several clips: a folder."
+        ),
+    ] = None,
+    pose: Annotated[bool, typer.Option("--pose", help="Draw the head's box into --overlay.")] = False,
+    gaze: Annotated[bool, typer.Option("--gaze", help="Draw where the eyes look into --overlay.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", help="Write a page for people to read; several clips: a folder."),
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also compare with this enrolled person.")
+    ] = None,
+    track: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="ID", show_default="the longest", help="The track to compare."),
+    ] = None,
+    dir: Dir = None,
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
@@ -49,29 +82,40 @@ def check(
     for path in paths:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: use vidscan scan")
+    if (pose or gaze) and overlay is None:
+        raise UsageError("--pose and --gaze need --overlay")
+    if track is not None and person is None:
+        raise UsageError("--track needs --person")
     if masks is not None:
-        try:
-            masks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--masks {masks}: {error.strerror}") from error
+        _make_folder(masks, "--masks")
+    several = len(paths) > 1
+    for name, target in (("--overlay", overlay), ("--report", report)):
+        if target is not None and several:
+            _make_folder(target, name)
 
+    from vidscan.cli.products import Products, Wanted
     from vidscan.report import open_writer
-    from vidscan.report.masks import MaskWriter
     from vidscan.scanner import Scanner
+    from vidscan.verdict.people import PeopleStore
 
+    known = None if person is None else PeopleStore(dir).load(person)
     settings = options.scan_settings(context, every, max_pixels, max_duration)
     scanner = Scanner(settings, device=device)
-    sink = None if masks is None else MaskWriter(masks, every=scanner.settings.every)
-    writer = open_writer("json" if json else format.value, sys.stdout, many=len(paths) > 1)
-    with Progress(len(paths), quiet=quiet) as progress:
+    wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, known, track)
+    writer = open_writer("json" if json else format.value, sys.stdout, many=several)
+    with Products(scanner, wanted) as products, Progress(len(paths), quiet=quiet) as progress:
         for done, path in enumerate(paths):
-            report = scanner.scan(
-                path,
-                masks=sink,
-                frames=frames or sink is not None,
-                progress=partial(progress.within, done),
-            )
+            found = products.make(path, partial(progress.within, done), frames=frames)
             with progress.hidden():
-                writer.write(report)
-            outcome.add(report)
+                writer.write(found if frames or masks is not None else replace(found, frames=()))
+                for note in products.notes:
+                    say(f"vidscan: {note}", quiet=quiet)
+            outcome.add(found)
     raise typer.Exit(outcome.exit_code)
+
+
+def _make_folder(folder: Path, option: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: {error.strerror}") from error

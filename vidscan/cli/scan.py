@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +17,11 @@ from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from vidscan.batch.engine import Engine, ScannerSpec
+    from vidscan.types import Report
 
 _TIMEOUT_S = 3600.0
 _MAX_MEMORY_MB = 6000
@@ -65,6 +68,10 @@ def scan(
     max_download: Annotated[
         int, typer.Option(envvar="VIDSCAN_MAX_DOWNLOAD", min=1, metavar="MB", help="Largest remote file.")
     ] = _MAX_DOWNLOAD_MB,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", dir_okay=False, help="Also write a page that lists every file."),
+    ] = None,
     recursive: Annotated[bool, typer.Option(help="Look into folders in folders.")] = True,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; may be repeated.")
@@ -119,7 +126,6 @@ def scan(
     from vidscan.batch.run import scan_all
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
-    from vidscan.types import Report
 
     settings = options.scan_settings(context, every, max_pixels, max_duration)
     spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
@@ -132,6 +138,7 @@ def scan(
         return LocalEngine(spec, jobs=jobs, timeout_s=timeout, max_memory=max_memory * 1_000_000)
 
     summary, started = Summary(), time.monotonic()
+    listed: list[Report] = []
     with ExitStack() as stack:
         results = None
         if out is not None:
@@ -150,6 +157,11 @@ def scan(
         def kept(report: Report) -> None:
             summary.add(report, skipped=True)
             outcome.add(report)
+            list_up(report)
+
+        def list_up(report: Report) -> None:
+            if index is not None:
+                listed.append(replace(report, frames=(), segments=()))
 
         def skipped(report: Report) -> None:
             progress.advance()
@@ -160,9 +172,21 @@ def scan(
                     writer.write(report)
             summary.add(report)
             outcome.add(report)
+            list_up(report)
             progress.advance()
+    if index is not None:
+        _write_index(listed, index)
     say(summary.table(time.monotonic() - started), quiet=quiet)
     raise typer.Exit(outcome.exit_code)
+
+
+def _write_index(listed: Sequence[Report], index: Path) -> None:
+    from vidscan.report.index import write_index
+
+    try:
+        write_index(((report, None) for report in listed), index)
+    except OSError as error:
+        raise UsageError(f"--index {index}: {error.strerror}") from error
 
 
 def _ray_engine(

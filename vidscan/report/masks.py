@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.faces.align import CellGrid, to_window
+from vidscan.report.paths import clip_name
 from vidscan.types import ModelRef, VideoInfo
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class MaskWriter:
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
         """Makes the clip's folder and removes masks of an earlier run from it."""
         self._abandon()
-        self._clip = self.folder / f"{_safe_stem(path)}-{sha256[:8]}"
+        self._clip = self.folder / clip_name(path, sha256)
         self._clip.mkdir(parents=True, exist_ok=True)
         for old in self._clip.iterdir():
             # Masks of another model or another --every would contradict the new masks.json.
@@ -380,9 +381,3 @@ def guided_filter(
     slope = (box(guide * values) - mean_guide * mean_values) / (box(guide * guide) - mean_guide**2 + eps)
     filtered = box(slope) * guide + box(mean_values - slope * mean_guide)
     return np.asarray(np.clip(filtered, 0, 1), np.float32)
-
-
-def _safe_stem(path: str | os.PathLike[str]) -> str:
-    """The clip's name without suffix, in characters that every file system takes."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(path).stem, flags=re.ASCII).lstrip(".-")
-    return stem[:80] or "clip"

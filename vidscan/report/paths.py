@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,9 @@ def path_names(path: str | os.PathLike[str]) -> PathNames:
         return PathNames(raw.decode("utf-8"), None)
     except UnicodeDecodeError:
         return PathNames(raw.decode("utf-8", "backslashreplace"), base64.b64encode(raw).decode("ascii"))
+
+
+def clip_name(path: str | os.PathLike[str], sha256: str) -> str:
+    """``<stem>-<first 8 of the sha256>``: what is written about a clip, in characters every system takes."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(path).stem, flags=re.ASCII).lstrip(".-")
+    return f"{stem[:80] or 'clip'}-{sha256[:8]}"

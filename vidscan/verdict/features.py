@@ -160,3 +160,21 @@ def _longest_run(high: NDArray[np.bool_]) -> int:
     """Length of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], high, [False]]).astype(int)))
     return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def feature_list() -> list[dict[str, str | None]]:
+    """Every feature with its group, its unit and meaning, and which values count as suspicious (or none)."""
+    judged = {c.name: c.sided for c in COLUMNS}
+    sides = {"one": "high", "low": "low", "both": "high or low"}
+    named = [(group, name, text) for group, own in FEATURES.items() for name, text in own.items()]
+    groups = {c.name: c.group for c in COLUMNS}
+    named += [(groups[name], name, text) for name, text in DERIVED.items()]
+    return [
+        {
+            "group": group,
+            "name": name,
+            "meaning": text,
+            "suspicious": sides[judged[name]] if name in judged else None,
+        }
+        for group, name, text in named
+    ]

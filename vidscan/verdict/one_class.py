@@ -23,23 +23,19 @@ if TYPE_CHECKING:
 
 
 class AnomalyModel(Protocol):
-    """A fitted one-class model."""
+    """A fitted one-class model.
+
+    Each has a class method ``fit`` that takes standardised genuine windows (n, d), and ``from_tensors``,
+    :meth:`to_tensors` backwards.
+    """
 
     name: ClassVar[str]
-
-    @classmethod
-    def fit(cls, points: NDArray[np.floating]) -> AnomalyModel:
-        """From standardised genuine windows ``points`` (n, d)."""
 
     def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(n,) anomaly of standardised ``points`` (n, d); higher is more anomalous."""
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Everything that was fitted."""
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> AnomalyModel:
-        """:meth:`to_tensors` backwards; raises WeightsError where they are not usable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +212,7 @@ class LinearOneClassSVM:
         return cls(normal, offset, corner)
 
 
-MODELS: dict[str, type[AnomalyModel]] = {
+MODELS: dict[str, type[Any]] = {
     model.name: model for model in (LinearOneClassSVM, OneClassSVM, Mahalanobis, IsolationForest, PatchOnly)
 }
 

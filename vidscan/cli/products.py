@@ -1,0 +1,144 @@
+"""What ``vidscan check`` makes of a clip beside its verdict: masks, overlay, page, match with a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vidscan.cli.failures import UsageError
+from vidscan.report.masks import MaskSink, MaskSinks, MaskWriter
+from vidscan.report.paths import clip_name
+from vidscan.report.spool import RegionSpool
+from vidscan.types import FaceSeries, PersonReport, Report
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from vidscan.scanner import Scanner
+    from vidscan.verdict.person import PersonModel
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for; None where it was not."""
+
+    masks: Path | None
+    masks_format: Literal["png", "video"]
+    overlay: Path | None
+    pose: bool
+    gaze: bool
+    report: Path | None
+    several: bool
+    """``overlay`` and ``report`` are folders."""
+    person: PersonModel | None
+    track: int | None
+
+
+class Products:
+    """Scans clips and makes what is wanted; a context manager.
+
+    Attributes
+    ----------
+    notes
+        Remarks about the last clip, for people.
+    """
+
+    def __init__(self, scanner: Scanner, wanted: Wanted) -> None:
+        self._scanner, self._wanted = scanner, wanted
+        self._stack = ExitStack()
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Self:
+        wanted = self._wanted
+        sinks: list[MaskSink] = []
+        if wanted.masks is not None:
+            every = self._scanner.settings.every
+            writer = MaskWriter(wanted.masks, every=every, format=wanted.masks_format)
+            sinks.append(self._stack.enter_context(writer))
+        self._spool = None
+        if wanted.overlay is not None or wanted.report is not None:
+            self._spool = self._stack.enter_context(RegionSpool())
+            sinks.append(self._spool)
+        self._sink = MaskSinks(*sinks) if sinks else None
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def make(self, path: Path, progress: Callable[[float], None], *, frames: bool) -> Report:
+        """Scan one clip and make everything wanted of it; the report holds frames where any need them.
+
+        Raises
+        ------
+        UsageError
+            Where a track was asked for that the clip does not have.
+        """
+        wanted, scanner = self._wanted, self._scanner
+        self.notes = []
+        frames = frames or self._sink is not None
+        series: list[FaceSeries] = []
+        if wanted.person is None and wanted.report is None and not (wanted.pose or wanted.gaze):
+            report = scanner.scan(path, masks=self._sink, frames=frames, progress=progress)
+        else:
+            report, series = scanner.examine(path, masks=self._sink, frames=frames, progress=progress)
+        if report.error is not None:
+            return report
+        if wanted.person is not None:
+            report = replace(report, person=self._compare(wanted.person, series, path))
+        if wanted.overlay is not None:
+            self._draw(path, report, series)
+        if wanted.report is not None:
+            self._write_page(path, report, series)
+        return report
+
+    def _compare(self, person: PersonModel, series: list[FaceSeries], path: Path) -> PersonReport:
+        track = self._wanted.track
+        if track is not None:
+            own = [s for s in series if s.track_id == track]
+            if not own:
+                raise UsageError(f"{path} has no track {track}")
+            return person.judge(own[0])
+        if not series:
+            return PersonReport(person.name, None, "not_applicable", None, None)
+        return person.judge(max(series, key=lambda s: (len(s.times), -s.track_id)))
+
+    def _draw(self, path: Path, report: Report, series: list[FaceSeries]) -> None:
+        from vidscan.report.overlay import write_overlay
+
+        wanted = self._wanted
+        assert wanted.overlay is not None and self._spool is not None
+        picture = report.input.duration_s is None and report.input.decoder == "opencv"
+        target = self._target(wanted.overlay, path, report, ".png" if picture else ".mp4")
+        done = write_overlay(
+            path,
+            target,
+            report,
+            self._spool,
+            series={s.track_id: s for s in series},
+            pose=wanted.pose,
+            gaze=wanted.gaze,
+        )
+        self.notes.append(f"{done.output}: the clip with the result drawn on it")
+        if done.sound is False:
+            self.notes.append(f"{done.output}: without its sound, which MP4 does not take as it is")
+
+    def _write_page(self, path: Path, report: Report, series: list[FaceSeries]) -> None:
+        from vidscan.report.html import write_html
+        from vidscan.report.pictures import gather_pictures
+
+        assert self._wanted.report is not None and self._spool is not None
+        target = self._target(self._wanted.report, path, report, ".html")
+        telling, thumbnails = gather_pictures(path, report, self._spool, self._scanner.classifier)
+        try:
+            write_html(report, target, telling=telling, series=series, thumbnails=thumbnails)
+        except OSError as error:
+            raise UsageError(f"--report {target}: {error.strerror}") from error
+        self.notes.append(f"{target}: the report")
+
+    def _target(self, given: Path, path: Path, report: Report, suffix: str) -> Path:
+        if not self._wanted.several:
+            return given
+        return given / f"{clip_name(path, report.input.sha256 or '')}{suffix}"

@@ -1,0 +1,112 @@
+"""The pictures of an HTML report: its most telling crops with their maps, and small frames to hover over.
+
+They are cut in a second reading of the clip, so that scanning holds no picture back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.media import open_video
+from vidscan.report.html import MAX_TELLING, Telling
+from vidscan.report.masks import MaskRegion
+from vidscan.report.spool import RegionSpool
+from vidscan.types import FrameReport, Report
+
+if TYPE_CHECKING:
+    from vidscan.patches.classifier import PatchClassifier
+
+_APART_S = 0.5
+"""Crops of one face nearer in time tell the same."""
+_THUMBNAILS = 60
+_THUMBNAIL_PX = 240
+
+
+def gather_pictures(
+    path: Path, report: Report, spool: RegionSpool, classifier: PatchClassifier
+) -> tuple[list[Telling], dict[int, NDArray[np.uint8]]]:
+    """The most telling crops, strongest first, and thumbnails (h, w, 3) RGB by frame index.
+
+    Parameters
+    ----------
+    path
+        The clip that was scanned.
+    report
+        With its frames.
+    spool
+        What the same scan wrote.
+    classifier
+        The one that scored the crops: it cuts them again.
+
+    Raises
+    ------
+    InputError
+        Where the clip can no longer be read.
+    """
+    chosen = _strongest(report.frames)
+    wanted = {(f.index, f.track_id): f for f in chosen}
+    regions: dict[tuple[int, int], MaskRegion] = {}
+    for frame in spool:
+        for region in frame.regions:
+            if (frame.index, region.track_id) in wanted:
+                regions[frame.index, region.track_id] = region
+    thumbs = _spread([f.index for f in report.frames if f.score is not None])
+    crops: dict[tuple[int, int], NDArray[np.uint8]] = {}
+    small: dict[int, NDArray[np.uint8]] = {}
+    last = max([*thumbs, *(index for index, _ in regions)], default=-1)
+    known = {
+        k: report.settings[k] for k in ("decoder", "max_pixels", "max_duration_s") if k in report.settings
+    }
+    with open_video(path, **known) as source:
+        for chunk in source:
+            end = chunk.first_index + len(chunk.times)
+            keys = [key for key in regions if chunk.first_index <= key[0] < end]
+            if keys:
+                index = np.array([key[0] - chunk.first_index for key in keys])
+                cut = classifier.crops(chunk.images, index, np.stack([regions[k].to_crop for k in keys]))
+                pixels = cut.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+                crops.update(zip(keys, pixels, strict=True))
+            for number in thumbs:
+                if chunk.first_index <= number < end:
+                    small[number] = _thumbnail(chunk.images[number - chunk.first_index])
+            if end > last:
+                break
+    telling = [
+        Telling(f.time_s, f.track_id, f.score, crops[key], regions[key].probability)
+        for key, f in wanted.items()
+        if key in crops and f.score is not None
+    ]
+    return telling, small
+
+
+def _strongest(frames: Sequence[FrameReport]) -> list[FrameReport]:
+    """Scored frames, the highest first, no two of one face within half a second."""
+    chosen: list[FrameReport] = []
+    scored = [f for f in frames if f.score is not None]
+    for frame in sorted(scored, key=lambda f: (-(f.score or 0.0), f.index, f.track_id)):
+        if len(chosen) == MAX_TELLING:
+            break
+        if all(frame.track_id != o.track_id or abs(frame.time_s - o.time_s) >= _APART_S for o in chosen):
+            chosen.append(frame)
+    return chosen
+
+
+def _spread(indices: Sequence[int]) -> list[int]:
+    """At most sixty of the frames, evenly spread."""
+    unique = sorted(set(indices))
+    if len(unique) <= _THUMBNAILS:
+        return unique
+    return [unique[i] for i in np.linspace(0, len(unique) - 1, _THUMBNAILS).round().astype(int)]
+
+
+def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    factor = min(1.0, _THUMBNAIL_PX / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
