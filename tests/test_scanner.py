@@ -17,7 +17,8 @@ from tests.clips import make_clip, pattern
 from tests.corpus import corpus_clips, shipped_registry
 from tests.patches.fixture_weights import make_weights, register_patches
 from vidscan import models
-from vidscan.errors import SetupError, WeightsError
+from vidscan.errors import InputError, SetupError, WeightsError
+from vidscan.patches.parts import PARTS
 from vidscan.report.json import dumps, loads, report_schema, to_dict
 from vidscan.report.masks import MaskRegion, MaskWriter
 from vidscan.scanner import Scanner
@@ -98,9 +99,10 @@ def test_a_face_clip(report: Report, clips: Path, weights: Path) -> None:
     assert report.verdict.score == track.score
     assert report.signals.patch.values["crops"] == report.input.frames_analysed
     registry = models.load_registry(weights)
-    assert report.models == (registry.get("patches").ref, registry.get("verdict").ref)
-    assert report.timing_s.total >= report.timing_s.decode + report.timing_s.detect > 0
-    assert report.timing_s.classify > 0
+    assert report.models == tuple(registry.get(kind).ref for kind in ("patches", "verdict", "landmarks"))
+    spent = report.timing_s
+    assert spent.total >= spent.decode + spent.detect + spent.landmarks + spent.classify > 0
+    assert min(spent.detect, spent.landmarks, spent.classify) > 0
 
 
 def test_reports_are_valid_json(scanner: Scanner, report: Report, clips: Path) -> None:
@@ -298,8 +300,9 @@ def test_the_sink_is_opened_and_closed_once(
 
 def test_every_frame_with_a_face_gets_a_mask(recorded: tuple[Report, Recorder]) -> None:
     report, recorder = recorded
-    assert [f.index for f in report.frames] == sorted(recorder.written)
-    assert len(recorder.written) >= FRAMES - 1
+    assert sorted(recorder.written) == list(range(FRAMES))
+    assert [f.index for f in report.frames] == [i for i in range(FRAMES) if recorder.written[i][2]]
+    assert len(report.frames) >= FRAMES - 1
     for frame in report.frames:
         time_s, shape, regions, interpolated = recorder.written[frame.index]
         assert time_s == pytest.approx(frame.index / FPS, abs=1e-3)
@@ -313,7 +316,40 @@ def test_every_frame_with_a_face_gets_a_mask(recorded: tuple[Report, Recorder]) 
         # frames between analysed ones carry a map over, and have no score of their own
         assert interpolated == (frame.score is None)
         assert frame.mask == (None if frame.index % 3 else f"m{frame.index}.png")
-    assert sum(not w[3] for w in recorder.written.values()) == report.input.frames_analysed
+    scored = [w for w in recorder.written.values() if w[2] and not w[3]]
+    assert len(scored) == len([f for f in report.frames if f.score is not None])
+
+
+def test_frames_without_a_face_are_handed_over_too(scanner: Scanner, clips: Path) -> None:
+    recorder = Recorder()
+    report = scanner.scan(clips / "nobody.mp4", masks=recorder)
+    assert report.frames == ()
+    assert sorted(recorder.written) == list(range(12))
+    assert all(
+        regions == [] and not interpolated for _, _, regions, interpolated in recorder.written.values()
+    )
+    assert recorder.closed == [scanner.models]
+
+
+def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Path, clips: Path) -> None:
+    folder = make_weights(tmp_path)
+    plain = Recorder()
+    scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=plain)
+    register_patches(folder, mask={"smooth": 0.0, "even": 1.0, "slope": 2.0})
+    scaled = Recorder()
+    scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=scaled)
+
+    def log_odds(recorder: Recorder) -> np.ndarray:
+        found = np.stack([w[2][0].probability for w in recorder.written.values() if w[2]])
+        return np.log(found.astype(np.float64) / (1 - found))
+
+    np.testing.assert_allclose(log_odds(scaled), 2 * (log_odds(plain) - 1), atol=2e-3)
+    raw = Recorder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidscan.scanner._STEADINESS", 0.0)
+        scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=raw)
+    trembling = [np.abs(np.diff(log_odds(r), axis=0)).mean() for r in (scaled, raw)]
+    assert trembling[0] < 0.6 * trembling[1]
 
 
 def test_carried_maps_move_with_the_face(recorded: tuple[Report, Recorder]) -> None:
@@ -321,7 +357,7 @@ def test_carried_maps_move_with_the_face(recorded: tuple[Report, Recorder]) -> N
     boxes = {f.index: f.box for f in report.frames}
     last: MaskRegion | None = None
     centres = {}
-    for index in sorted(recorder.written):
+    for index in boxes:
         _, _, (region,), interpolated = recorder.written[index]
         if interpolated:
             assert last is not None
@@ -403,9 +439,60 @@ def test_a_patch_model_brings_its_own_verdict(tmp_path: Path) -> None:
     folder = make_weights(tmp_path)
     verdict = models.load_registry(folder).get("verdict")
     models.register(folder, "verdict-later", verdict.load(), verdict.settings)
-    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-test"]
+    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-test", "landmarks-test"]
     register_patches(folder, verdict="verdict-later")
-    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-later"]
+    assert [m.name for m in scanner_with(folder).models] == [
+        "patches-test",
+        "verdict-later",
+        "landmarks-test",
+    ]
+
+
+# --------------------------------------------------------------------------- behaviour
+
+
+def test_examining_gives_the_series_of_every_track(scanner: Scanner, clips: Path, report: Report) -> None:
+    examined, (series,) = scanner.examine(clips / "face.mp4", frames=False)
+    assert without_times(examined) == without_times(report)
+    (track,) = report.tracks
+    assert series.track_id == track.track_id
+    assert len(series.times) == track.frames
+    assert np.diff(series.frames).min() == 1
+    assert series.times[0] == pytest.approx(track.start_s)
+    assert series.times[-1] == pytest.approx(track.end_s)
+    (alone,) = scanner.series(clips / "face.mp4")
+    np.testing.assert_array_equal(alone.landmarks, series.landmarks)
+    assert scanner.examine(clips / "corrupt.mp4")[1] == []
+    assert scanner.series(clips / "nobody.mp4") == []
+    with pytest.raises(InputError):
+        scanner.series(clips / "corrupt.mp4")
+
+
+def test_gathering_gives_what_is_judged(scanner: Scanner, clips: Path, report: Report) -> None:
+    tracks, bits = scanner.gather(clips / "face.mp4")
+    judged = scanner.judge.judge(tracks, bits)
+    assert (judged.verdict, judged.tracks, judged.quality) == (report.verdict, report.tracks, report.quality)
+    (track,) = tracks
+    assert all(len(face.parts) == len(PARTS) and np.isfinite(face.parts).all() for face in track.faces)
+    (window,) = track.behavior
+    assert (window.start_s, window.end_s) == (track.start_s, track.end_s)
+
+
+@pytest.mark.parametrize(("rate", "step"), [(30.0, 1), (12.0, 2), (5.0, 5)])
+def test_landmarks_are_read_at_the_asked_rate(weights: Path, clips: Path, rate: float, step: int) -> None:
+    (series,) = scanner_with(weights, ScanSettings(behavior_fps=rate)).series(clips / "face.mp4")
+    assert set(series.frames.tolist()) <= set(range(0, FRAMES, step))
+    assert len(series.frames) >= -(-FRAMES // step) - 1
+
+
+def test_behaviour_can_be_left_out(weights: Path, clips: Path) -> None:
+    scanner = scanner_with(weights, ScanSettings(behavior_fps=0))
+    assert [m.name for m in scanner.models] == ["patches-test", "verdict-test"]
+    report, series = scanner.examine(clips / "face.mp4")
+    assert report.error is None and series == []
+    assert report.tracks
+    with pytest.raises(SetupError, match="behavior_fps"):
+        scanner.series(clips / "face.mp4")
 
 
 # --------------------------------------------------------------------------- what is shipped

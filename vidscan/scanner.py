@@ -356,7 +356,7 @@ class _Pass:
             by_frame.setdefault(face.frame_index, []).append(face)
         for index in range(chunk.first_index, chunk.first_index + len(chunk.times)):
             present = by_frame.get(index, [])
-            transforms = classifier.transforms(present) if present else []
+            transforms = classifier.transforms(present) if present else np.zeros((0, 2, 3))
             regions = []
             for face, to_crop in zip(present, transforms, strict=True):
                 probability = self._mask_probability(face.track_id, scored.get((index, face.track_id)))

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
+from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
 from vidscan.patches.networks import PatchNetwork
 
@@ -66,10 +68,21 @@ def register_verdict(folder: Path, limits: tuple[float, float, float] = (0.0, 0.
     )
 
 
+def register_landmarks(folder: Path, *, sure: float = 5.0) -> ModelRecord:
+    """An untrained landmark model that says of every crop with log-odds ``sure`` that it shows a face."""
+    torch.manual_seed(2)
+    network = LandmarkNetwork()
+    network.state[-1].weight.data[-1].zero_()
+    network.state[-1].bias.data[-1] = sure
+    settings = {"kind": "landmarks", "crop": {"size": SIZE, "margin": MARGIN}, "units": list(UNITS)}
+    return register(folder, "landmarks-test", network.state_dict(), settings)
+
+
 def make_weights(
     folder: Path, *, constant: float | None = None, limits: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> Path:
     """A whole weights folder, for ``VIDSCAN_WEIGHTS``."""
     register_patches(folder, constant=constant)
     register_verdict(folder, limits)
+    register_landmarks(folder)
     return folder

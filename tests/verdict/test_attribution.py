@@ -19,7 +19,9 @@ COLUMNS = (
     Column("yaw", "head_pose"),
     Column("pitch", "head_pose"),
 )
-STANDARDISER = Standardiser(COLUMNS, np.zeros(4), np.ones(4), np.array([1, 1, 0.5**0.5, 0.5**0.5]), 100.0)
+STANDARDISER = Standardiser(
+    COLUMNS, np.zeros(4), np.ones(4), np.array([1, 1, 0.5**0.5, 0.5**0.5]), np.full(4, 100.0)
+)
 ALL = np.ones(4, bool)
 
 

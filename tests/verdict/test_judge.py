@@ -102,6 +102,32 @@ def test_a_manipulated_track_outranks_a_flagged_one_with_a_higher_score() -> Non
     assert judgement.verdict.score == pytest.approx(SCALE.score(3.0))
 
 
+def test_a_small_poor_face_behind_a_clear_one_does_not_cloud_the_verdict() -> None:
+    clear = make_track([-3.0] * 24, 0, face_px=200)
+    behind = make_track([-3.0] * 24, 1, face_px=40)
+    judgement = JUDGE.judge([clear, behind], None)
+    assert [t.label for t in judgement.tracks] == ["authentic", "uncertain"]  # it is still reported
+    assert judgement.verdict.label == "authentic"
+    assert judgement.quality.flags == ()
+    # Beside the clear face, not behind it.
+    beside = make_track([-3.0] * 24, 1, face_px=120, sharpness=1.0)
+    assert JUDGE.judge([clear, beside], None).verdict.label == "uncertain"
+    # A forged face in the background counts as long as it can be judged.
+    forged = make_track([4.0] * 24, 1, face_px=60)
+    assert JUDGE.judge([clear, forged], None).verdict.label == "manipulated"
+    # Nothing in front: the poor face is what there is.
+    assert JUDGE.judge([behind, make_track([-3.0] * 24, 2, face_px=30)], None).verdict.label == "uncertain"
+
+
+def test_frames_and_segments_are_scored_on_the_patch_scale() -> None:
+    patch_scale = replace(SCALE, uncertain=5.0, manipulated=6.0)
+    judge = Judge(SCALE, LIMITS, patch_scale=patch_scale)
+    judgement = judge.judge([make_track([3.0] * 24)], None)
+    assert judgement.verdict.label == "manipulated"
+    assert judgement.segments == ()
+    assert Judge(SCALE, LIMITS).judge([make_track([3.0] * 24)], None).segments[0].score > 0.8
+
+
 @pytest.mark.parametrize("tracks", [[], [Track(0, (), 3, 0.0, 0.1)]], ids=["none", "never analysed"])
 def test_no_faces_no_score(tracks: list[Track]) -> None:
     judgement = JUDGE.judge(tracks, 0.1)
@@ -164,6 +190,14 @@ def test_signal_values_describe_the_worst_track() -> None:
     assert values["median"] == pytest.approx(np.median(scores))
     assert values["spread"] == pytest.approx(np.std(scores))
     assert values["crops"] == 50
+
+
+def test_patches_alone_say_nothing_of_behaviour() -> None:
+    signals = JUDGE.judge([make_track([1.0] * 24)], None).signals
+    assert signals.patch.status == "ok"
+    assert signals.patch.score == pytest.approx(SCALE.score(1.0))
+    others = (signals.temporal, signals.blink, signals.head_pose, signals.gaze, signals.action_units)
+    assert {(s.status, s.score) for s in others} == {("not_applicable", None)}
 
 
 # --------------------------------------------------------------------------- the registry record

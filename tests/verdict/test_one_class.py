@@ -21,6 +21,7 @@ from vidscan.verdict.one_class import (
     MODELS,
     AnomalyModel,
     IsolationForest,
+    LinearOneClassSVM,
     Mahalanobis,
     OneClassSVM,
     PatchOnly,
@@ -59,6 +60,7 @@ FITTED: list[AnomalyModel] = [
     Mahalanobis.fit(POINTS),
     IsolationForest.fit(POINTS, trees=40, seed=3),
     PatchOnly.fit(POINTS, column=1),
+    LinearOneClassSVM.fit(POINTS, corner=STANDARDISER.weight * 6),
 ]
 EACH = pytest.mark.parametrize("model", FITTED, ids=lambda model: model.name)
 
@@ -86,6 +88,29 @@ def test_only_high_values_of_one_sided_features_count_and_none_without_limit() -
     assert point[1] == pytest.approx(6 / np.sqrt(2))
     assert point[2] == -6
     assert point[3] == pytest.approx(6 / np.sqrt(3))
+
+
+def test_low_values_of_low_sided_features_count_up_to_the_limit_of_their_group() -> None:
+    rng = np.random.default_rng(0)
+    columns = [Column("a", "g", "low"), Column("b", "h", "one")]
+    features, valid = rng.normal(5, 2, (500, 2)), np.ones((500, 2), bool)
+    fitted = Standardiser.fit(features, valid, columns, limit={"h": 2.0})
+    assert fitted.limit.tolist() == [6, 2]
+    rows = fitted.centre + np.array([[-1.0, 1.0], [1.0, -1.0], [-99.0, 99.0]]) * fitted.scale
+    assert fitted.transform(rows, valid[:3]) == pytest.approx(np.array([[1, 1], [0, 0], [6, 2]]))
+    signed = Standardiser.fit(features, valid, columns, limit={"h": 2.0}, signed=True)
+    assert signed.transform(rows, valid[:3]) == pytest.approx(np.array([[1, 1], [-1, -1], [6, 2]]))
+    one_limit = Standardiser.fit(features, valid, columns, limit=3.0)
+    assert one_limit.transform(rows, valid[:3])[2] == pytest.approx([3, 3])
+    # The spread is that of the side that counts.
+    assert fitted.scale[0] == pytest.approx(fitted.centre[0] - np.quantile(features[:, 0], 1 - 0.8413))
+
+
+def test_signed_and_limits_are_stored() -> None:
+    for signed in (False, True):
+        fitted = Standardiser.fit(FEATURES, VALID, COLUMNS, limit={"patch": 10.0}, signed=signed)
+        loaded = Standardiser.from_tensors(fitted.to_tensors(), json.loads(json.dumps(fitted.settings())))
+        assert (loaded.signed, loaded.limit.tolist()) == (signed, [10, 10, 6, 6, 6, 6])
 
 
 def test_every_group_weighs_alike() -> None:
@@ -151,6 +176,20 @@ def test_svm_equals_scikit_learn(nu: float, gamma: float | None) -> None:
     points = rows(POINTS)
     assert np.abs(own.decision_function(points) - reference.decision_function(points)).max() < 1e-6
     assert np.array_equal(own.decision_function(FAR) < -1e-9, own.score_samples(FAR) > 1e-9 / -own.intercept)
+
+
+@pytest.mark.parametrize("nu", [0.02, 0.1, 0.5])
+def test_linear_svm_equals_scikit_learn(nu: float) -> None:
+    corner = STANDARDISER.weight * 6
+    reference = SklearnSVM(kernel="linear", nu=nu).fit(corner - POINTS)
+    own = LinearOneClassSVM.fit(POINTS, corner=corner, nu=nu)
+    points = rows(POINTS)
+    decision = own.decision_function(points)
+    assert np.abs(decision - reference.decision_function(corner - points)).max() < 1e-6
+    # The margin is the distance from the plane, towards the corner.
+    assert own.score_samples(points) * np.linalg.norm(own.normal) == pytest.approx(-decision)
+    assert own.score_samples(corner[None])[0] > own.score_samples(POINTS).max()
+    assert np.mean(own.score_samples(POINTS) > 1e-6) <= nu + 0.01
 
 
 def test_forest_equals_scikit_learn() -> None:
@@ -300,6 +339,15 @@ def put(key: str, value: object) -> Callable[[dict, dict], None]:
         (2, put("model.roots", [10**6])),
         (3, put("model.column", 6)),
         (3, put("model.column", -1)),
+        (4, without("model.offset")),
+        (4, put("model.normal", np.zeros(6))),
+        (4, put("model.normal", np.ones(5))),
+        (4, put("model.offset", float("nan"))),
+        (4, put("model.corner", np.full(6, np.inf))),
+        (0, put("standardiser.limit", np.zeros(6))),
+        (0, put("standardiser.limit", np.full(6, np.nan))),
+        (0, without("standardiser.limit")),
+        (0, lambda tensors, record: record.pop("signed")),
         (0, without("standardiser.centre")),
         (0, put("standardiser.scale", np.zeros(6))),
         (0, put("standardiser.weight", np.ones(5))),
@@ -317,6 +365,11 @@ def test_damaged_models_are_refused_in_one_line(number: int, spoil: Callable[[di
 
 
 @pytest.mark.parametrize("kind", [OneClassSVM, Mahalanobis])
-def test_windows_without_variation_cannot_train(kind: type[AnomalyModel]) -> None:
+def test_windows_without_variation_cannot_train(kind: type[OneClassSVM] | type[Mahalanobis]) -> None:
     with pytest.raises(ValueError, match="without variation"):
         kind.fit(np.zeros((30, 4)))
+
+
+def test_windows_without_variation_cannot_train_a_plane() -> None:
+    with pytest.raises(ValueError, match="without variation"):
+        LinearOneClassSVM.fit(np.zeros((30, 4)), corner=np.ones(4))

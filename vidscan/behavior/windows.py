@@ -39,16 +39,20 @@ def spans(start_s: float, end_s: float) -> list[tuple[float, float]]:
 
     A shorter track has one window. The last window ends with the track.
     """
-    found = []
-    at = start_s
-    while at + WINDOW_S <= end_s:
-        found.append((at, at + WINDOW_S))
-        at += HOP_S
+    found: list[tuple[float, float]] = []
+    while (window := _whole(start_s, len(found)))[1] <= end_s:
+        found.append(window)
     if not found:
         return [(start_s, end_s)]
     if end_s - found[-1][1] > _SLIVER_S:
         found.append((end_s - WINDOW_S, end_s))
     return found
+
+
+def _whole(start_s: float, number: int) -> tuple[float, float]:
+    """The whole window of that number, from 0; one rounding, so that streaming cuts the very same rows."""
+    at = start_s + number * HOP_S
+    return at, at + WINDOW_S
 
 
 def describe_window(series: FaceSeries, start_s: float, end_s: float) -> BehaviorWindow:
@@ -65,8 +69,8 @@ class _Open:
     done: list[BehaviorWindow] = field(default_factory=list)
     latest_s: float = 0.0
 
-    def next_end(self) -> float:
-        return self.start_s + len(self.done) * HOP_S + WINDOW_S
+    def following(self) -> tuple[float, float]:
+        return _whole(self.start_s, len(self.done))
 
 
 class BehaviorCollector:
@@ -91,13 +95,12 @@ class BehaviorCollector:
             track.builder.add([faces[i] for i in rows], readings.rows(rows))
             track.latest_s = faces[rows[-1]].time_s
             # A row beyond the end tells that the window is whole.
-            while track.latest_s > track.next_end():
-                end_s = track.next_end()
+            while track.latest_s > track.following()[1]:
                 series = track.builder.series(track_id)
-                track.done.append(describe_window(series, end_s - WINDOW_S, end_s))
-                if not self._keep:
-                    # The last window of the track may reach back ten seconds from any coming row.
-                    track.builder.forget_before(track.latest_s - WINDOW_S - HOP_S)
+                track.done.append(describe_window(series, *track.following()))
+            if not self._keep:
+                # The last window of the track may reach back ten seconds from any coming row.
+                track.builder.forget_before(track.latest_s - WINDOW_S - HOP_S)
 
     def windows(self) -> dict[int, tuple[BehaviorWindow, ...]]:
         """Of every track its windows (:func:`spans`), the last ones included."""

@@ -73,7 +73,10 @@ def evaluate(
     plots: Annotated[bool, typer.Option("--plots", help="Draw curves and charts into --out.")] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Write the measured false-alarm rate into the weights' registry."),
+        typer.Option(
+            "--record",
+            help="Write the false-alarm rate (with --verdict the cross-fitted one) into the registry.",
+        ),
     ] = False,
     jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
     device: options.Device = "auto",
@@ -119,7 +122,7 @@ def evaluate(
             return bars.enter_context(Progress(files, quiet=quiet)).advance
 
         if verdict:
-            measures.append(measure_verdict(corpus, out, how, stage))
+            measures.append(measure_verdict(corpus, out, how, stage, record=record))
         if behavior is not None:
             measures.append(measure_behavior(corpus, out, behavior, stage))
         if people:
@@ -132,7 +135,7 @@ def evaluate(
         data, tables = results.to_dict(), markdown(results)
         write_text(out / f"{split}.json", _dump(data))
         write_text(out / f"{split}.md", tables)
-        if record:
+        if record and not verdict:
             record_false_alarms(results.tables)
         if plots:
             from vidscan.training.evaluation.plots import plot_all

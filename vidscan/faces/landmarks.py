@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
-from vidscan.faces.landmark_network import GAZE_SCALE, LandmarkNetwork, NetworkOutput
+from vidscan.faces.landmark_network import GAZE_SCALE, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
 from vidscan.faces.units import MAX_INTENSITY, UNITS
@@ -73,6 +73,8 @@ class LandmarkReader:
             network.load_state_dict(record.load())
             crop = record.settings["crop"]
             self.spec = CropSpec(size=crop["size"], margin=crop["margin"])
+            if self.spec.size != SIZE:
+                raise ValueError(f"crops of {self.spec.size} pixels, not {SIZE}")
             if record.settings["units"] != list(UNITS):
                 raise ValueError("other action units")
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

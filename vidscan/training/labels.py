@@ -68,9 +68,9 @@ class Labels:
         """Opens a finished store without reading the crops into memory."""
         with (folder / "rows.jsonl").open(encoding="utf-8") as handle:
             rows = [LabelRow(**json.loads(line)) for line in handle]
-        lazy = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("crops", "coded"))
-        eager = (np.load(folder / f"{name}.npy") for name in ("landmarks", "blendshapes", "rotation"))
-        return cls(*lazy, *eager, rows)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("crops", "coded")}
+        arrays |= {name: np.load(folder / f"{name}.npy") for name in ("landmarks", "blendshapes", "rotation")}
+        return cls(rows=rows, **arrays)
 
 
 def build_labels(corpus: Path, entries: list[Entry], folder: Path, teacher: Teacher) -> Labels:

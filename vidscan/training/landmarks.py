@@ -237,7 +237,9 @@ def train_landmarks(
         # Drawn from the place in the run, so that a resumed run draws on.
         rng = np.random.default_rng((recipe.seed, trainer.seen))
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        losses.append(trainer.step(augment_faces(faces.draw(recipe.batch, rng), generator), spread))
+        batch = augment_faces(faces.draw(recipe.batch, rng), generator)
+        torch.manual_seed(int(rng.integers(2**31)))  # dropout knows no other generator
+        losses.append(trainer.step(batch, spread))
         if trainer.seen >= mark or trainer.seen >= recipe.faces:
             mark += every
             trainer.save(folder / CHECKPOINT)

@@ -78,15 +78,21 @@ def windows(clips: Sequence[ClipEvidence]) -> tuple[NDArray[np.float64], NDArray
 def fit_statistic(
     clips: Sequence[ClipEvidence], reference: Sequence[ClipEvidence], recipe: VerdictRecipe
 ) -> EvidenceStatistic:
-    """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``."""
+    """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``.
+
+    Raises SetupError where they are too few, or no face was found in them.
+    """
     values, valid = windows(clips)
     weights = WEIGHTS if recipe.weights is None else recipe.weights
     linear, alone = recipe.model == LinearOneClassSVM.name, recipe.model == PatchOnly.name
     # A rival's score must not tie far out, or its ranking would be judged by its ties.
     limits = {group: PATCH_LIMIT if group == "patch" else OTHER_LIMIT for group in WEIGHTS}
-    standardiser = Standardiser.fit(
-        values, valid, COLUMNS, weights, math.inf if alone else limits, signed=linear or alone
-    )
+    try:
+        standardiser = Standardiser.fit(
+            values, valid, COLUMNS, weights, math.inf if alone else limits, signed=linear or alone
+        )
+    except ValueError as error:
+        raise SetupError(f"the genuine clips cannot train a verdict: {error}") from error
     points = standardiser.transform(values, valid)
     model: AnomalyModel
     if linear:
@@ -150,13 +156,15 @@ def calibrated(
     values = _one_a_person(people, lambda clip: clip_statistic(fitted, clip))
     found = np.array([value for value, _ in values])
     tracks = [count for _, count in values]
-    # Clips of several faces are judged by a lowered statistic; so is this one.
-    plain = Survival.fit(found)
-    found = np.array([among_tracks(v, m, plain) if m > 1 else v for v, m in zip(found, tracks, strict=True)])
     levels = np.array([v for v, _ in _one_a_person(people, lambda c: _counted(patch_level(c)))])
     faces = [f for clips in people.values() for c in clips for t in c.tracks for f in t.faces]
     sharpness = np.array([f.sharpness for f in faces])
     try:
+        # Clips of several faces are judged by a lowered statistic; so is this one.
+        plain = Survival.fit(found)
+        found = np.array(
+            [among_tracks(v, m, plain) if m > 1 else v for v, m in zip(found, tracks, strict=True)]
+        )
         scale, patch_scale = (
             ScoreScale.fit(
                 v,

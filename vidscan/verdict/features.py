@@ -92,17 +92,18 @@ class Evidence:
 
 
 def evidence(track: Track) -> list[Evidence]:
-    """The windows of a track, in time order; at least one where it has an analysed face."""
+    """The windows of a track that hold an analysed face, in time order; at least one where it has any."""
     windows = track.behavior or tuple(
         BehaviorWindow(start, end, {}) for start, end in spans(track.start_s, track.end_s)
     )
     found = []
     for window in windows:
-        faces = [f for f in track.faces if window.start_s <= f.time_s <= window.end_s]
-        groups = {**window.values, "patch": patch_features(faces)}
-        if groups["patch"] is None and len(windows) > 1:
-            continue
-        found.append(_vector(track.track_id, window, groups))
+        if faces := [f for f in track.faces if window.start_s <= f.time_s <= window.end_s]:
+            found.append(_vector(track.track_id, window, {**window.values, "patch": patch_features(faces)}))
+    if not found and track.faces:
+        # Seldom classified: all crops may lie in the short rest beyond the last window.
+        groups = {**windows[-1].values, "patch": patch_features(list(track.faces))}
+        found.append(_vector(track.track_id, windows[-1], groups))
     return found
 
 
@@ -149,10 +150,14 @@ def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
         }
     if all(len(f.parts) == len(PARTS) for f in faces):
         levels = np.array([f.parts for f in faces], np.float64)
-        part = np.nanmedian(levels, axis=0)
-        whole = float(np.nanmedian(part))
-        found |= {f"patch_{name}": float(v) - whole for name, v in zip(PARTS, part, strict=True)}
-        found["patch_contrast"] = found["patch_mouth"] - found["patch_brow"]
+        # A coarse grid of patches has none on some parts.
+        known = {name: v[np.isfinite(v)] for name, v in zip(PARTS, levels.T, strict=True)}
+        part = {name: float(np.median(v)) for name, v in known.items() if len(v)}
+        if part:
+            whole = float(np.median(list(part.values())))
+            found |= {f"patch_{name}": v - whole for name, v in part.items()}
+        if {"mouth", "brow"} <= set(part):
+            found["patch_contrast"] = found["patch_mouth"] - found["patch_brow"]
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidscan.behavior.blink import Blink, f1, find_blinks, match_events
-from vidscan.behavior.eye_closure import RULES, Rule, closure, closure_of_openness
+from vidscan.behavior.eye_closure import Rule, closure, closure_of_openness
 from vidscan.behavior.eye_state import EyeState
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
@@ -309,7 +310,8 @@ def _series(faces: list[Face], readings: list[FaceReadings]) -> FaceSeries:
 def tabulate(readings: Sequence[Reading]) -> BehaviorEvaluation:
     """All rows; blinks only from clips whose every frame was labelled."""
     blinks = []
-    for rule in RULES:
+    rule: Rule
+    for rule in get_args(Rule):
         conditions = ("clean", "crf 35") if rule != "network" else ("clean",)
         blinks += [_blinks(readings, rule, condition) for condition in conditions]
     return BehaviorEvaluation(

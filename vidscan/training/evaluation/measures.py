@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidscan.errors import InputError, SetupError
 from vidscan.models import load_registry
@@ -16,7 +17,7 @@ from vidscan.training.evaluation import behavior, people, verdict
 from vidscan.training.evaluation.scanning import Scanning, load_split
 from vidscan.training.evidence import ClipEvidence
 from vidscan.types import FaceSeries
-from vidscan.verdict.features import COLUMNS, FEATURES, evidence
+from vidscan.verdict.features import FEATURES, Evidence, evidence
 from vidscan.verdict.judge import worth_judging
 
 _LIST = "behavior.csv"
@@ -57,10 +58,15 @@ def long_clips(corpus: Path) -> list[LongClip]:
         raise SetupError(f"cannot read {path}: {error}") from error
 
 
-def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage) -> Measure:
-    """The tables of groups, models and poolings, and what is usual among genuine people."""
+def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False) -> Measure:
+    """The tables of groups, models and poolings, and what is usual among genuine people.
+
+    ``record`` writes the cross-fitted false-alarm rate into the registry.
+    """
     gathered = verdict.read_evidence(corpus, out / "evidence", how, stage)
     found = verdict.evaluate_verdict(gathered)
+    if record:
+        verdict.record_cross_fitted(found)
     genuine = [gathered.clips[e.file] for e in gathered.entries if e.genuine]
     usual = usual_values(genuine)
     text = verdict.markdown(found) + "\n" + _usual_table(usual)
@@ -70,21 +76,22 @@ def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage) -> Mea
 def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict[str, float]]:
     """Of every feature: windows, median with its bootstrap interval over clips, and where 95 % lie."""
     rng = np.random.default_rng(seed)
+    names = [name for features in FEATURES.values() for name in features]
     rows = [
-        np.nanmean(np.stack([w.values for w in found]), axis=0)
+        _mean(np.array([[_measured(w).get(name, np.nan) for name in names] for w in found]))
         for clip in clips
         if (found := [w for t in worth_judging(list(clip.tracks))[:1] for w in evidence(t)])
     ]
     values = np.stack(rows)
     usual = {}
-    for i, column in enumerate(COLUMNS):
+    for i, feature in enumerate(names):
         own = values[np.isfinite(values[:, i]), i]
         if not len(own):
             continue
         draws = np.median(rng.choice(own, (2000, len(own))), axis=1)
         low, high = np.percentile(draws, [2.5, 97.5])
         first, last = np.percentile(own, [2.5, 97.5])
-        usual[column.name] = {
+        usual[feature] = {
             "clips": len(own),
             "median": float(np.median(own)),
             "interval_low": float(low),
@@ -93,6 +100,17 @@ def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict
             "usual_high": float(last),
         }
     return usual
+
+
+def _measured(window: Evidence) -> dict[str, float]:
+    return {name: value for own in window.measured.values() for name, value in own.items()}
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d,) mean over windows (n, d) of what is known; NaN where nothing is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
 
 
 def _usual_table(usual: dict[str, dict[str, float]]) -> str:

@@ -36,7 +36,7 @@ class Outcome:
     """What the scanner said of one file."""
 
     statistic: float
-    """Log-odds of the worst track; -inf where no face was found or the file could not be scanned."""
+    """Log-odds of the verdict's score; -inf where no face was found or the file could not be scanned."""
     label: str
     error: str | None
     face_px: float | None
@@ -85,9 +85,9 @@ def scan_files(
     def take(report: Report) -> None:
         nonlocal models
         models = models or report.models
-        value = report.signals.patch.values.get("log_odds")
+        score = report.verdict.score
         outcomes[by_name[report.input.path]] = Outcome(
-            statistic=-np.inf if value is None else value,
+            statistic=-np.inf if score is None else _log_odds(score),
             label=report.verdict.label,
             error=f"{report.error.code}: {report.error.message}" if report.error else None,
             face_px=report.quality.face_px,
@@ -137,3 +137,9 @@ def sample(clips: Sequence[Scored]) -> Sample:
     """The clips' statistics and people; clips without a face rank below all others."""
     values = np.maximum(np.array([s.statistic for s in clips], float), _BELOW_ALL)
     return Sample(values, [s.entry.identity for s in clips])
+
+
+def _log_odds(score: float) -> float:
+    """Of a score that was rounded for the report, and may be 0 or 1."""
+    inside = min(max(score, 1e-7), 1 - 1e-7)
+    return float(np.log(inside / (1 - inside)))

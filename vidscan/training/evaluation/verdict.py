@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.models import load_registry, update_record
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.evaluation.scanning import Scanning
 from vidscan.training.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
@@ -261,6 +262,26 @@ def _methods(forged: Sequence[Entry]) -> dict[str, list[Entry]]:
     for e in forged:
         found[f"other {e.family}" if counts[e.method] < LEAST_CLIPS else e.method].append(e)
     return dict(found)
+
+
+def shipped(result: VerdictEvaluation) -> VerdictRow:
+    """The row of all groups together, which is what is shipped."""
+    names = [name for name, recipe in variants().items() if recipe == _only(list(WEIGHTS))]
+    return next(row for row in result.rows if row.name == names[0])
+
+
+def record_cross_fitted(result: VerdictEvaluation) -> None:
+    """Write the cross-fitted false-alarm rate into the default verdict model's record; reports quote it."""
+    registry = load_registry()
+    record = registry.get("verdict", registry.get("patches").settings.get("verdict", ""))
+    found = shipped(result).false_alarms
+    measured = {
+        "rate": round(found.rate, 6),
+        "interval": [round(v, 6) for v in found.interval],
+        "clips": found.of,
+        "split": "dev, cross-fitted over people",
+    }
+    update_record(registry.folder, record.name, record.settings | {"measured_fpr": measured})
 
 
 def markdown(result: VerdictEvaluation) -> str:
