@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+import typer
 
 from tests.corpus import needs_weights
+from vidscan.cli.app import app
 from vidscan.types import ErrorCode, Report, ScanSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,3 +49,22 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+def test_every_command_and_option_of_the_command_line_is_described() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+    def missing(command: Any, name: str) -> Iterator[str]:
+        if name not in text:
+            yield name
+        for option in command.params:
+            names = [*option.opts, *option.secondary_opts]
+            flags = [flag for flag in names if flag.startswith("-")]
+            if flags and not any(re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text) for flag in flags):
+                yield f"{name} {flags[0]}"
+        for part, inner in getattr(command, "commands", {}).items():
+            yield from missing(
+                inner, f"{name} {part}".removeprefix("vidscan ") if " " in name else f"vidscan {part}"
+            )
+
+    assert list(missing(typer.main.get_command(app), "vidscan")) == []

@@ -24,6 +24,7 @@ def tensors() -> dict[str, torch.Tensor]:
         "a": torch.randn(3, 4, generator=generator),
         "half": torch.randn(5, generator=generator).half(),
         "count": torch.tensor(7),
+        "double": torch.tensor([1 + 2.0**-40], dtype=torch.float64),
     }
 
 
@@ -41,6 +42,8 @@ def test_register_round_trip(tmp_path: Path, tensors: dict[str, torch.Tensor]) -
     assert loaded["half"].dtype == torch.float32
     assert torch.equal(loaded["half"], tensors["half"].float())
     assert loaded["count"].dtype == torch.int64
+    assert loaded["double"].dtype == torch.float64
+    assert torch.equal(loaded["double"], tensors["double"])
     assert not list(folder.glob("*.part"))
 
 

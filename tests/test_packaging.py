@@ -66,9 +66,13 @@ def test_wheel(tmp_path: Path) -> None:
         names = set(archive.namelist())
         registry = json.loads(archive.read(f"vidscan/weights/{REGISTRY}"))
         (metadata,) = (n for n in names if n.endswith(".dist-info/METADATA"))
-        assert f"\nVersion: {vidscan.__version__}\n" in archive.read(metadata).decode()
+        described = archive.read(metadata).decode()
+    assert f"\nVersion: {vidscan.__version__}\n" in described
+    for extra in ("train", "plot", "explain", "ray", "remote"):
+        assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
     wanted |= {"vidscan/forge/mean_face.safetensors"}
+    wanted |= {f"vidscan/report/templates/{p.name}" for p in (ROOT / "vidscan/report/templates").iterdir()}
     assert wanted <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "examples/")) for name in names)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.training.label_stores import write_store
+from vidscan.errors import SetupError
 from vidscan.faces.landmark_network import SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.rotation import rotation_matrix
@@ -198,6 +199,15 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
         wanted = getattr(straight, net).state_dict()
         for name, value in getattr(resumed, net).state_dict().items():
             assert torch.equal(value, wanted[name]), f"{net} {name}"
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    with pytest.raises(SetupError, match="cannot go on"):
+        LandmarkTrainer(RECIPE).resume(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(SetupError, match="cannot go on"):
+        LandmarkTrainer(RECIPE).resume(path)
 
 
 def test_what_was_trained_is_registered_and_reads(

@@ -172,7 +172,7 @@ def test_a_missing_group_is_neutral(group: str) -> None:
 
 def test_forged_tracks_stand_out_and_are_explained() -> None:
     genuine = [STATISTIC.judge(make_track(1000 + i), None).statistic for i in range(20)]
-    forged = [STATISTIC.judge(make_track(2000 + i, shift=5.0), None) for i in range(10)]
+    forged = [STATISTIC.judge(make_track(2000 + i, shift=6.0), None) for i in range(10)]
     assert min(j.statistic for j in forged) > max(genuine)
     for judged in forged:
         assert sum(judged.shares.values()) == pytest.approx(1)

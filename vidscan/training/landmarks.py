@@ -17,10 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vidscan.errors import SetupError
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
@@ -203,10 +204,13 @@ class LandmarkTrainer:
         part.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of :meth:`save`."""
-        with safe_open(path, "pt") as handle:
-            self.seen = int(handle.metadata()["seen"])
-        tensors = load_file(path)
+        """Continue from a checkpoint of :meth:`save`; SetupError where it cannot be read."""
+        try:
+            with safe_open(path, "pt") as handle:
+                self.seen = int(handle.metadata()["seen"])
+            tensors = load_file(path)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise SetupError(f"cannot go on from {path}: {error}") from error
         for name, net in (("net.", self.net), ("average.", self.average)):
             net.load_state_dict({k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)})
         state = self.optimiser.state_dict()
