@@ -25,7 +25,7 @@ def blinks_at(times: np.ndarray, starts: list[float], length: float = 0.24, dept
 
 
 def eye_landmarks(closure: np.ndarray, side: float = SIDE) -> np.ndarray:
-    """(T, 68, 3) landmarks of faces whose eyes are closed by ``closure`` (T, 2); shut lids stay 15 % apart."""
+    """(T, 68, 3) landmarks of faces whose eyes are closed by ``closure`` (T, 2); shut lids stay apart."""
     points = np.zeros((len(closure), 68, 3))
     points[:, :, :2] = np.linspace(0.2, 0.8, 68)[:, None] * SIDE
     for eye in range(2):
