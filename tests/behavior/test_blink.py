@@ -36,6 +36,9 @@ def series_with(shut: np.ndarray, fps: float = 25.0, noise: float = 0.0) -> Face
     openness = 0.85 * (1 - 0.7 * shut) + rng.normal(0, noise, shut.shape)
     landmarks = eye_landmarks(shut)
     landmarks[..., :2] += rng.normal(0, 12 * noise, landmarks[..., :2].shape)
+    # The jaw works slowly: a face of which nothing but the lids moves counts as a picture.
+    jaw = np.sin(2 * np.pi * 0.15 * np.arange(len(shut)) / fps)
+    landmarks[:, :17, 1] += 4 * jaw[:, None]
     return make_series(
         len(shut) / fps,
         fps,
