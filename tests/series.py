@@ -36,4 +36,6 @@ def make_series(seconds: float = 12.0, fps: float = 25.0, seed: int = 0, **overr
         "texture": rng.normal(0, 0.05, (count, 2, 3, 2)).astype(np.float32),
         "gaze": (-0.8 * rotation[:, None, [1, 0]] + rng.normal(0, 0.5, (count, 2, 2))).astype(np.float32),
     }
-    return FaceSeries(**(values | overrides))
+    values |= overrides
+    # What the eye-state network saw agrees, unless a test says otherwise.
+    return FaceSeries(**({"shut": (1 - values["openness"]).astype(np.float32)} | values))

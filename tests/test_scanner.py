@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import jsonschema
 import numpy as np
 import pytest
 
+from tests.behavior.blinking import disagreeing
 from tests.clips import make_clip, pattern
 from tests.corpus import corpus_clips, shipped_registry
 from tests.patches.fixture_weights import make_weights, register_patches
 from vidscan import models
 from vidscan.errors import InputError, SetupError, WeightsError
+from vidscan.faces.landmarks import FaceReadings
 from vidscan.patches.parts import PARTS
 from vidscan.report.json import dumps, loads, report_schema, to_dict
 from vidscan.report.masks import MaskRegion, MaskWriter
 from vidscan.scanner import Scanner
-from vidscan.types import ModelRef, Report, ScanSettings, VideoInfo
+from vidscan.types import FaceSeries, ModelRef, Report, ScanSettings, VideoInfo
 
 FRAMES, FPS, WIDTH, HEIGHT = 25, 25, 320, 240
+LONG = 125
+"""Frames of a clip that is long enough for behaviour."""
 FACE = (175, 60, 275, 195)
 """Where the astronaut's face lies in the picture, about: x0, y0, x1, y1."""
 
@@ -46,6 +50,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "corrupt.mp4").write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(range(256)) * 40)
     (folder / "words.txt").write_text("not a video")
     return folder
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("long") / "face.mp4", moving_face(LONG), options={"crf": "18"})
 
 
 def scanner_with(folder: Path, settings: ScanSettings | None = None) -> Scanner:
@@ -99,7 +108,8 @@ def test_a_face_clip(report: Report, clips: Path, weights: Path) -> None:
     assert report.verdict.score == track.score
     assert report.signals.patch.values["crops"] == report.input.frames_analysed
     registry = models.load_registry(weights)
-    assert report.models == tuple(registry.get(kind).ref for kind in ("patches", "verdict", "landmarks"))
+    kinds = ("patches", "verdict", "landmarks", "blink")
+    assert report.models == tuple(registry.get(kind).ref for kind in kinds)
     spent = report.timing_s
     assert spent.total >= spent.decode + spent.detect + spent.landmarks + spent.classify > 0
     assert min(spent.detect, spent.landmarks, spent.classify) > 0
@@ -428,7 +438,7 @@ def test_missing_and_touched_weights_stop_the_scanner(tmp_path: Path) -> None:
     folder = make_weights(tmp_path / "w")
     with pytest.raises(WeightsError, match="no patches model 'other'"):
         scanner_with(folder, ScanSettings(patch_model="other"))
-    for name in ("verdict-test", "patches-test"):
+    for name in ("blink-test", "landmarks-test", "verdict-test", "patches-test"):
         path = folder / f"{name}.safetensors"
         path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
         with pytest.raises(WeightsError, match="sha256"):
@@ -439,13 +449,24 @@ def test_a_patch_model_brings_its_own_verdict(tmp_path: Path) -> None:
     folder = make_weights(tmp_path)
     verdict = models.load_registry(folder).get("verdict")
     models.register(folder, "verdict-later", verdict.load(), verdict.settings)
-    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-test", "landmarks-test"]
+    others = ["landmarks-test", "blink-test"]
+    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-test", *others]
     register_patches(folder, verdict="verdict-later")
-    assert [m.name for m in scanner_with(folder).models] == [
-        "patches-test",
-        "verdict-later",
-        "landmarks-test",
-    ]
+    assert [m.name for m in scanner_with(folder).models] == ["patches-test", "verdict-later", *others]
+
+
+def test_a_verdict_names_the_readers_that_it_was_fitted_with(tmp_path: Path) -> None:
+    folder = make_weights(tmp_path)
+    registry = models.load_registry(folder)
+    kinds = ("landmarks", "blink")
+    named = {kind: registry.get(kind).name for kind in kinds}
+    for kind in kinds:
+        record = registry.get(kind)
+        models.register(folder, f"{kind}-newer", record.load(), record.settings)
+    assert [m.name for m in scanner_with(folder).models[2:]] == ["landmarks-newer", "blink-newer"]
+    verdict = registry.get("verdict")
+    models.register(folder, verdict.name, verdict.load(), verdict.settings | named)
+    assert [m.name for m in scanner_with(folder).models[2:]] == list(named.values())
 
 
 # --------------------------------------------------------------------------- behaviour
@@ -493,6 +514,73 @@ def test_behaviour_can_be_left_out(weights: Path, clips: Path) -> None:
     assert report.tracks
     with pytest.raises(SetupError, match="behavior_fps"):
         scanner.series(clips / "face.mp4")
+
+
+class GivenReadings:
+    """Stands in for both readers: whatever the frames show, they say what a series holds."""
+
+    def __init__(self, series: FaceSeries) -> None:
+        self.series = series
+        self.rows: list[int] = []
+
+    def read(self, images: object, index: object, faces: object, tracks: object = None) -> object:
+        if tracks is not None:
+            assert self.series.shut is not None
+            return self.series.shut[self.rows]
+        assert isinstance(faces, list)
+        self.rows = [face.frame_index for face in faces]
+        names = {field.name for field in fields(FaceReadings)} - {"shut"}
+        return FaceReadings(**{name: getattr(self.series, name)[self.rows] for name in names})
+
+    def anew(self) -> GivenReadings:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("settings", "blinks"),
+    [
+        (None, 3),
+        (ScanSettings(blink_rule="network"), 3),
+        (ScanSettings(blink_rule="openness"), 2),
+        (ScanSettings(blink_rule="ear"), 1),
+    ],
+)
+def test_the_verdict_counts_blinks_by_the_rule_and_by_the_network_if_none_is_given(
+    weights: Path, long_clip: Path, settings: ScanSettings | None, blinks: int
+) -> None:
+    scanner = scanner_with(weights, settings)
+    given = GivenReadings(disagreeing(LONG))
+    scanner.reader = given  # type: ignore[assignment]
+    if scanner.eyes is not None:
+        scanner.eyes = given  # type: ignore[assignment]
+    (track,), _ = scanner.gather(long_clip)
+    (window,) = track.behavior
+    found = window.values["blink"]
+    assert found is not None
+    seen_s = track.end_s - track.start_s + 1 / FPS
+    assert found["blink_rate"] * seen_s / 60 == pytest.approx(blinks, abs=0.05)
+
+
+def test_only_the_rule_network_needs_its_weights(tmp_path: Path, clips: Path) -> None:
+    folder = make_weights(tmp_path)
+    (series,) = scanner_with(folder).series(clips / "face.mp4")
+    assert series.shut is not None
+    known = np.isfinite(series.landmarks[:, 0, 0])
+    assert known.any()
+    np.testing.assert_array_equal(np.isfinite(series.shut).all(axis=1), known)
+    (folder / "blink-test.safetensors").unlink()
+    with pytest.raises(WeightsError, match="blink-test are missing"):
+        scanner_with(folder)
+    scanner = scanner_with(folder, ScanSettings(blink_rule="ear"))
+    assert [m.name for m in scanner.models] == ["patches-test", "verdict-test", "landmarks-test"]
+    report, (plain,) = scanner.examine(clips / "face.mp4")
+    assert report.error is None and report.settings["blink_rule"] == "ear" and plain.shut is None
+    np.testing.assert_array_equal(plain.openness, series.openness)
+
+
+def test_an_unknown_rule_for_blinks_is_refused(weights: Path) -> None:
+    with pytest.raises(SetupError, match="blink_rule 'brow': there are ear, openness, network"):
+        scanner_with(weights, ScanSettings(blink_rule="brow"))  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------- what is shipped

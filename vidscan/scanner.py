@@ -6,22 +6,26 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import torch
 
 from vidscan import __version__
+from vidscan.behavior.eye_closure import RULES
+from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
 from vidscan.errors import InputError, SetupError, UnreadableError, VidscanError
 from vidscan.faces.detect import FaceDetector
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
-from vidscan.models import file_sha256, load_registry
+from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.parts import part_levels
+from vidscan.patches.steady import SteadyMaps
 from vidscan.report.masks import MaskRegion, MaskSink
 from vidscan.report.paths import path_names
 from vidscan.types import (
@@ -72,7 +76,7 @@ class Scanner:
     Raises
     ------
     SetupError
-        Where the device does not exist.
+        Where the device or the rule for blinks does not exist.
     WeightsError
         Where weights are missing or are not the registered ones.
     """
@@ -81,18 +85,16 @@ class Scanner:
         start = time.perf_counter()
         self.settings = settings or ScanSettings()
         self.device = _device(device)
-        registry = load_registry()
-        patches = registry.get("patches", self.settings.patch_model)
-        verdict = registry.get("verdict", self.settings.verdict_model or patches.settings.get("verdict", ""))
-        self.classifier = PatchClassifier(patches, self.device)
-        self.judge = load_judge(verdict)
-        models = [patches.ref, verdict.ref]
+        records = chosen_models(load_registry(), self.settings)
+        self.classifier = PatchClassifier(records["patches"], self.device)
+        self.judge = load_judge(records["verdict"])
         self.reader: LandmarkReader | None = None
-        if self.settings.behavior_fps > 0:
-            landmarks = registry.get("landmarks", verdict.settings.get("landmarks", ""))
-            self.reader = LandmarkReader(landmarks, self.device)
-            models.append(landmarks.ref)
-        self.models: tuple[ModelRef, ...] = tuple(models)
+        self.eyes: EyeState | None = None
+        if "landmarks" in records:
+            self.reader = LandmarkReader(records["landmarks"], self.device)
+        if "blink" in records:
+            self.eyes = EyeState(records["blink"], self.device)
+        self.models: tuple[ModelRef, ...] = tuple(record.ref for record in records.values())
         self.detector = FaceDetector(self.device, min_face=self.settings.min_face)
         self._startup = time.perf_counter() - start
 
@@ -193,6 +195,28 @@ class Scanner:
             return error_report(path, error, self.settings, self.device, self.models)
 
 
+def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, ModelRecord]:
+    """The models that a scan with these settings uses, by their kind.
+
+    Raises
+    ------
+    SetupError
+        Where the rule for blinks does not exist.
+    WeightsError
+        Where the registry lacks one.
+    """
+    if settings.blink_rule not in RULES:
+        raise SetupError(f"blink_rule {settings.blink_rule!r}: there are {', '.join(RULES)}")
+    patches = registry.get("patches", settings.patch_model)
+    verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
+    records = {"patches": patches, "verdict": verdict}
+    if settings.behavior_fps > 0:
+        records["landmarks"] = registry.get("landmarks", verdict.settings.get("landmarks", ""))
+        if settings.blink_rule == "network":
+            records["blink"] = registry.get("blink", verdict.settings.get("blink", ""))
+    return records
+
+
 class _Pass:
     """One clip on its way through the stages."""
 
@@ -216,7 +240,9 @@ class _Pass:
         self.maps: dict[int, NDArray[np.float32]] = {}
         self.decoded = self.analysed = 0
         self.next_s = 0.0
-        self.collector = BehaviorCollector(keep=keep_series)
+        self.steady = SteadyMaps()
+        self.collector = BehaviorCollector(keep=keep_series, blink_rule=scanner.settings.blink_rule)
+        self.eyes = None if scanner.eyes is None else scanner.eyes.anew()
         self.stride = 1
         self.classifies = True
 
@@ -288,13 +314,19 @@ class _Pass:
             return call()
 
     def _read(self, chunk: FrameChunk, faces: list[Face]) -> None:
-        """Landmarks of the frames whose turn it is."""
+        """Landmarks and eyes of the frames whose turn it is."""
         reader = self.scanner.reader
         chosen = [face for face in faces if face.frame_index % self.stride == 0]
         if reader is None or not chosen:
             return
         index = np.array([face.frame_index - chunk.first_index for face in chosen])
-        self.collector.add(chosen, reader.read(chunk.images, index, chosen))
+        images = torch.from_numpy(chunk.images).to(self.scanner.device)
+        readings = reader.read(images, index, chosen)
+        if self.eyes is not None:
+            tracks = [face.track_id for face in chosen]
+            shut = self.eyes.read(images, index, readings.landmarks, tracks)
+            readings = replace(readings, shut=shut)
+        self.collector.add(chosen, readings)
 
     def _classify(self, chunk: FrameChunk, faces: list[Face]) -> None:
         """Score the faces of the frames whose turn it is, and hand masks of all frames over."""
@@ -317,9 +349,24 @@ class _Pass:
             logits = classifier.logits(crops)
             found = classifier.maps(logits, transforms)
             parts = part_levels(logits.numpy(), classifier.spec)
+            means = [
+                self.steady.add(f.track_id, f.time_s, m.logits) for f, m in zip(chosen, found, strict=True)
+            ]
+            steady = classifier.pool(torch.from_numpy(np.stack(means))).tolist()
             for i, (face, patch_map) in enumerate(zip(chosen, found, strict=True)):
+                box = _box(face)
                 self.evidence.setdefault(face.track_id, []).append(
-                    _evidence(face, patch_map, float(sharpness[i]), float(brightness[i]), parts[i].tolist())
+                    FaceEvidence(
+                        frame_index=face.frame_index,
+                        time_s=face.time_s,
+                        box=box,
+                        score=patch_map.score,
+                        face_px=_side(box),
+                        sharpness=float(sharpness[i]),
+                        brightness=float(brightness[i]),
+                        parts=tuple(parts[i].tolist()),
+                        steady=steady[i],
+                    )
                 )
                 scored[face.frame_index, face.track_id] = patch_map
         extra = {face.frame_index for face in chosen} - set(chunk.first_index + np.flatnonzero(due))
@@ -451,30 +498,18 @@ _STEADINESS = 0.6
 """Weight of the past in a mask, from one analysed frame to the next: a forged part stays, noise does not."""
 
 
-def _evidence(
-    face: Face, patch_map: PatchMap, sharpness: float, brightness: float, parts: list[float]
-) -> FaceEvidence:
-    x0, y0, x1, y1 = _box(face)
-    return FaceEvidence(
-        frame_index=face.frame_index,
-        time_s=face.time_s,
-        box=(x0, y0, x1, y1),
-        score=patch_map.score,
-        face_px=float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0))),
-        sharpness=sharpness,
-        brightness=brightness,
-        parts=tuple(parts),
-    )
-
-
 def _box(face: Face) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (float(v) for v in face.box)
     return x0, y0, x1, y1
 
 
-def _device(name: str) -> str:
-    import torch
+def _side(box: tuple[float, float, float, float]) -> float:
+    """Geometric mean of a box's width and height."""
+    x0, y0, x1, y1 = box
+    return float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0)))
 
+
+def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

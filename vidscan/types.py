@@ -141,6 +141,9 @@ class FaceSeries:
     texture: NDArray[np.float32]
     """(T, 2, 3, 2) logarithm of the structure in the face and in a ring about it: luminance and blue colour
     difference, three bands from fine to coarse, face and ring (:func:`vidscan.faces.texture.band_levels`)."""
+    shut: NDArray[np.float32] | None = None
+    """(T, 2) probability 0..1 that an eye is shut, left and right as seen in the image, by the eye-state
+    network (:mod:`vidscan.behavior.eye_state`); None where that network did not look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,8 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+    steady: float | None = None
+    """Pooled log-odds of the patches' means over the last seconds (:mod:`vidscan.patches.steady`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,9 @@ class Track:
 
 # --------------------------------------------------------------------------- settings
 
+EyeRule = Literal["ear", "openness", "network"]
+"""How it is told how far eyes are closed (:mod:`vidscan.behavior.eye_closure`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
@@ -219,6 +227,8 @@ class ScanSettings:
     """Faces are classified at about this rate (frames a second); tracked in every frame."""
     behavior_fps: float = 30.0
     """Landmarks are read in every frame, up to about this rate; 0 leaves behaviour out."""
+    blink_rule: EyeRule = "network"
+    """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
     every: int = 0
     """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
     min_face: float = 1.0 / 12.0

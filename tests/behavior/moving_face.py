@@ -57,7 +57,7 @@ def photograph(seconds: float = 6.0, fps: float = 25.0, noise_px: float = 0.2) -
 def lose(series: FaceSeries, rows: np.ndarray | slice) -> FaceSeries:
     """A copy of the series in which the landmarks of some rows were lost."""
     lost = {}
-    for name in ("landmarks", "units", "openness", "rotation", "gaze"):
+    for name in ("landmarks", "units", "openness", "rotation", "gaze", "shut"):
         lost[name] = getattr(series, name).copy()
         lost[name][rows] = np.nan
     return replace(series, **lost)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.behavior.blinking import both, disagreeing, series_with
 from tests.behavior.drawn_eyes import blinks_at, eye_landmarks
 from tests.series import make_series
 from vidscan.behavior.blink import (
@@ -25,30 +26,8 @@ from vidscan.behavior.blink import (
 from vidscan.behavior.eye_closure import RULES, closure, eye_aspect_ratio, relative_closure
 from vidscan.behavior.genuine import oddities, read_ranges
 from vidscan.errors import WeightsError
-from vidscan.types import FaceSeries
 
 STARTS = [1.13, 3.4, 4.71, 8.02, 9.5]
-
-
-def series_with(shut: np.ndarray, fps: float = 25.0, noise: float = 0.0) -> FaceSeries:
-    """A series whose eyes are closed by ``shut`` (T, 2), in its openness and in its landmarks."""
-    rng = np.random.default_rng(0)
-    openness = 0.85 * (1 - 0.7 * shut) + rng.normal(0, noise, shut.shape)
-    landmarks = eye_landmarks(shut)
-    landmarks[..., :2] += rng.normal(0, 12 * noise, landmarks[..., :2].shape)
-    # The jaw works slowly: a face of which nothing but the lids moves counts as a picture.
-    jaw = np.sin(2 * np.pi * 0.15 * np.arange(len(shut)) / fps)
-    landmarks[:, :17, 1] += 4 * jaw[:, None]
-    return make_series(
-        len(shut) / fps,
-        fps,
-        openness=np.clip(openness, 0, 1).astype(np.float32),
-        landmarks=landmarks.astype(np.float32),
-    )
-
-
-def both(signal: np.ndarray) -> np.ndarray:
-    return np.repeat(signal[:, None], 2, 1)
 
 
 def event(start: float, end: float) -> Blink:
@@ -74,7 +53,7 @@ def test_aspect_ratio_of_an_eye_without_width_is_lost() -> None:
     assert np.isnan(eye_aspect_ratio(points)).tolist() == [[False, False], [True, False], [True, True]]
 
 
-@pytest.mark.parametrize("rule", ["ear", "openness"])
+@pytest.mark.parametrize("rule", RULES)
 def test_closure_recovers_how_far_eyes_are_closed(rule: str) -> None:
     times = np.arange(300) / 25
     shut = both(blinks_at(times, STARTS))
@@ -90,12 +69,13 @@ def test_closure_is_relative_to_the_person_but_not_to_shut_eyes() -> None:
 
 
 def test_rule_network_takes_probabilities_and_others_are_refused() -> None:
-    series = make_series(2)
+    series = make_series(2, shut=None)
     given_ = np.zeros((50, 2))
     given_[20], given_[21], given_[22] = 0.35, 0.7, np.nan
     found = closure(series, "network", given_)
     assert found[[0, 20, 21], 0] == pytest.approx([0, 0.5, 1])
     assert np.isnan(found[22]).all()
+    np.testing.assert_array_equal(closure(replace(series, shut=given_), "network"), found)
     with pytest.raises(ValueError, match="probability"):
         closure(series, "network", given_[:-1])
     with pytest.raises(ValueError, match="probability"):
@@ -292,9 +272,18 @@ def test_describe_gives_every_feature_finite() -> None:
     assert blinking["blink_rate"] == pytest.approx(18)
     assert staring["blink_rate"] == 0
     assert staring["blink_interval"] == staring["blink_longest_pause"] == pytest.approx(249 / 25)
-    probability = both(blinks_at(times, [2, 5]))
-    by_network = describe(series_with(np.zeros((250, 2))), rule="network", probability=probability)
-    assert by_network is not None and by_network["blink_rate"] == pytest.approx(12)
+
+
+def test_each_rule_looks_at_its_own_measure_and_the_network_is_the_default() -> None:
+    series = disagreeing(250)
+    found = {rule: describe(series, rule=rule) for rule in RULES}  # type: ignore[arg-type]
+    rates = {rule: None if values is None else values["blink_rate"] for rule, values in found.items()}
+    assert rates == pytest.approx({"ear": 6, "openness": 12, "network": 18})
+    assert describe(series) == found["network"]
+    np.testing.assert_array_equal(closure(series), closure(series, "network"))
+    # Where the network did not look, no other measure steps in.
+    with pytest.raises(ValueError, match="probability"):
+        describe(replace(series, shut=None))
 
 
 def test_describe_needs_four_seconds() -> None:

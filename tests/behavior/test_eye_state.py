@@ -10,27 +10,10 @@ import pytest
 import torch
 
 from tests.behavior.drawn_eyes import draw_face, eye_landmarks
+from tests.patches.fixture_weights import register_eyes
 from vidscan.behavior.eye_state import EYE_SPEC, EyeNetwork, EyeSpec, EyeState, eye_crops, eye_transforms
 from vidscan.errors import WeightsError
 from vidscan.faces.align import apply_affine
-from vidscan.models import ModelRecord, register
-
-SETTINGS: dict[str, Any] = {
-    "kind": "blink",
-    "channels": [4, 8],
-    "features": 8,
-    "hidden": 8,
-    "crop": {"height": 24, "width": 40, "span": 2.0},
-}
-
-
-def register_eyes(folder: Path, **changes: Any) -> ModelRecord:
-    torch.manual_seed(0)
-    network = EyeNetwork((4, 8), 8, 8)
-    for name, value in network.named_parameters():
-        if name.startswith("head"):
-            value.data *= 5
-    return register(folder, "blink-test", network.state_dict(), SETTINGS | changes)
 
 
 @pytest.fixture
@@ -150,6 +133,34 @@ def test_lost_frames_do_not_count(eyes: EyeState) -> None:
     assert np.delete(found, [3, 4], 0) == pytest.approx(eyes.update(2, crops), abs=1e-6)
     assert np.isnan(eyes.update(3, gappy[3:5])).all()
     assert eyes.update(4, crops[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12])
+def test_frames_are_read_track_by_track_in_chunks_of_any_size(eyes: EyeState, chunk: int) -> None:
+    """Two faces in each frame, one of which is lost for a while."""
+    shut = np.random.default_rng(1).random((12, 2))
+    images = np.stack([draw_face(s) for s in shut])
+    here, there = eye_landmarks(shut), eye_landmarks(shut[::-1]) + 1.5
+    there[4:7] = np.nan
+    found = []
+    for first in range(0, 12, chunk):
+        part = slice(first, first + chunk)
+        count = len(images[part])
+        points = np.stack([here[part], there[part]], axis=1).reshape(-1, *here.shape[1:])
+        found.append(eyes.read(images[part], np.repeat(np.arange(count), 2), points, [3, 8] * count))
+    both = np.concatenate(found).reshape(12, 2, 2)
+    for column, points in enumerate((here, there)):
+        alone = eyes.anew().update(0, eye_crops(images, np.arange(12), points))
+        np.testing.assert_allclose(both[:, column], alone, atol=1e-5)
+    assert np.isnan(both[4:7, 1]).all() and not np.isnan(both[:, 0]).any()
+
+
+def test_each_clip_begins_anew(eyes: EyeState) -> None:
+    crops = faces(12)
+    fresh = eyes.anew().update(1, crops)
+    eyes.update(1, crops[6:])
+    np.testing.assert_array_equal(eyes.anew().update(1, crops), fresh)
+    assert np.abs(eyes.update(1, crops) - fresh).max() > 1e-4
 
 
 def test_light_does_not_matter(eyes: EyeState) -> None:

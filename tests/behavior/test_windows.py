@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.behavior.blinking import disagreeing
 from tests.behavior.moving_face import nodding
+from vidscan.behavior import blink
+from vidscan.behavior.eye_closure import RULES
+from vidscan.behavior.series import cut
 from vidscan.behavior.windows import (
     GROUPS,
     HOP_S,
@@ -20,7 +24,7 @@ from vidscan.behavior.windows import (
     spans,
 )
 from vidscan.faces.landmarks import FaceReadings
-from vidscan.types import BehaviorWindow, Face, FaceSeries
+from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
 
 
 def rows_of(series: FaceSeries, rows: slice | list[int]) -> tuple[list[Face], FaceReadings]:
@@ -81,6 +85,19 @@ def test_streamed_windows_are_those_of_the_whole_series(chunk: int, start_s: flo
             assert values is not None, group
             assert set(values) == set(GROUPS[group][1])
             assert np.isfinite(list(values.values())).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_blinks_are_found_by_the_asked_rule(rule: EyeRule) -> None:
+    series = disagreeing(300)
+    collector = BehaviorCollector(blink_rule=rule)
+    collector.add(*rows_of(series, slice(None)))
+    (windows,) = collector.windows().values()
+    for window in windows:
+        part = cut(series, window.start_s, np.nextafter(window.end_s, np.inf))
+        assert window.values["blink"] == blink.describe(part, rule=rule)
+    by_default = collect(series, 50).windows()[0]
+    assert (by_default == windows) == (rule == "network")
 
 
 def test_a_long_pause_costs_no_row_of_the_window_before_it() -> None:

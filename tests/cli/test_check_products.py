@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,50 @@ def test_a_scan_lists_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = index.read_text(encoding="utf-8")
     assert EXAMPLE.name in text
     assert json.loads(line)["verdict"]["label"] in text
+    assert "<a href=" not in text.partition("<tbody>")[2]
+
+
+@pytest.mark.slow
+def test_a_scan_writes_a_page_for_each_file_and_links_to_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped_registry()
+    media, pages = tmp_path / "media", tmp_path / "site" / "pages"
+    media.mkdir()
+    for name in ("one.mp4", "twin.mp4"):
+        shutil.copy(EXAMPLE, media / name)
+    (media / "broken.mp4").write_bytes(EXAMPLE.read_bytes()[:2000])
+    index, out = tmp_path / "site" / "index.html", tmp_path / "out.jsonl"
+    options = ["--index", str(index), "--report", str(pages), "--out", str(out)]
+    options += ["--max-duration", "0.4", "--jobs", "1", "--device", "cpu"]
+    assert run(["scan", str(media), *options]) == 3
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == 3 and not any("frames" in line for line in lines)
+    (page,) = pages.iterdir()
+    assert page.name[-14:] == f"-{lines[-1]['input']['sha256'][:8]}.html"
+    assert "data:image/" in page.read_text(encoding="utf-8")
+    rows = index.read_text(encoding="utf-8").partition("<tbody>")[2]
+    # The same content twice is one page; what could not be scanned has none.
+    assert re.findall('href="(.*?)"', rows) == [f"./pages/{page.name}"] * 2
+    # A further run scans nothing, and still finds the pages.
+    capsys.readouterr()
+    assert run(["scan", str(media), *options, "--resume"]) == 3
+    assert rows == index.read_text(encoding="utf-8").partition("<tbody>")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "ray"], "--report needs --engine local"),
+        (["s3://bucket/folder"], "not URLs"),
+    ],
+)
+def test_pages_are_for_files_and_workers_here(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["scan", str(EXAMPLE), *options, "--report", str(tmp_path / "pages")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "pages").exists()
 
 
 @pytest.mark.parametrize(

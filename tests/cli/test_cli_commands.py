@@ -177,6 +177,25 @@ def test_flags_beat_variables_beat_the_file(clips: Path) -> None:
     assert settings("check", "no_face.mp4", VIDSCAN_CONFIG="v.toml")["every"] == 3
 
 
+def test_the_rule_for_blinks_by_flag_variable_and_file(clips: Path) -> None:
+    (clips / "top.toml").write_text('blink-rule = "ear"\n')
+    (clips / "table.toml").write_text('[settings]\nblink_rule = "openness"\n')
+
+    def rule(*args: str, **more: str) -> str:
+        found = run("check", "--json", "no_face.mp4", *args, cwd=clips, **more)
+        return json.loads(found.stdout)["settings"]["blink_rule"]
+
+    assert rule() == "network"
+    assert rule("--config", "top.toml") == "ear"
+    assert rule("--config", "table.toml") == "openness"
+    assert rule("--config", "table.toml", VIDSCAN_BLINK_RULE="ear") == "ear"
+    assert rule("--blink-rule", "network", VIDSCAN_BLINK_RULE="ear") == "network"
+    line = run("scan", "no_face.mp4", "--blink-rule", "ear", "--jobs", "1", cwd=clips).stdout
+    assert json.loads(line)["settings"]["blink_rule"] == "ear"
+    refused = run("check", "no_face.mp4", "--blink-rule", "brow", cwd=clips)
+    assert refused.returncode == 2 and refused.stderr.startswith("vidscan: error[usage]")
+
+
 BAD_FILES = (
     "x = ",
     "nonsense = 1",
@@ -184,6 +203,7 @@ BAD_FILES = (
     "[check]\nout = 1",
     "[settings]\nx = 1",
     '[settings]\nanalysis_fps = "fast"',
+    '[settings]\nblink_rule = "brow"',
     "settings = 1",
 )
 

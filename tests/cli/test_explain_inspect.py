@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.behavior.blinking import disagreeing
 from tests.behavior.moving_face import nodding
 from tests.clips import make_clip, pattern
 from tests.patches.fixture_weights import make_weights
@@ -120,6 +121,22 @@ def test_a_summary_for_people_and_machines(
     )
     assert first["behaviour"]["head pose"]["head_pose_angle"] >= 0
     assert second["behaviour"]["gaze"] is None
+
+
+@pytest.mark.parametrize(("rule", "rate"), [("network", 18), ("openness", 12), ("ear", 6)])
+def test_the_summary_counts_blinks_by_the_rule_of_the_scan(
+    rule: str, rate: float, clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series = replace(disagreeing(250), track_id=1)
+    if rule != "network":
+        series = replace(series, shut=None)
+    report = sample("manipulated")
+    report = replace(report, settings=report.settings | {"blink_rule": rule})
+    monkeypatch.setattr("vidscan.scanner.Scanner", fake_scanner(report, [series]))
+    assert run(["inspect", clip, "--json", "--blink-rule", rule]) == 0
+    track = json.loads(capsys.readouterr().out)["tracks"][0]
+    assert track["behaviour"]["blink"]["blink_rate"] == pytest.approx(rate)
+    assert ("left eye shut probability" in track["signals"]) == (rule == "network")
 
 
 def test_a_plot(clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

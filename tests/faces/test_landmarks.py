@@ -29,6 +29,9 @@ from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
 from vidscan.types import Face
 
+OWN = [field.name for field in fields(FaceReadings) if field.name != "shut"]
+"""What the landmark network reads; the eye-state network adds the rest."""
+
 SETTINGS = {"kind": "landmarks", "crop": {"size": 112, "margin": 1.45}, "units": list(UNITS)}
 SPEC = CropSpec(SIZE, MARGIN)
 FACE_SIDE = SIZE / MARGIN
@@ -161,7 +164,7 @@ def test_readings_of_a_random_network(record: ModelRecord) -> None:
     images = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), np.uint8)
     faces = [face_at(placement(5, 0.5, 40, 30), i) for i in (0, 1, 1)]
     found = LandmarkReader(record).read(images, np.array([0, 1, 1]), faces)
-    shapes = {f.name: getattr(found, f.name).shape[1:] for f in fields(FaceReadings)}
+    shapes = {name: getattr(found, name).shape[1:] for name in OWN}
     assert shapes == {
         "landmarks": (68, 3),
         "confidence": (),
@@ -171,7 +174,8 @@ def test_readings_of_a_random_network(record: ModelRecord) -> None:
         "gaze": (2, 2),
         "texture": (2, 3, 2),
     }
-    assert all(getattr(found, f.name).dtype == np.float32 for f in fields(FaceReadings))
+    assert all(getattr(found, name).dtype == np.float32 for name in OWN)
+    assert found.shut is None and found.rows([0]).shut is None
     assert len(found.rows([2, 0]).landmarks) == 2
     assert np.array_equal(found.rows([2, 0]).confidence, found.confidence[[2, 0]])
 
@@ -196,10 +200,9 @@ def test_a_face_that_is_not_seen_is_lost(sure: bool, network: LandmarkNetwork, t
     reader = LandmarkReader(register(tmp_path, "set", tensors, SETTINGS))
     found = reader.read(FRAME, np.zeros(1, np.int64), [face_at(placement(0, 0.4, 40, 30))])
     assert found.confidence == pytest.approx(1.0 if sure else 0.0, abs=1e-3)
-    for field in fields(FaceReadings):
-        if field.name != "confidence":
-            value = getattr(found, field.name)
-            assert np.isfinite(value).all() if sure else np.isnan(value).all(), field.name
+    for name in set(OWN) - {"confidence"}:
+        value = getattr(found, name)
+        assert np.isfinite(value).all() if sure else np.isnan(value).all(), name
 
 
 def test_a_lost_face_leaves_the_others_alone(record: ModelRecord) -> None:
@@ -321,7 +324,7 @@ def test_five_points_move_with_the_face(angle: float, scale: float, x: float, y:
 def rows_of(first: int, count: int) -> tuple[list[Face], FaceReadings]:
     """Faces of consecutive frames whose readings all hold the frame's number."""
     faces = [face_at(placement(0, 1, 40, 40), i) for i in range(first, first + count)]
-    shapes = [(68, 3), (), (17,), (2,), (3,), (2, 2), (2, 3, 2)]
+    shapes = [(68, 3), (), (17,), (2,), (3,), (2, 2), (2, 3, 2), (2,)]
     number = np.arange(first, first + count, dtype=np.float32)
     values = [np.broadcast_to(number.reshape(-1, *[1] * len(s)), (count, *s)).copy() for s in shapes]
     return faces, FaceReadings(*values)
@@ -338,6 +341,15 @@ def test_a_series_holds_what_was_added_in_order() -> None:
     for name in (f.name for f in fields(FaceReadings)):
         value = getattr(series, name).reshape(len(series.frames), -1)
         assert (value == series.frames[:, None]).all(), name
+
+
+def test_a_series_lacks_what_no_reading_has() -> None:
+    builder = SeriesBuilder()
+    for first in (0, 4):
+        faces, readings = rows_of(first, 4)
+        builder.add(faces, replace(readings, shut=None))
+    series = builder.series(0)
+    assert series.shut is None and len(series.openness) == 8
 
 
 @pytest.mark.parametrize(("frame", "kept"), [(0, 0), (4, 0), (4.5, 5), (9, 5), (10, 10), (14, 10), (99, 10)])

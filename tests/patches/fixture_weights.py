@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vidscan.behavior.eye_state import EyeNetwork
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
 from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
@@ -23,6 +24,14 @@ SETTINGS: dict[str, Any] = {
     "pooling": "top_k",
     "top_k": 0.25,
     "verdict": "verdict-test",
+}
+
+EYE_SETTINGS: dict[str, Any] = {
+    "kind": "blink",
+    "channels": [4, 8],
+    "features": 8,
+    "hidden": 8,
+    "crop": {"height": 24, "width": 40, "span": 2.0},
 }
 
 THRESHOLDS = (0.0, 2.0)
@@ -78,6 +87,16 @@ def register_landmarks(folder: Path, *, sure: float = 5.0) -> ModelRecord:
     return register(folder, "landmarks-test", network.state_dict(), settings)
 
 
+def register_eyes(folder: Path, **changes: Any) -> ModelRecord:
+    """An untrained eye-state model whose answers vary; ``changes`` are made to its record."""
+    torch.manual_seed(0)
+    network = EyeNetwork((4, 8), 8, 8)
+    for name, value in network.named_parameters():
+        if name.startswith("head"):
+            value.data *= 5
+    return register(folder, "blink-test", network.state_dict(), EYE_SETTINGS | changes)
+
+
 def make_weights(
     folder: Path, *, constant: float | None = None, limits: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> Path:
@@ -85,4 +104,5 @@ def make_weights(
     register_patches(folder, constant=constant)
     register_verdict(folder, limits)
     register_landmarks(folder)
+    register_eyes(folder)
     return folder

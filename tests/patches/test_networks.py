@@ -94,6 +94,39 @@ def test_xception_shapes(depth: int, channels: int, side: int) -> None:
     assert net(torch.randn(1, 3, 99, 99)).shape == (1, channels, side, side)
 
 
+def take_over(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
+    """Copy weights from convolutions and batch norms to those in the same place of other networks."""
+
+    def leaves(parts: list[nn.Module]) -> list[nn.Module]:
+        kinds = (nn.Conv2d, nn.BatchNorm2d)
+        return [module for part in parts for module in part.modules() if isinstance(module, kinds)]
+
+    for mine, other in zip(leaves(ours), leaves(theirs), strict=True):
+        mine.load_state_dict(other.state_dict())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_xception_is_timms_cut_short(depth: int) -> None:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    theirs = timm.create_model("legacy_xception", pretrained=False).eval()
+    shake_norms(theirs)
+    stem = [theirs.conv1, theirs.bn1, theirs.act1, theirs.conv2, theirs.bn2, theirs.act2]
+    blocks = [getattr(theirs, f"block{i}") for i in range(1, depth + 1)]
+    ours = Xception(depth).eval()
+    take_over(list(ours.body[:6]), stem)
+    for mine, other in zip(ours.body[6:-1], blocks, strict=True):
+        shortcut = [] if other.skip is None else [other.skip, other.skipbn]
+        take_over([mine.body, mine.skip], [other.rep, *shortcut])
+    x = torch.randn(2, 3, 99, 83)
+    expected = x
+    for part in (*stem, *blocks):
+        expected = part(expected)
+    assert float(expected.clamp_min(0).std()) > 1e-3  # something to compare
+    torch.testing.assert_close(ours(x), expected.clamp_min(0), rtol=1e-4, atol=1e-4)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_resnet_is_torchvisions_cut_short(depth: int) -> None:

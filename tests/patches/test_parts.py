@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidscan.faces.align import CropSpec
-from vidscan.patches.parts import PARTS, part_grid, part_levels
+from vidscan.patches.parts import PARTS, boxed_parts, part_levels
 
 SPEC = CropSpec(size=224, margin=1.2)
 NAMES = list(PARTS)
@@ -14,7 +14,7 @@ NAMES = list(PARTS)
 
 def cells_at(points: np.ndarray, shape: tuple[int, int], spec: CropSpec) -> list[str]:
     """Names of the parts of the cells in which points (N, 2) of the crop lie."""
-    grid = part_grid(shape, spec)
+    grid = boxed_parts(shape, spec)
     columns, rows = ((points[:, i] + 0.5) / spec.size * shape[1 - i] for i in (0, 1))
     return [NAMES[grid[int(r), int(c)]] for r, c in zip(rows, columns, strict=True)]
 
@@ -26,7 +26,7 @@ def test_the_five_points_lie_in_their_parts(spec: CropSpec) -> None:
 
 
 def test_every_part_is_there_and_the_corners_are_none() -> None:
-    grid = part_grid((28, 28), SPEC)
+    grid = boxed_parts((28, 28), SPEC)
     assert set(range(len(PARTS))) <= set(grid.ravel().tolist())
     assert grid[0, 0] == grid[0, -1] == grid[-1, 0] == -1
     rows = {name: np.nonzero(grid == i)[0].mean() for i, name in enumerate(NAMES)}
@@ -34,7 +34,7 @@ def test_every_part_is_there_and_the_corners_are_none() -> None:
 
 
 def test_left_and_right_are_alike() -> None:
-    grid = part_grid((56, 56), SPEC)
+    grid = boxed_parts((56, 56), SPEC)
     # The mean face of the template is not quite symmetric, by less than a cell.
     assert (grid == grid[:, ::-1]).mean() > 0.95
 
@@ -42,7 +42,7 @@ def test_left_and_right_are_alike() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_forged_raises_its_own_part_alone(name: str) -> None:
     logits = np.full((2, 28, 28), -3.0, np.float32)
-    logits[1][part_grid((28, 28), SPEC) == NAMES.index(name)] = 4.0
+    logits[1][boxed_parts((28, 28), SPEC) == NAMES.index(name)] = 4.0
     found = part_levels(logits, SPEC)
     assert found.shape == (2, len(PARTS))
     assert found.dtype == np.float32
@@ -52,7 +52,7 @@ def test_what_is_forged_raises_its_own_part_alone(name: str) -> None:
 
 def test_beside_the_face_nothing_counts() -> None:
     logits = np.zeros((1, 28, 28), np.float32)
-    logits[0][part_grid((28, 28), SPEC) < 0] = 50.0
+    logits[0][boxed_parts((28, 28), SPEC) < 0] = 50.0
     assert (part_levels(logits, SPEC) == 0).all()
 
 

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from sample_reports import sample
 
+from tests.behavior.blinking import disagreeing
 from tests.series import make_series
 from vidscan.report.charts import Domain, clock, ticks
-from vidscan.report.html import MAX_TELLING, Telling, render_html, write_html
+from vidscan.report.html import render_html, write_html
 from vidscan.report.json import loads, to_dict
 from vidscan.report.meaning import LABEL_NAMES, calibration_words, one_in, p_value_words
+from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.types import Calibration, ErrorInfo, FrameReport, Note, Report
 
 LABELS = ("authentic", "uncertain", "manipulated", "no_face", "error")
@@ -64,11 +66,11 @@ def scanned(label: str = "manipulated", seconds: float = 12.5) -> Report:
     return replace(sample(label), frames=tuple(frames))
 
 
-def telling(count: int = 1, peak: tuple[int, int] = (16, 9)) -> list[Telling]:
+def telling(count: int = 1, peak: tuple[int, int] = (16, 9)) -> list[TellingCrop]:
     probability = np.full((19, 19), 0.1, np.float32)
     probability[peak] = 0.9
     crop = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    return [Telling(float(n), 1, 0.9 - n / 100, crop, probability) for n in range(count)]
+    return [TellingCrop(float(n), 1, 0.9 - n / 100, crop, probability) for n in range(count)]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -159,6 +161,27 @@ def test_crops_stand_beside_heatmaps_with_words_for_both() -> None:
     assert "lower middle (0.90)" in (images[1]["alt"] or "")
 
 
+def flat(label: str, score: float) -> Report:
+    """A report whose every look at a face has one score."""
+    report = scanned(label)
+    frames = (f if f.score is None else replace(f, score=score) for f in report.frames)
+    return replace(report, frames=tuple(frames))
+
+
+def test_looks_that_are_not_suspicious_are_said_not_shown() -> None:
+    quiet = flat("authentic", 0.0312)
+    assert suspicious(quiet) == []
+    text = Page(render_html(quiet)).text
+    assert "the highest score of one is 0.03, and uncertain begins at 0.5" in text
+    assert "adds up" not in text and "The most telling" not in text
+    assert "adds up" in Page(render_html(flat("manipulated", 0.2))).text
+    # At the threshold a look tells something; without frames nobody knows.
+    loud = flat("authentic", 0.5)
+    assert len(suspicious(loud)) == len([f for f in loud.frames if f.score is not None])
+    for report in (loud, sample("authentic")):
+        assert "No single look" not in render_html(report)
+
+
 @pytest.mark.parametrize(
     ("peak", "words"), [((0, 0), "upper left"), ((9, 9), "the middle ("), ((9, 18), "middle right")]
 )
@@ -214,9 +237,18 @@ def test_behaviour_is_drawn_or_said_to_be_missing() -> None:
     openness = np.full((300, 2), 0.9, np.float32)
     openness[100:105] = 0.05
     page = Page(render_html(scanned(), series=[make_series(track_id=1, openness=openness)]))
-    assert "1 blink" in page.text and "were not measured" not in page.text
+    assert "1 blink, " in page.text and "(shaded)" in page.text and "were not measured" not in page.text
     assert len([t for t in page.all("svg") if "small" in (t.get("class") or "")]) == 4
     assert len([t for t in page.all("rect") if t.get("class") == "event"]) == 1
+
+
+@pytest.mark.parametrize(("rule", "blinks"), [("network", 3), ("openness", 2), ("ear", 1)])
+def test_blinks_are_drawn_by_the_rule_of_the_scan(rule: str, blinks: int) -> None:
+    report = scanned()
+    report = replace(report, settings=report.settings | {"blink_rule": rule})
+    series = replace(disagreeing(300), track_id=1)
+    page = Page(render_html(report, series=[series if rule == "network" else replace(series, shut=None)]))
+    assert len([t for t in page.all("rect") if t.get("class") == "event"]) == blinks
 
 
 def test_a_series_that_was_lost_throughout_is_left_out() -> None:

@@ -16,9 +16,10 @@ import pytest
 from sample_reports import sample
 
 from tests.series import make_series
-from vidscan.report.html import Telling, write_html
+from vidscan.report.html import write_html
 from vidscan.report.index import write_index
 from vidscan.report.json import to_dict
+from vidscan.report.telling import TellingCrop
 from vidscan.types import ErrorInfo, FrameReport, Reason, Report, Signal
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -87,7 +88,7 @@ def extras(label: str) -> dict[str, Any]:
     crop = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     probability = np.linspace(0, 1, 361, dtype=np.float32).reshape(19, 19)
     return {
-        "telling": [Telling(3.0 + n, 1, 0.9, crop, probability) for n in range(5)],
+        "telling": [TellingCrop(3.0 + n, 1, 0.9, crop, probability) for n in range(5)],
         "series": [make_series(track_id=1)],
         "thumbnails": {n: np.full((90, 160, 3), n % 255, np.uint8) for n in range(0, 300, 12)},
     }
@@ -130,6 +131,28 @@ def test_no_errors_no_network_accessible(
     assert [(v["id"], v["nodes"][0]["html"]) for v in result["violations"]] == []
     assert len(result["passes"]) > 10, "axe did not look"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    close(page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_runs_through_a_name_on_the_scale(browser: Any, pages: Path, width: int) -> None:
+    page = opened(browser, pages / "manipulated.html", width=width)
+    boxes = {
+        part: [one.bounding_box() for one in page.query_selector_all(f".scale {part}")]
+        for part in (".zone-name", ".edge", ".tick")
+    }
+    assert len(boxes[".zone-name"]) == 3 and len(boxes[".edge"]) == 2
+
+    def apart(a: dict[str, float], b: dict[str, float]) -> bool:
+        across = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+        return across or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
+
+    names = boxes[".zone-name"]
+    others = boxes[".edge"] + boxes[".tick"]
+    assert all(apart(name, other) for name in names for other in others)
+    assert all(apart(a, b) for n, a in enumerate(names) for b in names[:n])
+    below = page.query_selector(".odds").bounding_box()
+    assert all(name["y"] + name["height"] <= below["y"] for name in names)
     close(page)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sample_reports import sample
 
-from vidscan.report.index import write_index
+from vidscan.report.index import WrittenPages, write_index
 from vidscan.types import ErrorInfo, Report
 
 LABELS = ("no_face", "authentic", "error", "manipulated", "uncertain")
@@ -49,6 +49,12 @@ def test_all_rows_are_there_without_a_script_the_most_urgent_first(tmp_path: Pat
     assert "<code>corrupt</code> moov atom not found" in found[3]
 
 
+def test_an_error_does_not_repeat_the_file_that_its_row_names(tmp_path: Path) -> None:
+    error = ErrorInfo("corrupt", "in/a.mp4: moov atom not found")
+    (row,) = body(written(tmp_path, [(sample("error", path="in/a.mp4", error=error), None)]))
+    assert "<code>corrupt</code> moov atom not found" in row
+
+
 def test_counts_and_error_codes_head_the_page(tmp_path: Path) -> None:
     rows = [(report("error", f"{n}.mp4"), None) for n in range(3)] + [(report("authentic", "a.mp4"), None)]
     text = written(tmp_path, rows)
@@ -80,6 +86,17 @@ def test_names_are_only_text(tmp_path: Path) -> None:
     text = written(tmp_path, [(report("authentic", b"<b>\xff\"' \xe2\x80\xae.mp4"), "x.html")])
     assert "<b>" not in text and "\u202e" not in text
     assert r"&lt;b&gt;\xff&#34;&#39; \u202e.mp4" in text
+
+
+def test_pages_are_found_by_name_and_else_by_content(tmp_path: Path) -> None:
+    for name in ("a-cdcdcdcd.html", "b-cdcdcdcd.html", "c-00000000.html", "index.html"):
+        (tmp_path / name).touch()
+    pages = WrittenPages(tmp_path)
+    assert pages.find(report("authentic", "in/b.mp4")) == "b-cdcdcdcd.html"
+    assert pages.find(report("authentic", "in/other.mp4")) in ("a-cdcdcdcd.html", "b-cdcdcdcd.html")
+    assert pages.find(report("error", "in/b.mp4")) is None
+    assert pages.find(sample("authentic", "c.mp4", sha256=None)) is None
+    assert pages.find(sample("authentic", "c.mp4", sha256="ef" * 32)) is None
 
 
 def test_an_empty_folder_is_a_page_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.behavior.blinking import disagreeing
 from tests.behavior.moving_face import lose, nodding
 from tests.report.sample_reports import sample
 from vidscan.errors import SetupError
@@ -87,6 +88,29 @@ def test_the_longest_tracks_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
         f"face {n}: manipulated" for n in (2, 3, 4)
     ]
     plot_series(replace(report_with(1), frames=()), [], tmp_path / "bare.png", {})
+
+
+@pytest.mark.parametrize(
+    ("rule", "blinks"), [("network", "3 blinks"), ("openness", "2 blinks"), ("ear", "1 blink")]
+)
+def test_blinks_are_shaded_by_the_rule_of_the_scan(
+    rule: str, blinks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    titles: list[str] = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: object, **options: object) -> None:
+        titles.extend(axes.get_title("left") for axes in figure.axes)
+        save(figure, *args, dpi=20)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    report = report_with(1)
+    report = replace(report, settings=report.settings | {"blink_rule": rule})
+    plot_series(report, [disagreeing(150)], tmp_path / "out.png", {})
+    assert f"Eye openness, {blinks} shaded" in titles
 
 
 def test_what_cannot_be_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

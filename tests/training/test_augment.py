@@ -31,7 +31,7 @@ def test_pairs_are_treated_alike_and_differently_from_one_another(
     torch.testing.assert_close(out[:PAIRS], out[PAIRS:], atol=0.01 if option == "blur_jpeg" else 1.01, rtol=0)
     changed = (out[:PAIRS] != same[:PAIRS]).flatten(1).any(1)
     # each of blur and JPEG has a chance of one half, so three quarters of the pairs get either
-    assert abs(float(changed.float().mean()) - treated) < 0.25
+    assert abs(float(changed.float().mean()) - treated) < 0.15
     assert len({o.numpy().tobytes() for o in out[:PAIRS][changed]}) > 5
     again = augment(same, np.random.default_rng(0), **chances)
     assert torch.equal(out, again)

@@ -34,7 +34,7 @@ def reading(seed: int = 0, person: str = "", **answers: FaceSeries) -> Reading:
     found = dict.fromkeys(CONDITIONS, truth)
     found |= {name.replace("_", " "): series for name, series in answers.items()}
     tracked = np.arange(COUNT) % 5
-    return Reading(person or f"person {seed}", truth, found, None, tracked)
+    return Reading(person or f"person {seed}", truth, found, tracked)
 
 
 def test_perfect_answers() -> None:
@@ -106,12 +106,13 @@ def test_clips_with_gaps_between_their_labels_say_nothing_of_blinks() -> None:
 
 
 def test_the_eye_network_is_measured_where_it_was_asked() -> None:
-    truth = truth_of(0)
-    shut = (1 - np.asarray(truth.openness)).clip(0, 1)
-    found = tabulate([replace(reading(0), closed=shut.astype(np.float32)), reading(1)])
+    blind = {name.replace(" ", "_"): replace(truth_of(1), shut=None) for name in CONDITIONS}
+    seen = truth_of(0)
+    seen = replace(seen, shut=(1 - np.asarray(seen.openness)).astype(np.float32))
+    found = tabulate([reading(0, **(blind | {"clean": seen})), reading(1, **blind)])
     rows = [b for b in found.blinks if b.rule == "network"]
-    assert [(b.condition, b.hits + b.missed) for b in rows] == [("clean", len(BLINKS))]
-    assert not [b for b in tabulate([reading(0)]).blinks if b.rule == "network"]
+    assert [(b.condition, b.hits, b.false, b.missed) for b in rows] == [("clean", len(BLINKS), 0, 0)]
+    assert not [b for b in tabulate([reading(0, **blind)]).blinks if b.rule == "network"]
 
 
 def test_markdown_says_it_all() -> None:

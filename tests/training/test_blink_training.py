@@ -17,17 +17,9 @@ from vidscan.behavior.eye_state import EyeState, eye_crops
 from vidscan.cli.train_blink import blink
 from vidscan.errors import SetupError
 from vidscan.models import load_registry
-from vidscan.training.blink import (
-    CHECKPOINT,
-    NAME,
-    EyeRecipe,
-    EyeSource,
-    EyeTrainer,
-    augment_eyes,
-    sequences,
-    set_aside,
-    train_blink,
-)
+from vidscan.training.blink import NAME, EyeTrainer, train_blink
+from vidscan.training.checkpoint import CHECKPOINT
+from vidscan.training.eye_material import EyeRecipe, EyeSource, augment_eyes, sequences, set_aside
 from vidscan.training.labels import Labels
 
 SMALL = EyeRecipe(channels=(8, 16), features=16, hidden=16, frames=24, faces=2, steps=60, rate=5e-3)

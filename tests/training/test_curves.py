@@ -9,7 +9,8 @@ import cv2
 import pytest
 
 from vidscan.errors import SetupError
-from vidscan.training.curves import draw_run, read_log
+from vidscan.training.curves import draw_run
+from vidscan.training.log import read_log
 
 
 def write_log(folder: Path, *, transfer: bool) -> None:

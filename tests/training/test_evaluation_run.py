@@ -15,7 +15,7 @@ from vidscan.cli.app import run
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.media import write_png
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation import localisation, robustness
+from vidscan.training.evaluation import localisation, quality, robustness
 
 HEADER = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]
 FRAMES = 5
@@ -49,7 +49,10 @@ def corpus(tmp_path: Path) -> Path:
         make_clip(folder / f"g{person}.mp4", moving(person))
         rows.append(["dev", "real", f"g{person}.mp4", "video", "r", f"p{person}", "", "", "", ""])
     for person in range(2):
-        make_clip(folder / f"f{person}.mp4", moving(person, seed=1))
+        frames = moving(person, seed=1)
+        if person == 0:  # the other differs from its footage by noise only
+            frames[:, 180:230, 20:70] = 255 - frames[:, 180:230, 20:70]
+        make_clip(folder / f"f{person}.mp4", frames)
         pair = [f"g{person}.mp4", "same_footage"]
         rows.append(["dev", "fake", f"f{person}.mp4", "video", "r", "", "Swap", "faceswap", *pair])
     write_png(folder / "t.png", portrait(0))
@@ -73,6 +76,8 @@ def test_all_parts_and_a_second_run_makes_nothing_again(
     monkeypatch.setattr(localisation, "KINDS", kinds)
     treatments = {name: robustness.TREATMENTS[name] for name in ("crf 40", "blur 2")}
     monkeypatch.setattr(robustness, "TREATMENTS", treatments)
+    spoilings = {name: quality.SPOILINGS[name] for name in (quality.UNSPOILT, "light 15 %")}
+    monkeypatch.setattr(quality, "SPOILINGS", spoilings)
     out = tmp_path / "out"
     command = ["evaluate", str(corpus), "--out", str(out), "--all", "--json", "--plots", "--jobs", "1"]
     command += ["--subset", str(corpus / "list.txt"), "--device", "cpu"]
@@ -84,22 +89,35 @@ def test_all_parts_and_a_second_run_makes_nothing_again(
     assert "scanning treated clips: 10 files" in captured.err
     assert [r["name"] for r in data["robustness"]] == ["clean", "crf 40", "blur 2"]
     assert [r["false_alarms"]["of"] for r in data["robustness"]] == [2, 2, 2]
+    assert [r["false_alarms"]["of"] for r in data["quality"]] == [2, 2]
     assert data["innocent"][0]["of"] == data["innocent"][1]["of"] == 3
     assert {r["name"]: r["clips"] for r in data["localisation"]} == {
         "face_warp": 3,
         "inpainted": 3,
+        "regions under 40 px": 4,
+        "regions of 80 px and more": 2,
         "all kinds held out of training": 6,
     }
+    assert {r["name"]: r["clips"] for r in data["footage"]["rows"]} == {"Swap": 1, "all pairs": 1}
+    assert list(data["footage"]["left_out"]) == ["f1.mp4"]
     assert [r["measurement"] for r in data["left_out"]] == [False, False]
     text = (out / "dev.md").read_text()
-    for part in ("## Robustness", "## Innocent edits", "## Localisation", "## Full synthesis"):
+    for part in (
+        "## Robustness",
+        "## Quality gate",
+        "## Innocent edits",
+        "## Localisation",
+        "## Localisation on same footage",
+        "| f1.mp4 | no_place: the change has a place in ",
+        "## Full synthesis",
+    ):
         assert part in text
     assert "not a measurement" in text
-    for name in ("roc", "det", "robustness", "localisation"):
+    for name in ("roc", "det", "robustness", "localisation", "footage"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
     made = {path: path.stat().st_mtime_ns for path in (out / "derived").rglob("*") if path.is_file()}
-    assert len([path for path in made if path.suffix == ".mp4"]) == 10 + 3 + 6
+    assert len([path for path in made if path.suffix == ".mp4"]) == 10 + 4 + 3 + 6 + 1
     assert run(command) == 0
     assert json.loads(capsys.readouterr().out) == data
     assert made == {path: path.stat().st_mtime_ns for path in (out / "derived").rglob("*") if path.is_file()}

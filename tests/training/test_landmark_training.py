@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from test_training_corpus import entry
 
 from tests.training.label_stores import write_store
-from vidscan.errors import SetupError
+from vidscan.errors import NoFaceError, SetupError
 from vidscan.faces.landmark_network import SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.rotation import rotation_matrix
 from vidscan.faces.units import UNITS
 from vidscan.models import load_registry
+from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.expression import expression
-from vidscan.training.labels import Labels, _coded
+from vidscan.training.labels import Labels, _coded, build_labels
 from vidscan.training.landmark_augment import Batch, centre_cut
+from vidscan.training.landmark_run import label_corpus
 from vidscan.training.landmarks import (
-    CHECKPOINT,
     LabelledFaces,
     LandmarkRecipe,
     LandmarkTrainer,
@@ -99,6 +102,28 @@ def test_the_codec_is_drawn_by_the_name_of_the_file() -> None:
     assert not np.array_equal(first, crops)
 
 
+def test_files_without_a_face_cannot_be_labelled(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG but no picture")
+    entries = [entry("anna", file=name, kind="photo") for name in ("broken.png", "missing.png")]
+    with pytest.raises(NoFaceError, match="no face to label in the 2") as error:
+        build_labels(tmp_path, entries, tmp_path / "store", None)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "store" / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("kind", ["clips", "pictures"])
+def test_a_corpus_may_lack_clips_or_pictures_but_not_both(kind: str, tmp_path: Path) -> None:
+    head = "split,label,file,kind,repo,identity,method,family,pair,pairing\n"
+    row = {"clips": "train,real,a.mp4,video,r,anna,,,,\n", "pictures": "train,real,a.jpg,photo,r,anna,,,,\n"}
+    (tmp_path / "manifest.csv").write_text(head + row[kind], encoding="utf-8")
+    arrays, _ = write_store(tmp_path / "work" / f"labels-{kind}")
+    (store,) = label_corpus(tmp_path, tmp_path / "no teacher", tmp_path / "work")
+    assert np.array_equal(store.crops, arrays["crops"])
+    (tmp_path / "manifest.csv").write_text(head, encoding="utf-8")
+    with pytest.raises(SetupError, match="no genuine file"):
+        label_corpus(tmp_path, tmp_path / "no teacher", tmp_path / "work")
+
+
 # --------------------------------------------------------------------------- batches
 
 
@@ -122,6 +147,19 @@ def test_people_held_out_are_never_drawn(folder: Path, faces: LabelledFaces) -> 
     labels = Labels.open(folder).landmarks
     drawn = {i for i in range(len(rows)) if (seen == labels[i]).all((1, 2)).any()}
     assert drawn == set(range(len(rows))) - set(held)
+
+
+def test_clips_or_pictures_alone_are_enough_to_draw_from(folder: Path) -> None:
+    labels = Labels.open(folder)
+    for kind in ("video", "photo"):
+        own = {i for i, row in enumerate(labels.rows) if row.kind == kind and not row.held_out}
+        rows = [replace(row, held_out=i not in own) for i, row in enumerate(labels.rows)]
+        only = LabelledFaces([replace(labels, rows=rows)], pictures=0.5)
+        seen = only.draw(60, np.random.default_rng(0)).landmarks.numpy()
+        assert {i for i in range(len(rows)) if (seen == labels.landmarks[i]).all((1, 2)).any()} == own
+    nobody = [replace(row, held_out=True) for row in labels.rows]
+    with pytest.raises(SetupError, match="nobody to train on"):
+        LabelledFaces([replace(labels, rows=nobody)], pictures=0.5)
 
 
 # --------------------------------------------------------------------------- loss and measures
@@ -167,6 +205,32 @@ def test_validation_of_a_perfect_and_of_a_turned_reader(faces: LabelledFaces) ->
     assert found["angle"] == pytest.approx(12, abs=0.01)
     assert found["nme"] == pytest.approx(0.1, abs=1e-4)
     assert found["worst_is"] == UNITS[3] and found["worst_unit"] == pytest.approx(-1)
+
+
+def test_figures_that_nothing_can_be_said_of_are_left_out(
+    folder: Path, faces: LabelledFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = truth(validation(faces))
+    still = replace(right, units=right.units * 0 + 0.3, gaze=right.gaze * 0)
+    found = validate(lambda crops: still, faces)  # type: ignore[arg-type]
+    assert found["units"] == found["worst_unit"] == found["gaze"] == 0
+    assert found["openness"] == pytest.approx(1)
+
+    batch = faces.batch
+
+    def asleep(*args: Any) -> Batch:
+        drawn = batch(*args)
+        return replace(drawn, openness=drawn.openness * 0, units=drawn.units * torch.eye(len(UNITS))[5])
+
+    monkeypatch.setattr(faces, "batch", asleep)
+    found = validate(lambda crops: right, faces)  # type: ignore[arg-type]
+    assert "openness" not in found
+    assert found["worst_is"] == UNITS[5] and found["worst_unit"] == found["units"] == pytest.approx(1)
+    assert np.isfinite(list(found.values())).all()
+    labels = Labels.open(folder)
+    known = [replace(row, held_out=False) for row in labels.rows]
+    everybody = LabelledFaces([replace(labels, rows=known)], pictures=0.5)
+    assert validate(lambda crops: right, everybody) == {}  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------- training

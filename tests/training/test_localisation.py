@@ -10,7 +10,7 @@ from tests.training.test_evaluation import scored
 from vidscan.errors import SetupError
 from vidscan.forge.base import HELD_OUT
 from vidscan.forge.kinds import KINDS
-from vidscan.training.evaluation.localisation import CLIPS, plan_forgeries, tabulate
+from vidscan.training.evaluation.localisation import CLIPS, Compared, plan_forgeries, tabulate
 from vidscan.training.evaluation.mask_scores import NO_MASK, MaskScores
 from vidscan.training.evaluation.scanning import Scored
 
@@ -50,16 +50,26 @@ def test_two_people_are_needed(tmp_path: Path) -> None:
 def test_kinds_outside_the_mix_are_told_apart() -> None:
     good = MaskScores(5, 0.8, 0.9, 0.95, 1.0)
     poor = MaskScores(5, 0.2, None, 0.55, 0.0)
-    scores = [("swap", "a", good), ("swap", "b", poor), ("inpainted", "a", poor), ("mouth", "b", NO_MASK)]
-    rows = {row.name: row for row in tabulate(scores, {"swap", "rerender"})}
-    assert list(rows) == [
-        "swap",
-        "all kinds trained on",
-        "inpainted",
-        "mouth",
-        "all kinds held out of training",
+    clips = [
+        Compared("swap", "a", 79.9, good),
+        Compared("swap", "b", 80.0, poor),
+        Compared("inpainted", "a", 39.0, poor),
+        Compared("mouth", "b", 20.0, NO_MASK),
     ]
-    assert [row.held_out for row in rows.values()] == [False, False, True, True, True]
+    found = tabulate(clips, {"swap", "rerender"})
+    assert [(row.name, row.held_out, row.clips) for row in found] == [
+        ("swap", False, 2),
+        ("regions of 40 to 80 px", False, 1),
+        ("regions of 80 px and more", False, 1),
+        ("all kinds trained on", False, 2),
+        ("inpainted", True, 1),
+        ("mouth", True, 1),
+        ("regions under 40 px", True, 2),
+        ("all kinds held out of training", True, 2),
+    ]
+    rows = {row.name: row for row in found}
+    assert rows["regions of 40 to 80 px"].iou.value == 0.8
+    assert rows["regions under 40 px"].region_px == pytest.approx(29.5)
     assert rows["swap"].iou.value == pytest.approx(0.5)
     assert rows["swap"].iou.interval == (pytest.approx(0.2), pytest.approx(0.8))
     assert rows["swap"].face_auc is not None and rows["swap"].face_auc.value == 0.9  # one clip has none
@@ -69,5 +79,5 @@ def test_kinds_outside_the_mix_are_told_apart() -> None:
 
 
 def test_a_model_without_a_recipe_was_trained_on_nothing_known() -> None:
-    rows = tabulate([("swap", "a", NO_MASK)], set())
-    assert [row.held_out for row in rows] == [True, True]
+    rows = tabulate([Compared("swap", "a", 50.0, NO_MASK)], set())
+    assert [row.held_out for row in rows] == [True, True, True]

@@ -19,6 +19,7 @@ from vidscan.training.evaluation.mask_scores import (
     overlap,
     pixel_auc,
     pointing,
+    region_px,
     save_exact_masks,
     scores_path,
 )
@@ -118,6 +119,15 @@ def test_exact_masks_come_back(tmp_path: Path) -> None:
     save_exact_masks(tmp_path / "c.mp4", masks)
     assert np.array_equal(load_exact_masks(tmp_path / "c.mp4"), np.stack(masks) > 50)
     assert [p.name for p in tmp_path.iterdir()] == ["c.masks.npz"]
+
+
+def test_the_size_of_a_region_is_that_of_a_square(tmp_path: Path) -> None:
+    masks = [np.zeros((20, 30), np.uint8) for _ in range(3)]
+    masks[0][:4, :4] = masks[1][:2, :18] = 255
+    save_exact_masks(tmp_path / "c.mp4", masks)
+    assert region_px(tmp_path / "c.mp4") == pytest.approx(
+        5.0
+    )  # 4 and 6; the frame without counts for nothing
 
 
 def test_scores_are_kept_by_models_and_settings(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -28,17 +31,25 @@ def test_shipped_weights_were_made_with_the_shipped_recipe() -> None:
     assert record.settings["pooling"] == recipe.pooling.how
 
 
+SHIPPED = (files("vidscan.training") / "recipes" / "local.toml").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("spoil", "message"),
     [
-        ("name = ", "cannot read"),
-        ("nonsense = 1", "nonsense|crop|name"),
-        ("[train]\ndepth = 'two'", "depth|crop|name"),
+        (lambda text: text + "\nname = ", "cannot read"),
+        (lambda text: "nonsense = 1\n" + text, r"toml: nonsense: Unexpected"),
+        (lambda text: text.replace("[train]", "[train]\nnonsense = 1"), r"train\.nonsense: Unexpected"),
+        (lambda text: re.sub(r"(?m)^depth = .*", "depth = 'two'", text), r"train\.depth: Input should be"),
+        (lambda text: text.replace("[crop]\nsize", "[crop]\nsides"), r"toml: crop\.\w+: "),
     ],
+    ids=["not TOML", "unknown", "unknown in a table", "wrong type", "missing"],
 )
-def test_bad_recipes_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_bad_recipes_are_one_line(tmp_path: Path, spoil: Callable[[str], str], message: str) -> None:
     path = tmp_path / "r.toml"
-    path.write_text(text)
+    path.write_text(SHIPPED, encoding="utf-8")
+    assert load_recipe(path) == load_recipe()
+    path.write_text(spoil(SHIPPED), encoding="utf-8")
     with pytest.raises(SetupError, match=message) as error:
         load_recipe(path)
     assert "\n" not in str(error.value)

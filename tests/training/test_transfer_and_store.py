@@ -127,6 +127,13 @@ def test_build_store_cuts_the_largest_face_and_passes_over_bad_files(tmp_path: P
     assert again.rows == store.rows == Store.open(tmp_path / "store").rows
 
 
+def test_a_store_without_any_face_is_empty(tmp_path: Path) -> None:
+    entries = [entry("anna", file="missing.png", kind="photo")]
+    store = build_store(tmp_path, entries, tmp_path / "store", frames_per_clip=2, teacher=None)
+    assert store.rows == []
+    assert store.crops.shape == (0, 352, 352, 3) and store.landmarks.shape == (0, 478, 2)
+
+
 # --------------------------------------------------------------------------- calibration
 
 

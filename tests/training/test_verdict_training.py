@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.patches.fixture_weights import make_weights
 from tests.tracks import make_faces, make_track
 from vidscan.errors import SetupError
+from vidscan.training import verdict
 from vidscan.training.corpus import Entry
 from vidscan.training.evidence import ClipEvidence, _load
 from vidscan.training.verdict import (
@@ -22,11 +24,12 @@ from vidscan.training.verdict import (
     fit_statistic,
     folds_of,
     patch_level,
+    train_verdict,
     windows,
 )
 from vidscan.types import FaceEvidence, Track
 from vidscan.verdict.calibration import conformal_quantile
-from vidscan.verdict.judge import Judge
+from vidscan.verdict.judge import Judge, load_judge
 from vidscan.verdict.statistic import EvidenceStatistic
 
 RECIPE = VerdictRecipe()
@@ -81,6 +84,11 @@ def test_thresholds_are_conformal_quantiles_of_the_people(fitted: EvidenceStatis
     sharpness = [f.sharpness for one in REFERENCE for f in one.tracks[0].faces]
     assert judge.limits.min_sharpness == pytest.approx(np.percentile(sharpness, 0.5))
     assert judge.limits.min_face_px == RECIPE.min_face_px
+    bits = [one.bits_per_pixel for one in REFERENCE]
+    assert judge.limits.min_bits_per_pixel == pytest.approx(np.percentile(bits, 0.5) / 2)
+    assert (judge.limits.min_seconds, judge.limits.min_crops) == (RECIPE.min_seconds, RECIPE.min_crops)
+    unknown = {who: [replace(c, bits_per_pixel=None) for c in own] for who, own in PEOPLE.items()}
+    assert calibrated(fitted, unknown, RECIPE, "").limits.min_bits_per_pixel == 0
 
 
 def test_new_people_are_accused_about_as_often_as_promised_and_forgeries_are_found(judge: Judge) -> None:
@@ -93,6 +101,22 @@ def test_new_people_are_accused_about_as_often_as_promised_and_forgeries_are_fou
     assert 1 <= len(genuine) - genuine.count("authentic") <= 15
     forged = labels([clip(30_000 + i, shift=6.0) for i in range(15)])
     assert forged.count("manipulated") >= 14
+
+
+def test_what_was_fitted_is_what_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = make_weights(tmp_path / "weights")
+    monkeypatch.setenv("VIDSCAN_WEIGHTS", str(weights))
+    clips = {one.file: one for one in (*TRAIN, *REFERENCE)}
+    monkeypatch.setattr(verdict, "gather_all", lambda *args, **kwargs: clips)
+    header = "split,label,file,kind,repo,identity,method,family,pair,pairing"
+    rows = [f"train,real,{one.file},video,r,{one.file},,,," for one in TRAIN]
+    rows += [f"dev,real,{one.file},video,r,{one.file},,,," for one in REFERENCE]
+    (tmp_path / "manifest.csv").write_text("\n".join([header, *rows]))
+    record = train_verdict(tmp_path, tmp_path, weights)
+    limits = load_judge(record).limits
+    assert record.settings["limits"] == pytest.approx(asdict(limits))
+    assert 0 < limits.min_bits_per_pixel < min(one.bits_per_pixel for one in REFERENCE)
+    assert (limits.min_seconds, limits.min_crops) == (RECIPE.min_seconds, RECIPE.min_crops)
 
 
 def test_small_faces_are_accused_no_more_often_than_large_ones(fitted: EvidenceStatistic) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vidscan.patches.parts import PARTS
 from vidscan.types import Label, Note, Quality, Segment, TrackReport
-from vidscan.verdict.explained import LEAST_SHARE, evidence_reasons, quality_reasons
-from vidscan.verdict.features import DERIVED, FEATURES
+from vidscan.verdict.explained import LEAST_SHARE, WORDINGS, evidence_reasons, quality_reasons
+from vidscan.verdict.features import COLUMNS, FEATURES
 from vidscan.verdict.statistic import Judged, Telling
 
 
@@ -83,17 +83,36 @@ def test_what_genuine_people_do_is_told_only_of_unusual_values() -> None:
     outside = {"head_pose": Telling(name, -4.0, -2.0, 0.5)}
     (reason,) = evidence_reasons(report(), judged({"head_pose": 1.0}, telling=outside), ())
     assert reason.code == "head_pose_inconsistent"
-    assert f"{DERIVED[name]}: -4, genuine people -2 to 0.5" in reason.message
+    # degrees, not their logarithms: e^-4, e^-2 and e^.5
+    assert "drifts by 0.018 degrees" in reason.message
+    assert reason.message.endswith("genuine people 0.14 to 1.6 degrees")
     inside = {"head_pose": Telling(name, -1.0, -2.0, 0.5)}
     (plain,) = evidence_reasons(report(), judged({"head_pose": 1.0}, telling=inside), ())
-    assert "genuine people -2" not in plain.message
+    assert "degrees" not in plain.message
 
 
-def test_a_measured_feature_is_told_by_its_meaning() -> None:
-    telling = {"blink": Telling("blink_longest_pause", 40.0, 1.0, 9.0)}
+def test_a_measured_feature_is_told_with_its_unit() -> None:
+    telling = {"blink": Telling("blink_longest_pause", 40.0, -3.0, 9.0)}
     (reason,) = evidence_reasons(report(), judged({"blink": 1.0}, telling=telling), ())
-    assert FEATURES["blink"]["blink_longest_pause"] in reason.message
-    assert "40" in reason.message
+    assert reason.message.endswith("40 s pass without a blink, genuine people 0 to 9 s")  # not from -3 s on
+
+
+def test_a_number_that_falls_as_the_feature_rises_is_told_in_order() -> None:
+    telling = {"action_units": Telling("expression_stillness", 3.0, -2.0, 2.0)}
+    (reason,) = evidence_reasons(report(), judged({"action_units": 1.0}, telling=telling), ())
+    # e^-3, then from e^-2 to e^2, but the scale ends at 5
+    assert "vary by 0.05 on a scale from 0 to 5, genuine people 0.14 to 5" in reason.message
+
+
+def test_every_judged_behaviour_has_plain_words() -> None:
+    assert set(WORDINGS) == {column.name for column in COLUMNS if column.group != "patch"}
+    for column in COLUMNS:
+        if column.group != "patch":
+            telling = {column.group: Telling(column.name, 9.0, -1.0, 1.0)}
+            (reason,) = evidence_reasons(report(), judged({column.group: 1.0}, telling=telling), ())
+            assert "_" not in reason.message
+            assert "log" not in reason.message
+            assert "genuine people" in reason.message.rpartition(",")[2]
 
 
 def test_quality_reasons_are_the_flags_in_equal_shares() -> None:

@@ -80,6 +80,74 @@ def test_poor_material_gets_no_clear_verdict(poor: dict[str, float], code: str, 
     assert [reason.code for reason in judgement.verdict.reasons] == [code]
 
 
+# --------------------------------------------------------------------------- too short, too compressed
+
+GATE = replace(LIMITS, min_seconds=0.5, min_crops=4, min_bits_per_pixel=0.01)
+GATED = Judge(SCALE, GATE)
+
+
+def still(level: float, frame_index: int = 0, track_id: int = 0) -> Track:
+    """A face that was seen in one frame only."""
+    (face,) = make_track([level]).faces
+    time_s = frame_index / 24
+    seen = replace(face, frame_index=frame_index, time_s=time_s)
+    return Track(track_id, (seen,), 1, time_s, time_s)
+
+
+@pytest.mark.parametrize("level", [-5.0, 5.0])
+def test_a_glimpse_in_a_video_gets_no_clear_verdict(level: float) -> None:
+    judgement = GATED.judge([make_track([level] * 4)], 0.2)  # from 0 to .375 s
+    assert judgement.verdict.label == "uncertain"
+    assert judgement.verdict.score == pytest.approx(SCALE.score(level))
+    (reason,) = judgement.verdict.reasons
+    assert (reason.code, reason.message) == ("too_short", "face is seen for 0.37 s, 0.5 s are needed")
+    assert GATED.judge([make_track([level] * 5)], 0.2).quality.flags == ()
+
+
+@pytest.mark.parametrize(("crops", "words"), [(1, "1 frame,"), (3, "3 frames,")])
+def test_few_crops_of_a_long_track_are_too_few(crops: int, words: str) -> None:
+    track = replace(make_track([-5.0] * crops), end_s=20.0)
+    (reason,) = GATED.judge([track], 0.2).verdict.reasons
+    assert reason.code == "too_short"
+    assert reason.message == f"face was examined in {words} 4 are needed"
+    assert GATED.judge([replace(make_track([-5.0] * 4), end_s=20.0)], 0.2).verdict.label == "authentic"
+
+
+@pytest.mark.parametrize(("level", "label"), [(-3.0, "authentic"), (1.0, "uncertain"), (4.0, "manipulated")])
+def test_a_picture_is_judged_by_its_one_crop(level: float, label: str) -> None:
+    judgement = GATED.judge([still(level), still(-3.0, track_id=1)], 0.2)
+    assert judgement.verdict.label == label
+    assert judgement.quality.flags == ()
+    # The same single frame, but later than any picture has one.
+    assert [f.code for f in GATED.judge([still(level, 5)], 0.2).quality.flags] == ["too_short"]
+
+
+@pytest.mark.parametrize("tracks", [[make_track([-5.0] * 24)], [still(-5.0)]], ids=["video", "picture"])
+@pytest.mark.parametrize(("bits", "label"), [(0.009, "uncertain"), (0.011, "authentic"), (None, "authentic")])
+def test_few_bits_a_pixel(tracks: list[Track], bits: float | None, label: str) -> None:
+    judgement = GATED.judge(tracks, bits)
+    assert judgement.verdict.label == label
+    assert {r.code for r in judgement.verdict.reasons} == ({"too_compressed"} if bits == 0.009 else set())
+
+
+def test_somebody_who_passes_by_does_not_cloud_the_verdict() -> None:
+    long, brief = make_track([-3.0] * 12, 0), make_track([-3.0] * 4, 1)
+    judgement = GATED.judge([long, brief], 0.2)
+    assert [t.label for t in judgement.tracks] == ["authentic", "uncertain"]  # it is still reported
+    assert judgement.verdict.label == "authentic"
+    # A brief face that looks forged is not waved through, whatever the rest looks like.
+    forged = GATED.judge([long, make_track([6.0] * 4, 1)], 0.2).verdict
+    assert (forged.label, [r.code for r in forged.reasons]) == ("uncertain", ["too_short"])
+    # Nor does brevity excuse what else is wrong, or what nobody clear stands beside.
+    dark = GATED.judge([long, make_track([-3.0] * 4, 1, brightness=3.0)], 0.2)
+    assert dark.verdict.label == "uncertain"
+    assert GATED.judge([brief, make_track([-3.0] * 4, 2)], 0.2).verdict.label == "uncertain"
+
+
+def test_without_these_limits_nothing_is_asked() -> None:
+    assert JUDGE.judge([make_track([-5.0])], 1e-6).verdict.label == "authentic"
+
+
 def test_several_flags_share_the_weight() -> None:
     reasons = JUDGE.judge([make_track([9.0] * 24, face_px=20, brightness=3)], None).verdict.reasons
     assert {r.code for r in reasons} == {"face_too_small", "face_too_dark"}
@@ -224,6 +292,8 @@ def test_load_judge_reads_what_was_registered(tmp_path: Path) -> None:
         JUDGE.judge([track], None).verdict.score, rel=1e-5
     )
     assert load_judge(verdict_record(tmp_path)).measured is None
+    limits = torch.tensor([48.0, 2.0, 30.0, 0.5, 4.0, 0.01], dtype=torch.float64)
+    assert load_judge(verdict_record(tmp_path, {"limits": limits})).limits == GATE
 
 
 @pytest.mark.parametrize(
@@ -232,6 +302,7 @@ def test_load_judge_reads_what_was_registered(tmp_path: Path) -> None:
         ({"statistics": None}, {}),
         ({"thresholds": torch.zeros(3)}, {}),
         ({"limits": torch.zeros(2)}, {}),
+        ({"limits": torch.zeros(7)}, {}),
         ({}, {"bin": None}),
         ({}, {"target_fpr": None}),
         ({}, {"measured_fpr": {"rate": 0.1}}),

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.svm import OneClassSVM
+from sklearn.svm import OneClassSVM as SklearnSVM
 
 from tests.people import person_series
 from vidscan.behavior.series import cut
 from vidscan.types import FaceSeries
+from vidscan.verdict.one_class import OneClassSVM
 from vidscan.verdict.people import PeopleStore, PersonError, file_stem, people_folder
 from vidscan.verdict.person import MovementSvm, PersonModel, TooLittleMaterialError, standardise
 from vidscan.verdict.person_windows import FEATURES, Windows, cut_windows, folds
@@ -88,7 +89,7 @@ def test_margins_are_those_of_scikit_learn(seed: int, count: int, unknown: float
     features[rng.random(features.shape) < unknown] = np.nan
     svm = MovementSvm.fit(features, rng.uniform(0, 2, (count, 20)))
     known = standardise(features, svm.centre, svm.weight)
-    theirs = OneClassSVM(kernel="rbf", nu=0.1, gamma=svm.gamma).fit(known)
+    theirs = SklearnSVM(kernel="rbf", nu=0.1, gamma=svm.machine.gamma).fit(known)
     new = rng.uniform(-3, 3, (7, FEATURES))
     np.testing.assert_allclose(
         svm.decision(new), theirs.decision_function(standardise(new, svm.centre, svm.weight)), atol=1e-6
@@ -101,7 +102,7 @@ def test_anomaly_falls_with_the_margin_and_is_zero_on_the_boundary(model: Person
     margin, anomaly = model.svm.decision(features), model.svm.anomaly(features)
     order = np.argsort(margin)
     assert (np.diff(anomaly[order]) < 0).all()
-    np.testing.assert_allclose(anomaly, -np.log1p(margin / model.svm.rho), atol=1e-9)
+    np.testing.assert_allclose(anomaly, -np.log1p(margin / -model.svm.machine.intercept), atol=1e-9)
 
 
 def test_unknown_numbers_are_no_evidence(model: PersonModel) -> None:
@@ -240,7 +241,7 @@ def test_shorter_windows_judge_shorter_tracks() -> None:
 
 def same(a: PersonModel, b: PersonModel) -> bool:
     def equal(x: object, y: object) -> bool:
-        if isinstance(x, MovementSvm):
+        if isinstance(x, MovementSvm | OneClassSVM):
             return all(equal(getattr(x, f.name), getattr(y, f.name)) for f in fields(x))
         return bool(np.array_equal(x, y, equal_nan=isinstance(x, np.ndarray)))  # type: ignore[arg-type]
 
@@ -341,13 +342,12 @@ def test_a_damaged_file_is_one_clear_error(
 
 def test_a_file_with_the_right_sum_and_the_wrong_content(tmp_path: Path, model: PersonModel) -> None:
     store = PeopleStore(tmp_path)
-    spoilt = replace(model, svm=replace(model.svm, dual=model.svm.dual[:-1]))
-    store.save(spoilt)
-    with pytest.raises(PersonError, match="not usable"):
-        store.load("Ada")
-    store.save(replace(model, svm=replace(model.svm, rho=float("nan"))))
-    with pytest.raises(PersonError, match="not usable"):
-        store.load("Ada")
+    machine = model.svm.machine
+    short = replace(machine, coefficients=machine.coefficients[:-1])
+    for spoilt in (short, replace(machine, intercept=float("nan"))):
+        store.save(replace(model, svm=replace(model.svm, machine=spoilt)))
+        with pytest.raises(PersonError, match="not usable"):
+            store.load("Ada")
 
 
 def test_nobody_of_that_name(tmp_path: Path) -> None:

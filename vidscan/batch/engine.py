@@ -32,6 +32,8 @@ class ScannerSpec:
     factory
         ``module:callable`` returning an object with ``scan(path, sha256=...) -> Report``,
         ``settings``, ``device`` and ``models``.
+    options
+        Further keywords for the factory.
     error_report
         ``module:callable`` taking (path, error, settings, device, models), returning the
         report of a clip whose scan did not come back.
@@ -41,6 +43,7 @@ class ScannerSpec:
     device: str = "auto"
     max_download: int = MAX_DOWNLOAD
     factory: str = "vidscan.scanner:Scanner"
+    options: dict[str, str] = field(default_factory=dict)
     error_report: str = "vidscan.scanner:error_report"
 
     def to_json(self) -> str:
@@ -55,7 +58,7 @@ class ScannerSpec:
 
     def make_scanner(self) -> Any:
         """Imports the factory and calls it."""
-        return resolve(self.factory)(settings=self.settings, device=self.device)
+        return resolve(self.factory)(settings=self.settings, device=self.device, **self.options)
 
     def make_error_report(self, path: Location, error: Exception, identity: Identity) -> Report:
         """The report of a clip that could not be scanned."""

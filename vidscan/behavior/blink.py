@@ -287,21 +287,17 @@ def _pauses(found: BlinkSeries) -> tuple[list[float], float]:
 
 
 def describe(
-    series: FaceSeries,
-    *,
-    rule: Rule = "openness",
-    probability: NDArray[np.floating] | None = None,
-    events: BlinkRule | None = None,
+    series: FaceSeries, *, rule: Rule = "network", events: BlinkRule | None = None
 ) -> dict[str, float] | None:
     """:data:`FEATURES` of a series that is already cut to a window; None where it is insufficient
     (:func:`vidscan.behavior.material.enough`) or the eyes were seen for under 4 s.
 
     What needs blinks, in a window without any, takes an ordinary value: only the rate and the pause say
-    that there was none. ``rule`` and ``probability`` are those of :func:`closure`.
+    that there was none. ``rule`` is that of :func:`closure`, and ``events`` that of :func:`find_blinks`.
     """
     if not enough(series):
         return None
-    found = find_blinks(series.times, closure(series, rule, probability), events)
+    found = find_blinks(series.times, closure(series, rule), events)
     summary = statistics(found)
     if summary is None or found.seen_s < MIN_SECONDS:
         return None

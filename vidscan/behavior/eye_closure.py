@@ -6,19 +6,19 @@ There are three ways to tell, :data:`RULES`:
   Landmarks* (CVWW 2016), from the six landmarks about an eye;
 - ``openness``: the landmark network's own measure;
 - ``network``: the probability of a CNN with an LSTM over eye crops, as in Li, Chang & Lyu, *In Ictu
-  Oculi* (WIFS 2018); see :mod:`vidscan.behavior.eye_state`.
+  Oculi* (WIFS 2018); see :mod:`vidscan.behavior.eye_state`. It finds blinks best, and is the default.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.types import FaceSeries
+from vidscan.types import EyeRule, FaceSeries
 
-Rule = Literal["ear", "openness", "network"]
+Rule = EyeRule
 RULES: tuple[str, ...] = get_args(Rule)
 
 _EYES = (slice(36, 42), slice(42, 48))
@@ -85,9 +85,7 @@ def closure_of_openness(openness: NDArray[np.floating]) -> NDArray[np.float64]:
     return relative_closure(openness, _LEAST_OPENNESS, _SHUT_OPENNESS)
 
 
-def closure(
-    series: FaceSeries, rule: Rule = "openness", probability: NDArray[np.floating] | None = None
-) -> NDArray[np.float64]:
+def closure(series: FaceSeries, rule: Rule = "network") -> NDArray[np.float64]:
     """How far the eyes are closed, by one of :data:`RULES`.
 
     Parameters
@@ -96,9 +94,6 @@ def closure(
         One track, or a window of it: the open-eye level is taken from what it holds.
     rule
         Which measure.
-    probability
-        (T, 2) that the eyes are closed, for the rule ``network``
-        (:meth:`vidscan.behavior.eye_state.EyeState.update`).
 
     Returns
     -------
@@ -115,6 +110,7 @@ def closure(
         return closure_of_openness(series.openness)
     if rule != "network":
         raise ValueError(f"no eye rule {rule!r} (have: {', '.join(RULES)})")
-    if probability is None or probability.shape != (len(series.times), 2):
+    shut = series.shut
+    if shut is None or shut.shape != (len(series.times), 2):
         raise ValueError("the rule network needs one probability a row and eye")
-    return closure_of_openness(1 - probability)
+    return closure_of_openness(1 - shut)

@@ -8,6 +8,8 @@ samples of the same thing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vidscan.colour import LUMINANCE
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
 from vidscan.models import ModelRecord
@@ -22,7 +25,6 @@ from vidscan.models import ModelRecord
 CORNERS = np.array([[36, 39], [45, 42]])
 """iBUG indices of the outer and inner corner of the left and right eye as seen in the image."""
 
-_LUMINANCE = (0.299, 0.587, 0.114)
 _CONTRAST_FLOOR = 8.0
 """Grey levels: crops flatter than this are noise, which must not be stretched to a picture."""
 
@@ -117,7 +119,7 @@ def eye_crops(
     above = (spec.width - spec.height) // 2
     square[:, 1, 2] += above
     crops = align(frames, which[found], square, CropSpec(spec.width, 1.0))[:, :, above : above + spec.height]
-    weights = torch.tensor(_LUMINANCE, device=crops.device).view(3, 1, 1)
+    weights = torch.tensor(LUMINANCE, device=crops.device).view(3, 1, 1)
     out = torch.full((len(maps), spec.height, spec.width), torch.nan, device=crops.device)
     out[torch.from_numpy(found).to(out.device)] = (crops * weights).sum(1)
     return out.view(-1, 2, spec.height, spec.width)
@@ -230,6 +232,12 @@ class EyeState:
         self.record, self.device = record, device
         self._states: dict[int, tuple[Tensor, Tensor]] = {}
 
+    def anew(self) -> EyeState:
+        """The same network without a track: each clip takes its own."""
+        fresh = copy(self)
+        fresh._states = {}
+        return fresh
+
     def crops(
         self,
         images: Tensor | NDArray[np.uint8],
@@ -238,6 +246,33 @@ class EyeState:
     ) -> Tensor:
         """:func:`eye_crops` as the record's crop wants them."""
         return eye_crops(images, index, landmarks, self.spec)
+
+    def read(
+        self,
+        images: Tensor | NDArray[np.uint8],
+        index: NDArray[np.integer],
+        landmarks: NDArray[np.floating],
+        tracks: Sequence[int],
+    ) -> NDArray[np.float32]:
+        """Go on with every track that is seen in some frames.
+
+        Parameters
+        ----------
+        images, index, landmarks
+            As :func:`eye_crops` takes them, in time order within each track.
+        tracks
+            (N,) whose face each is.
+
+        Returns
+        -------
+        (N, 2) as :meth:`update` gives them.
+        """
+        crops, whose = self.crops(images, index, landmarks), np.asarray(tracks)
+        out = np.empty((len(whose), 2), np.float32)
+        for track_id in dict.fromkeys(tracks):
+            rows = np.flatnonzero(whose == track_id)
+            out[rows] = self.update(track_id, crops[torch.from_numpy(rows).to(crops.device)])
+        return out
 
     @torch.no_grad()
     def update(self, track_id: int, crops: Tensor) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from vidscan.types import FaceSeries
 def cut(series: FaceSeries, start_s: float, end_s: float) -> FaceSeries:
     """The rows of a series with start_s <= time < end_s, in seconds."""
     rows = slice(*np.searchsorted(series.times, [start_s, end_s], "left"))
-    arrays = {f.name: getattr(series, f.name)[rows] for f in fields(series) if f.name != "track_id"}
-    return replace(series, **arrays)
+    values: dict[str, Any] = {f.name: getattr(series, f.name) for f in fields(series) if f.name != "track_id"}
+    values |= {name: value[rows] for name, value in values.items() if value is not None}
+    return replace(series, **values)
 
 
 def seen(series: FaceSeries) -> NDArray[np.bool_]:

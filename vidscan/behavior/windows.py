@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
 from vidscan.behavior.series import cut
 from vidscan.faces.landmarks import FaceReadings, SeriesBuilder
-from vidscan.types import BehaviorWindow, Face, FaceSeries
+from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
 
 WINDOW_S = 10.0
 HOP_S = 5.0
@@ -55,11 +56,17 @@ def _whole(start_s: float, number: int) -> tuple[float, float]:
     return at, at + WINDOW_S
 
 
-def describe_window(series: FaceSeries, start_s: float, end_s: float) -> BehaviorWindow:
-    """Every group of one stretch of a series; None for a group that has too little material."""
+def describe_window(
+    series: FaceSeries, start_s: float, end_s: float, blink_rule: EyeRule = "network"
+) -> BehaviorWindow:
+    """Every group of one stretch of a series; None for a group that has too little material.
+
+    Blinks are found by ``blink_rule`` (:func:`vidscan.behavior.eye_closure.closure`).
+    """
     part = cut(series, start_s, np.nextafter(end_s, np.inf))
-    values = {name: describe(part) for name, (describe, _) in GROUPS.items()}
-    return BehaviorWindow(start_s, end_s, values)
+    describers = {name: describe for name, (describe, _) in GROUPS.items()}
+    describers["blink"] = partial(blink.describe, rule=blink_rule)
+    return BehaviorWindow(start_s, end_s, {name: describe(part) for name, describe in describers.items()})
 
 
 @dataclass(slots=True)
@@ -80,10 +87,12 @@ class BehaviorCollector:
     ----------
     keep
         Keep the whole series of every track.
+    blink_rule
+        How blinks are found (:func:`describe_window`).
     """
 
-    def __init__(self, *, keep: bool = False) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: bool = False, blink_rule: EyeRule = "network") -> None:
+        self._keep, self._blink_rule = keep, blink_rule
         self._tracks: dict[int, _Open] = {}
 
     def add(self, faces: list[Face], readings: FaceReadings) -> None:
@@ -97,7 +106,7 @@ class BehaviorCollector:
             # A row beyond the end tells that the window is whole.
             while track.latest_s > track.following()[1]:
                 series = track.builder.series(track_id)
-                track.done.append(describe_window(series, *track.following()))
+                track.done.append(self._describe(series, *track.following()))
             if not self._keep:
                 # The last window of the track may reach back ten seconds from any coming row.
                 track.builder.forget_before(track.latest_s - WINDOW_S - HOP_S)
@@ -108,8 +117,11 @@ class BehaviorCollector:
         for track_id, track in self._tracks.items():
             series = track.builder.series(track_id)
             rest = spans(track.start_s, track.latest_s)[len(track.done) :]
-            found[track_id] = (*track.done, *(describe_window(series, a, b) for a, b in rest))
+            found[track_id] = (*track.done, *(self._describe(series, a, b) for a, b in rest))
         return found
+
+    def _describe(self, series: FaceSeries, start_s: float, end_s: float) -> BehaviorWindow:
+        return describe_window(series, start_s, end_s, self._blink_rule)
 
     def series(self) -> list[FaceSeries]:
         """Of every track its series; only what is still held where not all was kept."""

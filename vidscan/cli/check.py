@@ -64,6 +64,7 @@ def check(
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    blink_rule: options.Blinks = None,
     device: options.Device = "auto",
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
@@ -87,11 +88,11 @@ def check(
     if track is not None and person is None:
         raise UsageError("--track needs --person")
     if masks is not None:
-        _make_folder(masks, "--masks")
+        options.make_folder(masks, "--masks")
     several = len(paths) > 1
     for name, target in (("--overlay", overlay), ("--report", report)):
         if target is not None and several:
-            _make_folder(target, name)
+            options.make_folder(target, name)
 
     from vidscan.cli.products import Products, Wanted
     from vidscan.report import open_writer
@@ -99,7 +100,7 @@ def check(
     from vidscan.verdict.people import PeopleStore
 
     known = None if person is None else PeopleStore(dir).load(person)
-    settings = options.scan_settings(context, every, max_pixels, max_duration)
+    settings = options.scan_settings(context, every, max_pixels, max_duration, blink_rule)
     scanner = Scanner(settings, device=device)
     wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, known, track)
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
@@ -112,10 +113,3 @@ def check(
                     say(f"vidscan: {note}", quiet=quiet)
             outcome.add(found)
     raise typer.Exit(outcome.exit_code)
-
-
-def _make_folder(folder: Path, option: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{option} {folder}: {error.strerror}") from error

@@ -35,14 +35,22 @@ def evaluate(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Genuine clips for --robustness, one manifest file name a line (shipped: 60 of dev).",
+            help="Genuine clips for --robustness, and --quality (30 of them), one manifest file name a line "
+            "(shipped: 60 of dev).",
         ),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option("--quality", help="Also judge genuine clips that are too poor to judge, or nearly."),
+    ] = False,
     innocent: Annotated[
         bool, typer.Option("--innocent", help="Also count false alarms on innocently edited clips.")
     ] = False,
     localisation: Annotated[
-        bool, typer.Option("--localisation", help="Also forge clips and compare masks with the exact ones.")
+        bool,
+        typer.Option(
+            "--localisation", help="Also compare masks: on clips forged for it, and on same-footage pairs."
+        ),
     ] = False,
     left_out: Annotated[
         bool, typer.Option("--left-out", help="Also judge fully synthetic pictures of the train split.")
@@ -107,6 +115,7 @@ def evaluate(
     parts = Parts(
         robustness=robustness or all,
         subset=subset,
+        quality=quality or all,
         innocent=innocent or all,
         localisation=localisation or all,
         left_out=left_out or all,

@@ -39,6 +39,14 @@ class BatchFormat(str, Enum):
     csv = "csv"
 
 
+class BlinkRule(str, Enum):
+    """Rules by which blinks are found: :data:`vidscan.behavior.eye_closure.RULES`."""
+
+    network = "network"
+    ear = "ear"
+    openness = "openness"
+
+
 Device = Annotated[
     str, typer.Option(envvar="VIDSCAN_DEVICE", help="auto, cpu, cuda or cuda:N.", metavar="DEVICE")
 ]
@@ -69,6 +77,15 @@ MaxDuration = Annotated[
         metavar="S",
         show_default="all",
         help="Analyse only the first S seconds of a clip, with a warning.",
+    ),
+]
+Blinks = Annotated[
+    BlinkRule | None,
+    typer.Option(
+        "--blink-rule",
+        envvar="VIDSCAN_BLINK_RULE",
+        show_default="network",
+        help="Find blinks by a network over the eyes, the eye aspect ratio, or the landmark network.",
     ),
 ]
 ExitZero = Annotated[
@@ -150,11 +167,23 @@ def locations(paths: Iterable[str]) -> list[Path | RemoteFile]:
     return [RemoteFile(text) if is_remote(text) else Path(text) for text in paths]
 
 
+def make_folder(folder: Path, option: str) -> None:
+    """Make the folder that an option names.
+
+    Raises UsageError where that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: {error.strerror}") from error
+
+
 def scan_settings(
     context: typer.Context,
     every: int,
     max_pixels: int | None = None,
     max_duration: float | None = None,
+    blink_rule: BlinkRule | None = None,
 ) -> ScanSettings:
     """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
     from pydantic import TypeAdapter, ValidationError
@@ -162,7 +191,12 @@ def scan_settings(
     from vidscan.types import ScanSettings
 
     values: dict[str, Any] = {**(context.find_root().obj or {})}
-    flags = {"every": every or None, "max_pixels": max_pixels, "max_duration_s": max_duration}
+    flags = {
+        "every": every or None,
+        "max_pixels": max_pixels,
+        "max_duration_s": max_duration,
+        "blink_rule": None if blink_rule is None else blink_rule.value,
+    }
     values |= {name: value for name, value in flags.items() if value is not None}
     try:
         settings: ScanSettings = TypeAdapter(ScanSettings).validate_python(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from vidscan.batch.engine import Engine, ScannerSpec
+    from vidscan.batch.engine import Engine, Location, ScannerSpec
     from vidscan.types import Report
 
 _TIMEOUT_S = 3600.0
@@ -72,6 +73,12 @@ def scan(
         Path | None,
         typer.Option(metavar="OUT.html", dir_okay=False, help="Also write a page that lists every file."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Also write a page for every file; --index links to them."
+        ),
+    ] = None,
     recursive: Annotated[bool, typer.Option(help="Look into folders in folders.")] = True,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; may be repeated.")
@@ -82,6 +89,7 @@ def scan(
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    blink_rule: options.Blinks = None,
     device: options.Device = "auto",
     engine: Annotated[
         EngineName,
@@ -119,6 +127,8 @@ def scan(
     if engine is EngineName.local and (ray_address or gpus):
         raise UsageError("--ray-address and --gpus need --engine ray")
     roots = options.locations(options.expand_paths(folders, null))
+    if report is not None:
+        _check_pages(report, index, engine, roots)
 
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
@@ -127,8 +137,11 @@ def scan(
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
 
-    settings = options.scan_settings(context, every, max_pixels, max_duration)
+    settings = options.scan_settings(context, every, max_pixels, max_duration, blink_rule)
     spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
+    if report is not None:
+        pages = {"folder": str(report.absolute())}
+        spec = replace(spec, factory="vidscan.batch.pages:PageScanner", options=pages)
 
     def make_engine() -> AbstractContextManager[Engine]:
         if engine is EngineName.ray:
@@ -154,37 +167,53 @@ def scan(
         progress = stack.enter_context(Progress(len(paths), quiet=quiet, rate=True))
         writer = open_writer(format.value, sys.stdout, many=True)
 
-        def kept(report: Report) -> None:
-            summary.add(report, skipped=True)
-            outcome.add(report)
-            list_up(report)
+        def kept(found: Report) -> None:
+            summary.add(found, skipped=True)
+            outcome.add(found)
+            list_up(found)
 
-        def list_up(report: Report) -> None:
+        def list_up(found: Report) -> None:
             if index is not None:
-                listed.append(replace(report, frames=(), segments=()))
+                listed.append(replace(found, frames=(), segments=()))
 
-        def skipped(report: Report) -> None:
+        def skipped(found: Report) -> None:
             progress.advance()
 
-        for report in scan_all(paths, workers, results, skipped=skipped, kept=kept):
+        for found in scan_all(paths, workers, results, skipped=skipped, kept=kept):
             if results is None:
                 with progress.hidden():
-                    writer.write(report)
-            summary.add(report)
-            outcome.add(report)
-            list_up(report)
+                    writer.write(found)
+            summary.add(found)
+            outcome.add(found)
+            list_up(found)
             progress.advance()
     if index is not None:
-        _write_index(listed, index)
+        _write_index(listed, index, report)
     say(summary.table(time.monotonic() - started), quiet=quiet)
     raise typer.Exit(outcome.exit_code)
 
 
-def _write_index(listed: Sequence[Report], index: Path) -> None:
-    from vidscan.report.index import write_index
+def _check_pages(folder: Path, index: Path | None, engine: EngineName, roots: Sequence[Location]) -> None:
+    """Refuse what pages cannot be written for, and make their folder."""
+    if engine is not EngineName.local:
+        raise UsageError("--report needs --engine local: other machines would keep the pages")
+    if any(not isinstance(root, Path) for root in roots):
+        raise UsageError("--report needs files on this machine, not URLs")
+    if index is not None and folder.absolute().drive != index.absolute().drive:
+        raise UsageError("--report and --index must be on one drive, for links to hold")
+    options.make_folder(folder, "--report")
 
+
+def _write_index(listed: Sequence[Report], index: Path, pages: Path | None) -> None:
+    from vidscan.report.index import WrittenPages, write_index
+
+    links: dict[int, str] = {}
+    if pages is not None:
+        written, way = WrittenPages(pages), Path(os.path.relpath(pages, index.parent))
+        names = ((n, written.find(report)) for n, report in enumerate(listed))
+        links = {n: (way / name).as_posix() for n, name in names if name is not None}
     try:
-        write_index(((report, None) for report in listed), index)
+        write_index(((report, links.get(n)) for n, report in enumerate(listed)), index)
     except OSError as error:
         raise UsageError(f"--index {index}: {error.strerror}") from error
 

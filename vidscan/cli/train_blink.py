@@ -40,7 +40,8 @@ def blink(
     start_log(quiet, False)
     import torch
 
-    from vidscan.training.blink import EyeRecipe, train_blink
+    from vidscan.training.blink import train_blink
+    from vidscan.training.eye_material import EyeRecipe
 
     if threads:
         torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ def landmarks(
     teacher: Annotated[
         Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
     ],
-    faces: Annotated[int, typer.Option(min=1, metavar="N", help="Augmented faces to train on.")] = 390_000,
+    faces: Annotated[int, typer.Option(min=1, metavar="N", help="Augmented faces to train on.")] = 620_000,
     work: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps labels and checkpoints.")
     ] = Path("runs/landmarks"),

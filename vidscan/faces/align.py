@@ -1,8 +1,8 @@
-"""Aligned face crops: the geometry, the resampling, and the way back into the frame.
+"""Aligned face crops: the resampling, and the way back into the frame.
 
 Training, evaluation and scanning all cut their crops with :func:`align`, so that a network
-sees the same picture everywhere. Coordinates follow :mod:`vidscan.types`: pixel centres are
-at whole numbers, x to the right, y down, in the frame as well as in the crop.
+sees the same picture everywhere. Where a crop lies is told by :mod:`vidscan.faces.geometry`,
+whose names this module offers too.
 """
 
 from __future__ import annotations
@@ -14,203 +14,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.faces.geometry import (
+    TEMPLATE,
+    TEMPLATE_SIDE,
+    CropSpec,
+    apply_affine,
+    box_transform,
+    crop_transform,
+    invert_affine,
+    similarity,
+    similarity_scale,
+)
+
 if TYPE_CHECKING:
     import torch
 
-TEMPLATE_SIDE = 112.0
-"""Side in pixels of the canonical face square that :data:`TEMPLATE` is drawn in."""
-
-TEMPLATE = np.array(
-    [
-        [38.2946, 51.6963],
-        [73.5318, 51.5014],
-        [56.0252, 71.7366],
-        [41.5493, 92.3655],
-        [70.7299, 92.2041],
-    ]
-)
-"""(5, 2) float64 left eye, right eye, nose tip, left and right mouth corner of the canonical
-face (the five-point template of ArcFace, Deng et al. 2019), in pixels of a 112 px square that
-holds a frontal face from mid-forehead to chin."""
-
-# How the detector's box lies in the canonical square: medians over 181 frontal portraits. The
-# geometric mean of the box's sides varies least (by 3 %).
-_SIDE_PER_BOX = 1.23
-_BOX_CENTRE = np.array([55.5, 65.2])
-
-# A crop may disagree with the detector's box by this factor; beyond, the points are wrong
-# (in profile, or half out of the frame) and the box sets the scale.
-_MAX_SCALE_RATIO = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class CropSpec:
-    """What a square crop shows.
-
-    Attributes
-    ----------
-    size
-        Side of the crop in pixels.
-    margin
-        Side of the crop divided by the side of the face. The face is the 112 px square of
-        :data:`TEMPLATE`: 1.0 is tight (mid-forehead to chin, ear to ear), 1.6 holds the
-        whole head.
-    """
-
-    size: int
-    margin: float
-
-    def __post_init__(self) -> None:
-        if self.size < 1 or not self.margin > 0:
-            raise ValueError(f"CropSpec needs size >= 1 and margin > 0, got {self.size}, {self.margin}")
-
-    @property
-    def scale(self) -> float:
-        """Crop pixels per template pixel."""
-        return self.size / (TEMPLATE_SIDE * self.margin)
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """(5, 2) where the five points of a canonical face lie in the crop, in pixels."""
-        return self.from_template(TEMPLATE)
-
-    def from_template(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Maps (..., 2) template pixels to crop pixels; centres of both squares coincide."""
-        return (points - (TEMPLATE_SIDE - 1) / 2) * self.scale + (self.size - 1) / 2
-
-
-# --------------------------------------------------------------------------- geometry
-
-
-def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Least-squares similarity (rotation, one scale, translation) from points to points.
-
-    Umeyama (1991) in two dimensions without mirroring, where it has a closed form: with
-    centred points as complex numbers the rotation and scale are one complex factor.
-
-    Parameters
-    ----------
-    source
-        (N, K, 2) points.
-    target
-        (K, 2) or (N, K, 2) points they should land on.
-
-    Returns
-    -------
-    (N, 2, 3) float64 affine maps. Where all source points coincide the map is NaN.
-    """
-    src = np.asarray(source, np.float64)
-    dst = np.broadcast_to(np.asarray(target, np.float64), src.shape)
-    src_mean, dst_mean = src.mean(axis=1), dst.mean(axis=1)
-    s, d = src - src_mean[:, None], dst - dst_mean[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        norm = (s**2).sum(axis=(1, 2))
-        norm = np.where(norm > 0, norm, np.nan)
-        a = (s * d).sum(axis=(1, 2)) / norm
-        b = (s[..., 0] * d[..., 1] - s[..., 1] * d[..., 0]).sum(axis=1) / norm
-    linear = np.stack([np.stack([a, -b], axis=-1), np.stack([b, a], axis=-1)], axis=-2)
-    offset = dst_mean - np.einsum("nij,nj->ni", linear, src_mean)
-    return np.concatenate([linear, offset[..., None]], axis=-1)
-
-
-def crop_transform(
-    points: NDArray[np.floating], spec: CropSpec, boxes: NDArray[np.floating] | None = None
-) -> NDArray[np.float64]:
-    """Maps from frame pixels to crop pixels that bring faces into the canonical pose.
-
-    In profile the five points come together sideways, but eyes and mouth stay apart, so the
-    least-squares scale changes by some ten percent only. Points that are broken (coinciding
-    or not finite) or that disagree with the box are caught only where ``boxes`` is given:
-    broken ones take :func:`box_transform`, and a scale off by more than 1.5 is held there.
-
-    Parameters
-    ----------
-    points
-        (N, 5, 2) points in frame pixels, in the order of :class:`vidscan.types.Detection`.
-    spec
-        The crop.
-    boxes
-        (N, 4) boxes x0, y0, x1, y1 of the same faces, or None.
-
-    Returns
-    -------
-    (N, 2, 3) float64.
-
-    Raises
-    ------
-    ValueError
-        Where a shape is wrong, or points are broken and no box is given.
-    """
-    pts = np.asarray(points, np.float64)
-    if pts.ndim != 3 or pts.shape[1:] != (5, 2):
-        raise ValueError(f"points must be (N, 5, 2), got {pts.shape}")
-    out = similarity(pts, spec.points)
-    broken = np.asarray(~np.isfinite(out).all(axis=(1, 2)), bool)
-    if boxes is None:
-        if broken.any():
-            raise ValueError("points coincide or are not finite, and no box was given")
-        return out
-    fallback = box_transform(boxes, spec)
-    if len(fallback) != len(out):
-        raise ValueError(f"{len(out)} faces but {len(fallback)} boxes")
-    out = np.where(broken[:, None, None], fallback, out)
-    ratio = _scale(out) / _scale(fallback)
-    correction = np.clip(ratio, 1 / _MAX_SCALE_RATIO, _MAX_SCALE_RATIO) / ratio
-    # Rescaling about the crop's centre keeps the pose.
-    centre = (spec.size - 1) / 2
-    out *= correction[:, None, None]
-    out[:, :, 2] += centre * (1 - correction[:, None])
-    return out
-
-
-def box_transform(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
-    """Upright crops from the detector's boxes alone, for faces whose points cannot be used.
-
-    Parameters
-    ----------
-    boxes
-        (N, 4) x0, y0, x1, y1 in frame pixels.
-    spec
-        The crop.
-
-    Returns
-    -------
-    (N, 2, 3) float64 maps from frame pixels to crop pixels, without rotation.
-    """
-    b = np.asarray(boxes, np.float64).reshape(-1, 4)
-    sides = np.maximum(b[:, 2:] - b[:, :2], 1.0)
-    side = np.sqrt(sides.prod(axis=1)) * _SIDE_PER_BOX
-    scale = spec.size / (spec.margin * side)
-    centre = (b[:, :2] + b[:, 2:]) / 2
-    out = np.zeros((len(b), 2, 3))
-    out[:, 0, 0] = out[:, 1, 1] = scale
-    out[:, :, 2] = spec.from_template(_BOX_CENTRE) - scale[:, None] * centre
-    return out
-
-
-def invert_affine(transforms: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Inverse of (..., 2, 3) affine maps, float64.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        Where a map is singular.
-    """
-    m = np.asarray(transforms, np.float64)
-    linear = np.linalg.inv(m[..., :2])
-    return np.concatenate([linear, -(linear @ m[..., 2:])], axis=-1)
-
-
-def apply_affine(transforms: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Maps points: transforms (..., 2, 3) and points (..., K, 2) give (..., K, 2) float64."""
-    m = np.asarray(transforms, np.float64)
-    return np.asarray(points, np.float64) @ np.swapaxes(m[..., :2], -1, -2) + m[..., None, :, 2]
-
-
-def _scale(transforms: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N,) output pixels per input pixel of (N, 2, 3) similarities."""
-    return np.sqrt(np.abs(np.linalg.det(np.asarray(transforms, np.float64)[..., :2])))
-
+__all__ = [
+    "TEMPLATE",
+    "TEMPLATE_SIDE",
+    "CellGrid",
+    "CropSpec",
+    "FrameWindow",
+    "align",
+    "apply_affine",
+    "box_transform",
+    "crop_transform",
+    "invert_affine",
+    "similarity",
+    "to_frame",
+    "to_window",
+]
 
 # --------------------------------------------------------------------------- resampling
 
@@ -271,9 +104,8 @@ def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int) -> torch
     from torch.nn import functional
 
     height, width = int(image.shape[0]), int(image.shape[1])
-    step = float(_scale(to_image[None])[0])  # image pixels per crop pixel
-    end = size - 0.5
-    corners = apply_affine(to_image, np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]]))
+    step = float(similarity_scale(to_image[None])[0])  # image pixels per crop pixel
+    corners = _corners(to_image, size)
     # Room for the four taps of the cubic, in reduced pixels.
     room = 3 * max(step, 1.0)
     x0, x1 = _span(corners[:, 0].min() - room, corners[:, 0].max() + room, width)
@@ -298,6 +130,12 @@ def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int) -> torch
     gy = float(theta[1, 0]) * axis[None, :] + (float(theta[1, 1]) * axis[:, None] + float(theta[1, 2]))
     grid = torch.stack([gx, gy], dim=-1)[None]
     return functional.grid_sample(region, grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
+
+
+def _corners(to_frame_px: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """(4, 2) outer corners of a crop in the frame, by its (2, 3) map there."""
+    end = size - 0.5
+    return apply_affine(to_frame_px, np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]]))
 
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
@@ -382,10 +220,7 @@ def to_window(
     rows, cols = values.shape
     cells = np.ascontiguousarray(values, np.float32)
     to_crop = np.asarray(transform, np.float64)
-    end = crop_size - 0.5
-    corners = apply_affine(
-        invert_affine(to_crop), np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]])
-    )
+    corners = _corners(invert_affine(to_crop), crop_size)
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     if right < 0 or bottom < 0 or left > width - 1 or top > height - 1:
         return None
@@ -395,6 +230,7 @@ def to_window(
     x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
     crop_x = to_crop[0, 0] * x + to_crop[0, 1] * y + to_crop[0, 2]
     crop_y = to_crop[1, 0] * x + to_crop[1, 1] * y + to_crop[1, 2]
+    end = crop_size - 0.5
     within = (crop_x >= -0.5) & (crop_x <= end) & (crop_y >= -0.5) & (crop_y <= end)
     if grid is None:
         cell_x = (crop_x + 0.5) * (cols / crop_size) - 0.5

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import TEMPLATE, CropSpec, apply_affine, invert_affine, similarity
+from vidscan.faces.geometry import TEMPLATE, CropSpec, apply_affine, invert_affine, similarity
 
 _FRAME_SIDE = 640
 """Frames are followed at this long side in pixels: enough for a face of 1/12 of the short side."""

@@ -17,7 +17,7 @@ from vidscan.faces.units import MAX_INTENSITY, UNITS
 SIZE = 112
 """Side of the input crop in pixels."""
 MARGIN = 1.45
-"""Side of the crop as a multiple of the face (:class:`vidscan.faces.align.CropSpec`)."""
+"""Side of the crop as a multiple of the face (:class:`vidscan.faces.geometry.CropSpec`)."""
 POINTS = 68
 GAZE_SCALE = 30.0
 """Degrees that a gaze output of 1 stands for."""

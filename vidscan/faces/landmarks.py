@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,10 @@ _FIVE = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 5
 
 @dataclass(frozen=True, slots=True)
 class FaceReadings:
-    """What the network says of N faces; the fields are those of :class:`vidscan.types.FaceSeries`."""
+    """What the networks say of N faces; the fields are those of :class:`vidscan.types.FaceSeries`.
+
+    ``shut`` is another network's (:class:`vidscan.behavior.eye_state.EyeState`), who adds it.
+    """
 
     landmarks: NDArray[np.float32]
     confidence: NDArray[np.float32]
@@ -43,10 +47,13 @@ class FaceReadings:
     rotation: NDArray[np.float32]
     gaze: NDArray[np.float32]
     texture: NDArray[np.float32]
+    shut: NDArray[np.float32] | None = None
 
     def rows(self, index: list[int]) -> FaceReadings:
         """The readings of some of the faces."""
-        return FaceReadings(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        values |= {name: value[index] for name, value in values.items() if value is not None}
+        return FaceReadings(**values)
 
 
 class LandmarkReader:
@@ -99,15 +106,17 @@ class LandmarkReader:
         found["landmarks"] = found["landmarks"] * size + torch.tensor([(size - 1) / 2, (size - 1) / 2, 0.0])
         return NetworkOutput(**found)
 
-    def read(self, images: NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]) -> FaceReadings:
-        """Read ``faces`` in frames (T, H, W, 3); ``index`` (N,) says which frame each is in.
+    def read(
+        self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]
+    ) -> FaceReadings:
+        """Read ``faces`` in frames (T, H, W, 3) RGB uint8; ``index`` (N,) says which frame each is in.
 
         A face that turns out to lie off the middle of its crop is cut once more, where its own landmarks
         say that it is: tracking need not be as exact as detection.
         """
         points = np.stack([face.points for face in faces])
         to_crop = crop_transform(points, self.spec, np.stack([face.box for face in faces]))
-        frames = torch.from_numpy(images).to(self.device)
+        frames = torch.as_tensor(images).to(self.device)
         crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)
         again = np.flatnonzero(self._off_centre(out))
@@ -199,11 +208,13 @@ class SeriesBuilder:
             track_id=track_id,
             frames=np.array([face.frame_index for face in self._faces], np.int64),
             times=np.array([face.time_s for face in self._faces], np.float64),
-            **{
-                f.name: np.concatenate([getattr(r, f.name) for r in self._readings])
-                for f in fields(FaceReadings)
-            },
+            **{f.name: self._joined(f.name) for f in fields(FaceReadings)},
         )
+
+    def _joined(self, name: str) -> Any:
+        """One field of all readings; None where none of them has it."""
+        values = [getattr(reading, name) for reading in self._readings]
+        return None if all(value is None for value in values) else np.concatenate(values)
 
 
 def one_euro(

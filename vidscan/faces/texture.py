@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidscan.colour import BLUE_DIFFERENCE, LUMINANCE
+
 CHANNELS = ("luminance", "blue")
 """Luminance, and the blue colour difference of BT.601, in which a swapped face differs most."""
 SCALES = (0.5, 1.0, 2.0, 4.0)
@@ -26,7 +28,6 @@ _INNER = 0.62
 _RING = (0.95, 1.30)
 _TALLER = 1.15
 _FLOOR = 0.02
-_WEIGHTS = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5))
 
 
 def band_levels(crops: Tensor, face_side: float) -> NDArray[np.float32]:
@@ -37,13 +38,13 @@ def band_levels(crops: Tensor, face_side: float) -> NDArray[np.float32]:
     crops
         (N, 3, S, S) aligned RGB crops, 0..255, on any device.
     face_side
-        Side of the face in crop pixels (:class:`vidscan.faces.align.CropSpec`: size / margin).
+        Side of the face in crop pixels (:class:`vidscan.faces.geometry.CropSpec`: size / margin).
 
     Returns
     -------
     (N, 2, 3, 2) channel (:data:`CHANNELS`), band from fine to coarse, and face or ring.
     """
-    weights = torch.tensor(_WEIGHTS, dtype=torch.float32, device=crops.device)
+    weights = torch.tensor((LUMINANCE, BLUE_DIFFERENCE), dtype=torch.float32, device=crops.device)
     planes = torch.einsum("kc,nchw->nkhw", weights, crops.float())
     smooth = [_blur(planes, sigma) for sigma in SCALES]
     bands = torch.stack([a - b for a, b in itertools.pairwise(smooth)], 2).abs()

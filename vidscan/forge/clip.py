@@ -18,8 +18,8 @@ import vidscan.forge.swap
 import vidscan.forge.warp
 import vidscan.forge.whole  # noqa: F401  (importing a forgery registers it)
 from vidscan.errors import NoFaceError, SetupError
-from vidscan.faces.align import CropSpec, crop_transform
 from vidscan.faces.detect import FaceDetector
+from vidscan.faces.geometry import CropSpec, crop_transform
 from vidscan.forge.base import FORGERIES, Forgery
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.forge.mouth import mouth_shift

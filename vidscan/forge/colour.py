@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidscan.colour import LUMINANCE
 from vidscan.forge.base import chance, uniform
 
 _LEVELS = 5
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def _octaves(images: Tensor) -> tuple[list[Tensor], Tensor]:
     """Laplacian pyramid, finest octave first, of the colour difference (image less its luminance)."""
-    weights = torch.tensor(_LUMINANCE, device=images.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)
     level = images - (images * weights).sum(1, keepdim=True)
     octaves: list[Tensor] = []
     while len(octaves) < _LEVELS and min(level.shape[-2:]) >= 8:

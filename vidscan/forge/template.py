@@ -1,7 +1,7 @@
 """Where the 478 landmarks lie on an average face, for forging where no landmark model is installed.
 
 The file next to this module is the mean of MediaPipe's face mesh over some thousand aligned genuine
-faces, in pixels of the 112 px square of :data:`vidscan.faces.align.TEMPLATE`.
+faces, in pixels of the 112 px square of :data:`vidscan.faces.geometry.TEMPLATE`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import CropSpec, apply_affine
+from vidscan.faces.geometry import CropSpec, apply_affine
 
 MEAN_FACE = Path(__file__).with_name("mean_face.safetensors")
 

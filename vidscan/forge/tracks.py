@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import TEMPLATE_SIDE, CropSpec, crop_transform
 from vidscan.faces.detect import FaceDetector
+from vidscan.faces.geometry import TEMPLATE_SIDE, CropSpec, crop_transform
 from vidscan.faces.track import FaceTracker
 from vidscan.media import VideoSource
 

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vidscan.colour import LUMINANCE
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.models import ModelRecord
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import POOLINGS, pool
 from vidscan.types import Face, PatchMap
-
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def normalise(crops: Tensor, mean: list[float], std: list[float]) -> Tensor:
@@ -161,7 +160,7 @@ def crop_quality(crops: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32
         (N,) mean absolute Laplacian of the luminance in the middle half, in grey levels, and (N,)
         mean luminance there, 0..255.
     """
-    weights = torch.tensor(_LUMINANCE, device=crops.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMINANCE, device=crops.device).view(1, 3, 1, 1)
     grey = (crops * weights).sum(1, keepdim=True)
     size = grey.shape[-1]
     grey = grey[..., size // 4 : -size // 4, size // 4 : -size // 4]

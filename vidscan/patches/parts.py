@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import TEMPLATE_SIDE, CropSpec
+from vidscan.faces.geometry import TEMPLATE_SIDE, CropSpec
 
 PARTS: dict[str, str] = {
     "brow": "the forehead and brows",
@@ -25,14 +25,14 @@ _BOXES = {
     "nose": (45.0, 62.0, 67.0, 82.0),
     "mouth": (37.0, 82.0, 75.0, 105.0),
 }
-"""x0, y0, x1, y1 in pixels of the canonical face (:data:`vidscan.faces.align.TEMPLATE`)."""
+"""x0, y0, x1, y1 in pixels of the canonical face (:data:`vidscan.faces.geometry.TEMPLATE`)."""
 _BROW_Y = 41.0
 _HALF_WIDTH, _HALF_HEIGHT = 40.0, 52.0
 _SKIN, _EDGE = 0.88, 1.2
 
 
 @lru_cache(maxsize=8)
-def part_grid(shape: tuple[int, int], spec: CropSpec) -> NDArray[np.int8]:
+def boxed_parts(shape: tuple[int, int], spec: CropSpec) -> NDArray[np.int8]:
     """(h, w) index into :data:`PARTS` of each cell of a patch grid over a crop; -1 beside the face.
 
     Parameters
@@ -59,7 +59,7 @@ def part_grid(shape: tuple[int, int], spec: CropSpec) -> NDArray[np.int8]:
 
 def part_levels(logits: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float32]:
     """(N, 6) mean log-odds over each part of patch grids (N, h, w); parts that no patch covers are NaN."""
-    grid = part_grid((logits.shape[1], logits.shape[2]), spec)
+    grid = boxed_parts((logits.shape[1], logits.shape[2]), spec)
     found = np.full((len(logits), len(PARTS)), np.nan, np.float32)
     for i in range(len(PARTS)):
         if (grid == i).any():

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from vidscan.report.meaning import LABEL_NAMES, one_in
 from vidscan.report.page import write_page
+from vidscan.report.paths import clip_name
 from vidscan.types import Label, Report
 
 _RANKS = {label: rank for rank, label in enumerate(LABEL_NAMES)}
@@ -32,6 +33,25 @@ class _Row:
     duration_s: float | None
     error: str | None
     notes: tuple[str, ...]
+
+
+class WrittenPages:
+    """The pages that are in a folder now.
+
+    Files of the same content have one page, under the name of whichever was scanned.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._names = {path.name for path in folder.glob("*.html")}
+        self._by_content = {Path(name).stem.rpartition("-")[2]: name for name in sorted(self._names)}
+
+    def find(self, report: Report) -> str | None:
+        """The file name of a report's page; None where it has none."""
+        sha256 = report.input.sha256
+        if report.error is not None or sha256 is None:
+            return None
+        own = f"{clip_name(report.input.path, sha256)}.html"
+        return own if own in self._names else self._by_content.get(sha256[:8])
 
 
 def write_index(rows: Iterable[tuple[Report, str | None]], out: Path, *, title: str = "Folder scan") -> None:
@@ -74,7 +94,7 @@ def _row(report: Report, link: str | None) -> _Row:
     folder = str(path.parent)
     notes = [flag.message for flag in report.quality.flags] + [note.message for note in report.warnings]
     if report.error is not None:
-        notes.insert(0, report.error.message)
+        notes.insert(0, report.error.message.removeprefix(f"{report.input.path}: "))
     return _Row(
         folder="" if folder == "." else folder,
         name=path.name or report.input.path,

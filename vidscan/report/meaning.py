@@ -65,10 +65,9 @@ def calibration_words(calibration: Calibration) -> tuple[str, ...]:
     """How often the tool is wrong about genuine clips, in sentences; empty where it was not calibrated."""
     if not calibration.n:
         return ()
-    group = "" if calibration.bin in ("", "all") else f" (group “{calibration.bin}”)"
     target = _at_most(calibration.target_fpr)
     said = [
-        f"The thresholds were set with {calibration.n:,} genuine people{group}, so that {target} genuine "
+        f"The thresholds were set with {calibration.n:,} genuine people, so that {target} genuine "
         "clips should be called manipulated."
     ]
     if calibration.measured_fpr is None:

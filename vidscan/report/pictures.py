@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.media import open_video
-from vidscan.report.html import MAX_TELLING, Telling
 from vidscan.report.masks import MaskRegion
 from vidscan.report.spool import RegionSpool
+from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.types import FrameReport, Report
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ _THUMBNAIL_PX = 240
 
 def gather_pictures(
     path: Path, report: Report, spool: RegionSpool, classifier: PatchClassifier
-) -> tuple[list[Telling], dict[int, NDArray[np.uint8]]]:
-    """The most telling crops, strongest first, and thumbnails (h, w, 3) RGB by frame index.
+) -> tuple[list[TellingCrop], dict[int, NDArray[np.uint8]]]:
+    """The most telling of the suspicious crops, strongest first, and thumbnails (h, w, 3) RGB by frame index.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def gather_pictures(
     InputError
         Where the clip can no longer be read.
     """
-    chosen = _strongest(report.frames)
+    chosen = _strongest(suspicious(report))
     wanted = {(f.index, f.track_id): f for f in chosen}
     regions: dict[tuple[int, int], MaskRegion] = {}
     for frame in spool:
@@ -78,7 +78,7 @@ def gather_pictures(
             if end > last:
                 break
     telling = [
-        Telling(f.time_s, f.track_id, f.score, crops[key], regions[key].probability)
+        TellingCrop(f.time_s, f.track_id, f.score, crops[key], regions[key].probability)
         for key, f in wanted.items()
         if key in crops and f.score is not None
     ]
@@ -86,10 +86,9 @@ def gather_pictures(
 
 
 def _strongest(frames: Sequence[FrameReport]) -> list[FrameReport]:
-    """Scored frames, the highest first, no two of one face within half a second."""
+    """The frames of the highest score, no two of one face within half a second."""
     chosen: list[FrameReport] = []
-    scored = [f for f in frames if f.score is not None]
-    for frame in sorted(scored, key=lambda f: (-(f.score or 0.0), f.index, f.track_id)):
+    for frame in sorted(frames, key=lambda f: (-(f.score or 0.0), f.index, f.track_id)):
         if len(chosen) == MAX_TELLING:
             break
         if all(frame.track_id != o.track_id or abs(frame.time_s - o.time_s) >= _APART_S for o in chosen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vidscan.behavior.eye_closure import closure
 from vidscan.faces.units import MAX_INTENSITY, UNIT_NAMES
 from vidscan.report.pyplot import load_pyplot, save_figure
 from vidscan.report.words import count, escape, headline
-from vidscan.types import FaceSeries, FrameReport, Report, TrackReport
+from vidscan.types import EyeRule, FaceSeries, FrameReport, Report, TrackReport
 
 MOST_TRACKS = 3
 """Tracks drawn: the longest."""
@@ -249,15 +250,21 @@ def _with_series(draw: Callable[[Any, FaceSeries], None]) -> Callable[[Any, _Vie
     return panel
 
 
-@_with_series
-def _draw_eyes(axes: Any, series: FaceSeries) -> None:
-    found = find_blinks(series.times, closure(series))
+def _draw_eyes(axes: Any, view: _View) -> None:
+    rule = view.report.settings["blink_rule"]
+    _with_series(partial(_draw_closure, rule=rule))(axes, view)
+
+
+def _draw_closure(axes: Any, series: FaceSeries, rule: EyeRule) -> None:
+    """How far the eyes are open by the rule that finds the blinks: what is shaded is what dips."""
+    closed = closure(series, rule)
+    found = find_blinks(series.times, closed)
     for blink in found.blinks:
         depth = 0.35 if blink.complete else 0.15
         axes.axvspan(blink.start_s, blink.end_s, color=_COLOURS[2], alpha=depth, lw=0)
     for held in found.held_shut:
         axes.axvspan(held.start_s, held.end_s, color=_PALE, alpha=0.2, lw=0)
-    _lines(axes, series.times, series.openness, ["left eye", "right eye"], "0..1")
+    _lines(axes, series.times, 1 - closed, ["left eye", "right eye"], "0..1")
     axes.set_ylim(-0.03, 1.03)
     axes.set_title(f"Eye openness, {count(len(found.blinks), 'blink')} shaded", loc="left", fontsize=9)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from vidscan.behavior import action_units, blink, correlation, gaze, head_pose
 from vidscan.behavior.series import seen, seen_seconds
 from vidscan.faces.units import UNIT_NAMES
 from vidscan.report.words import escape, headline, timecode
-from vidscan.types import FaceSeries, Report
+from vidscan.types import EyeRule, FaceSeries, Report
 
 _MEASURES = {
     "blink": blink,
@@ -50,7 +51,7 @@ def summarise(report: Report, series: Sequence[FaceSeries], metadata: Mapping[st
                 "frames": track.frames,
                 "face_px": track.face_px,
                 "sharpness": track.quality.sharpness,
-                **_face(by_track.get(track.track_id)),
+                **_face(by_track.get(track.track_id), report.settings["blink_rule"]),
             }
             for track in report.tracks
         ],
@@ -79,21 +80,30 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"    {key}: {value:.3f} ({about[key]})" for key, value in values.items())
 
 
-def _face(series: FaceSeries | None) -> dict[str, Any]:
+def _face(series: FaceSeries | None, blink_rule: EyeRule) -> dict[str, Any]:
     """What the face series of a track says."""
     if series is None or not seen(series).any():
         return {"seen_s": 0.0, "signals": {}, "behaviour": dict.fromkeys(_MEASURES)}
     columns: dict[str, NDArray[np.floating]] = {
         **{f"{side} eye openness": series.openness[:, i] for i, side in enumerate(_EYES)},
+        **_shut(series),
         **{f"head {axis} degrees": series.rotation[:, i] for i, axis in enumerate(_ROTATION)},
         **{f"gaze {axis} degrees": series.gaze[:, :, i].mean(axis=1) for i, axis in enumerate(_GAZE)},
         **{f"unit {unit} {name}": series.units[:, i] for i, (unit, name) in enumerate(UNIT_NAMES.items())},
     }
+    describers = {name: measure.describe for name, measure in _MEASURES.items()}
+    describers["blink"] = partial(blink.describe, rule=blink_rule)
     return {
         "seen_s": round(seen_seconds(series), 3),
         "signals": {name: own for name, values in columns.items() if (own := _spread(values)) is not None},
-        "behaviour": {name: _rounded(measure.describe(series)) for name, measure in _MEASURES.items()},
+        "behaviour": {name: _rounded(describe(series)) for name, describe in describers.items()},
     }
+
+
+def _shut(series: FaceSeries) -> dict[str, NDArray[np.floating]]:
+    if series.shut is None:
+        return {}
+    return {f"{side} eye shut probability": series.shut[:, i] for i, side in enumerate(_EYES)}
 
 
 def _spread(values: NDArray[np.floating]) -> dict[str, float] | None:

@@ -24,9 +24,10 @@ from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.report.files import write_text
+from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import read_manifest
 from vidscan.training.pairs import THIRD_PARTY
-from vidscan.training.patches import CHECKPOINT, MEAN, STD, Shards, Trainer, TrainRecipe, open_shard, train
+from vidscan.training.patches import MEAN, STD, Shards, Trainer, TrainRecipe, open_shard, train
 from vidscan.training.recipe import Recipe
 from vidscan.training.run import judge_transfer, open_dev
 
@@ -136,7 +137,7 @@ def compare(
     only: Sequence[str] = (),
     window: int = 0,
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
     """Train and judge every variant (or those named in ``only``) that is not finished yet.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from vidscan.errors import SetupError
+from vidscan.report.pyplot import load_pyplot, save_figure
+from vidscan.training.log import read_log
 
 _PANELS = {
     "loss": ("loss",),
@@ -16,37 +16,13 @@ _PANELS = {
 _LABELS = {"accuracy": "accuracy on our own forgeries", "high_band_auc": "AUC of high-band energy alone"}
 
 
-def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of ``run/log.jsonl``.
-
-    Raises
-    ------
-    SetupError
-        Where it cannot be read or has no line.
-    """
-    path = run / "log.jsonl"
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise SetupError(f"cannot read the training log {path}: {error}") from error
-    if not lines:
-        raise SetupError(f"the training log {path} is empty")
-    return lines
-
-
 def draw_run(run: Path, out: Path) -> None:
     """Draw loss, accuracy and transfer against crops seen into the picture ``out``.
 
     Transfer is drawn by family (thin), on same-footage pairs and as the mean over methods (thick). Lines
-    that lack a figure leave it out. Needs matplotlib (extra ``train``).
+    that lack a figure leave it out. Needs matplotlib (extra ``plot``).
     """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise SetupError("plots need the training extra: pip install 'vidscan[train]'") from error
+    plt = load_pyplot()
     lines = read_log(run)
     figure, axes = plt.subplots(3, 1, figsize=(8, 11), sharex=True)
     for axis, (label, names) in zip(axes, _PANELS.items(), strict=False):
@@ -64,9 +40,7 @@ def draw_run(run: Path, out: Path) -> None:
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=8)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+    save_figure(figure, out)
 
 
 def _series(lines: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

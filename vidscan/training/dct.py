@@ -13,20 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidscan.colour import BLUE_DIFFERENCE, LUMINANCE, RED_DIFFERENCE
+
 BLOCK = 8
 
 # fmt: off
-_LUMINANCE = (
+_LUMINANCE_STEPS = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
     14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
     49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )
-_CHROMA = (
+_CHROMA_STEPS = (
     17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
     47, 66, 99, 99, 99, 99, 99, 99, *(99,) * 32,
 )
 # fmt: on
-_TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+_TO_YCC = (LUMINANCE, BLUE_DIFFERENCE, RED_DIFFERENCE)
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
@@ -86,9 +88,9 @@ def dct_jpeg(images: Tensor, quality: Tensor) -> Tensor:
     quality = quality.to(images.device, torch.float32)
     ycc = torch.einsum("ij,njhw->nihw", torch.tensor(_TO_YCC, device=images.device), padded)
     ycc[:, 1:] += 128
-    luminance = _quantise(ycc[:, 0].round(), _LUMINANCE, quality)
+    luminance = _quantise(ycc[:, 0].round(), _LUMINANCE_STEPS, quality)
     small = F.avg_pool2d(ycc[:, 1:].round(), 2).round()
-    planes = [_quantise(small[:, i], _CHROMA, quality) for i in range(2)]
+    planes = [_quantise(small[:, i], _CHROMA_STEPS, quality) for i in range(2)]
     # libjpeg's "fancy" up-sampling is this triangle filter.
     chroma = F.interpolate(torch.stack(planes, 1), scale_factor=2, mode="bilinear", align_corners=False)
     decoded = torch.cat([luminance[:, None], chroma - 128], 1)

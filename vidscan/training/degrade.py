@@ -135,10 +135,9 @@ def jpeg(image: Image, quality: int, coder: str) -> Image:
     ``coder`` is ``opencv`` (chroma at half the resolution) or one of :data:`PILLOW_CHROMA`.
     """
     if coder == "opencv":
-        done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        assert done and decoded is not None
-        return np.ascontiguousarray(decoded[..., ::-1], np.uint8)
+        _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return np.ascontiguousarray(decoded[..., ::-1])
     file = io.BytesIO()
     PIL.Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=coder)
     return np.array(PIL.Image.open(file))

@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidscan.colour import LUMINANCE
 from vidscan.training.dct import BLOCK, block_dct
 from vidscan.training.transfer import auc
-
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @torch.no_grad()
@@ -29,7 +28,7 @@ def high_band_energy(crops: Tensor) -> NDArray[np.float32]:
     two frequencies add up to 8 or more; sides that are no multiple of 8 are cut. One squared grey level
     is added, below which energy is rounding.
     """
-    weights = torch.tensor(_LUMINANCE, device=crops.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMINANCE, device=crops.device).view(1, 3, 1, 1)
     height, width = (side - side % BLOCK for side in crops.shape[-2:])
     grey = (crops[..., :height, :width].float() * weights).sum(1)
     order = torch.arange(BLOCK, device=crops.device)

@@ -20,7 +20,7 @@ from vidscan.models import file_sha256
 from vidscan.types import BehaviorWindow, FaceEvidence, ScanSettings, Track
 
 _LOG = logging.getLogger("vidscan")
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +143,10 @@ def _models_key(settings: ScanSettings) -> str:
     import hashlib
 
     from vidscan.models import load_registry
+    from vidscan.scanner import chosen_models
 
-    registry = load_registry()
-    models = [registry.get("patches", settings.patch_model).sha256]
-    if settings.behavior_fps > 0:
-        models.append(registry.get("landmarks").sha256)
+    records = chosen_models(load_registry(), settings)
+    models = [record.sha256 for kind, record in records.items() if kind != "verdict"]
     values = {k: v for k, v in asdict(settings).items() if k != "verdict_model"}
     text = json.dumps([_FORMAT, models, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

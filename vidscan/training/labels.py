@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from vidscan.errors import InputError
+from vidscan.errors import InputError, NoFaceError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.faces.detect import FaceDetector
 from vidscan.faces.track import FaceTracker
@@ -86,6 +86,11 @@ def build_labels(corpus: Path, entries: list[Entry], folder: Path, teacher: Teac
         What to label: genuine ones.
     teacher
         Made with ``expression=True``.
+
+    Raises
+    ------
+    NoFaceError
+        Where there is no face in any of the ``entries``.
     """
     if (folder / "rows.jsonl").exists():
         return Labels.open(folder)
@@ -99,6 +104,8 @@ def build_labels(corpus: Path, entries: list[Entry], folder: Path, teacher: Teac
             _LOG.warning("%s: %s", entry.file, error)
             continue
         parts.add(entry, faces, teacher)
+    if not parts:
+        raise NoFaceError(f"no face to label in the {len(entries)} genuine files of {corpus}")
     parts.save(folder)
     return Labels.open(folder)
 
@@ -144,6 +151,9 @@ class _Parts:
             name: [] for name in ("crops", "coded", "landmarks", "blendshapes", "rotation")
         }
         self._rows: list[LabelRow] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, entry: Entry, faces: list[tuple[Face, NDArray[np.uint8]]], teacher: Teacher) -> None:
         labelled = [(face, wide, teacher.face(wide)) for face, wide in faces]

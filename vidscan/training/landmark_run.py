@@ -7,11 +7,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from vidscan.errors import SetupError
 from vidscan.models import ModelRecord
+from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import read_manifest
 from vidscan.training.labels import Labels, build_labels
 from vidscan.training.landmarks import (
-    CHECKPOINT,
     LabelledFaces,
     LandmarkRecipe,
     LandmarkTrainer,
@@ -22,13 +23,25 @@ from vidscan.training.teacher import Teacher
 
 
 def label_corpus(corpus: Path, teacher: Path, work: Path) -> list[Labels]:
-    """Label stores of the genuine train people: clips, and pictures; made once in ``work``."""
+    """Label stores of the genuine train people: clips, and pictures; made once in ``work``.
+
+    A corpus may lack one of the two.
+
+    Raises
+    ------
+    SetupError
+        Where it lacks both, or the teacher cannot be used.
+    NoFaceError
+        Where nothing can be labelled.
+    """
     entries = [e for e in read_manifest(corpus) if e.split == "train" and e.genuine]
     kinds = {
         "clips": [e for e in entries if e.kind == "video"],
         "pictures": [e for e in entries if e.kind != "video"],
     }
-    folders = {kind: work / f"labels-{kind}" for kind in kinds}
+    folders = {kind: work / f"labels-{kind}" for kind, chosen in kinds.items() if chosen}
+    if not folders:
+        raise SetupError(f"the manifest of {corpus} has no genuine file to train on")
     if all((folder / "rows.jsonl").exists() for folder in folders.values()):
         return [Labels.open(folder) for folder in folders.values()]
     with closing(Teacher(teacher, expression=True)) as model:
@@ -44,7 +57,7 @@ def run_landmarks(
     *,
     seconds: float = math.inf,
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = lambda _: None,
 ) -> ModelRecord:
     """Label, train and register; what is there in ``work`` is not made again.
 

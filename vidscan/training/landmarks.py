@@ -5,7 +5,6 @@ Genuine training people only. A fifth of them is held out and tells how well new
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -17,19 +16,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidscan.errors import SetupError
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
+from vidscan.training.average import follow, half_precision, start_average
+from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from vidscan.training.expression import GEOMETRIC, Expression, expression
 from vidscan.training.labels import Labels
 from vidscan.training.landmark_augment import Batch, augment_faces, centre_cut
+from vidscan.training.log import log_line
 
-CHECKPOINT = "checkpoint.safetensors"
 _VALIDATION = 1500
 _CODED = 0.4
 _EYE_CORNERS = (36, 45)
@@ -40,7 +39,7 @@ class LandmarkRecipe:
     """How the landmark network is trained."""
 
     name: str = "landmarks-residual112"
-    faces: int = 390_000
+    faces: int = 620_000
     """Augmented faces in all."""
     batch: int = 64
     rate: float = 1.5e-3
@@ -55,7 +54,20 @@ class LandmarkRecipe:
 
 
 class LabelledFaces:
-    """Draws batches from label stores, and holds the validation set."""
+    """Draws batches from label stores, and holds the validation set.
+
+    Parameters
+    ----------
+    stores
+        Stores of pictures, of clips, or of both.
+    pictures
+        Share of the faces that is drawn from pictures, where there are clips as well.
+
+    Raises
+    ------
+    SetupError
+        Where the stores hold nobody to train on.
+    """
 
     def __init__(self, stores: list[Labels], pictures: float) -> None:
         self._stores = stores
@@ -67,6 +79,8 @@ class LabelledFaces:
         for s, i, row in rows:
             if row.kind == "video" and not row.held_out:
                 self._clips.setdefault(row.identity, []).append((s, i))
+        if not self._stills and not self._clips:
+            raise SetupError("the label stores hold nobody to train on")
         self._weights = {who: self._telling(places) for who, places in self._clips.items()}
         self._still_weights = self._telling(self._stills)
         held = [(s, i) for s, i, row in rows if row.held_out]
@@ -91,7 +105,7 @@ class LabelledFaces:
         people = list(self._clips)
         places = []
         for _ in range(count):
-            if not people or rng.random() < self._pictures:
+            if not people or (self._stills and rng.random() < self._pictures):
                 places.append(self._stills[rng.choice(len(self._stills), p=self._still_weights)])
             else:
                 who = people[rng.integers(len(people))]
@@ -131,8 +145,10 @@ def landmark_loss(output: NetworkOutput, batch: Batch, spread: Tensor) -> Tensor
     error = (to_pixels(output.landmarks[face]) - truth) / ocular
     # Linear near nought too: landmarks are to be exact, not merely near.
     places = (error.abs() * error.new_tensor([1.0, 1.0, 0.3])).mean()
-    units = ((output.units[face] - batch.units[face]) / spread).abs().mean()
-    openness = (output.openness[face] - batch.openness[face]).abs().mean()
+    # Squares: most units rest most of the time, and the absolute error's answer to that is the median, rest.
+    units = ((output.units[face] - batch.units[face]) / spread).square().mean()
+    lids = output.openness[face] - batch.openness[face]
+    openness = lids.abs().mean() + 5 * lids.square().mean()
     gaze = (output.gaze[face] - batch.gaze[face]).abs().mean()
     rotation = (output.rotation[face] - batch.rotation[face]).abs().mean()
     return 15 * places + 0.8 * units + 4 * openness + 2 * gaze + 4 * rotation + 0.3 * confidence
@@ -150,9 +166,8 @@ class LandmarkTrainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.seen = recipe, device, 0
         self.net = LandmarkNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = LandmarkNetwork().to(device)
-        self.average.load_state_dict(self.net.state_dict())
-        self.average.eval().requires_grad_(False)
+        self.average = start_average(LandmarkNetwork().to(device), self.net)
+        self._networks = {"net": self.net, "average": self.average}
         heads = [*self.net.places.parameters(), *self.net.state.parameters()]
         self.optimiser = torch.optim.AdamW(
             [
@@ -180,46 +195,16 @@ class LandmarkTrainer:
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimiser.step()
         self.seen += len(crops)
-        steps = self.seen / len(crops)
-        decay = min(recipe.ema, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for mine, theirs in zip(
-                self.average.state_dict().values(), self.net.state_dict().values(), strict=True
-            ):
-                if mine.is_floating_point():
-                    mine.lerp_(theirs, 1 - decay)
-                else:
-                    mine.copy_(theirs)
+        follow(self.average, self.net, recipe.ema, self.seen / len(crops))
         return float(loss.detach())
 
     def save(self, path: Path) -> None:
         """Everything a resumed run needs, as safetensors, written atomically."""
-        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for i, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"seen": str(self.seen)})
-        part.replace(path)
+        save_checkpoint(path, self._networks, self.optimiser, {"seen": self.seen})
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of :meth:`save`; SetupError where it cannot be read."""
-        try:
-            with safe_open(path, "pt") as handle:
-                self.seen = int(handle.metadata()["seen"])
-            tensors = load_file(path)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise SetupError(f"cannot go on from {path}: {error}") from error
-        for name, net in (("net.", self.net), ("average.", self.average)):
-            net.load_state_dict({k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)})
-        state = self.optimiser.state_dict()
-        state["state"] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                state["state"].setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict(state)
+        self.seen = load_checkpoint(path, self._networks, self.optimiser)["seen"]
 
 
 def train_landmarks(
@@ -232,7 +217,7 @@ def train_landmarks(
 ) -> Iterator[dict[str, Any]]:
     """Train until the recipe's faces or the time are used up; a log line every ``every`` faces.
 
-    Lines are appended to ``folder/log.jsonl``; the :data:`CHECKPOINT` is renewed with each.
+    Lines are appended to the run's log, and its checkpoint renewed (:mod:`vidscan.training.checkpoint`).
     """
     recipe, start, losses = trainer.recipe, time.monotonic(), []
     spread = torch.from_numpy(faces.spread)
@@ -250,8 +235,7 @@ def train_landmarks(
             line = {"faces": trainer.seen, "loss": round(float(np.mean(losses)), 4)}
             line |= {"seconds": round(time.monotonic() - start, 1)}
             line |= {k: round(v, 4) for k, v in validate(trainer.average, faces).items()}
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
+            log_line(folder, line)
             losses = []
             yield line
     trainer.save(folder / CHECKPOINT)
@@ -259,7 +243,13 @@ def train_landmarks(
 
 @torch.no_grad()
 def validate(network: LandmarkNetwork, faces: LabelledFaces) -> dict[str, float]:
-    """On held-out people: normalised mean error, worst and mean unit correlation, eyes, degrees."""
+    """On held-out people: normalised mean error, worst and mean unit correlation, eyes, degrees.
+
+    A correlation is 0 where the network's answer never changes; where the truth never changes there is
+    none, and a figure that is left with none is left out. Without people held out there are no figures.
+    """
+    if not faces.validation:
+        return {}
     errors, columns = [], []
     for start in range(0, len(faces.validation), 64):
         places = faces.validation[start : start + 64]
@@ -276,22 +266,27 @@ def validate(network: LandmarkNetwork, faces: LabelledFaces) -> dict[str, float]
         columns.append(torch.stack([found, wanted]))
     error, angle = torch.cat(errors).T.numpy()
     found, wanted = torch.cat(columns, 1).numpy()
-    r = np.array([np.corrcoef(found[:, k], wanted[:, k])[0, 1] for k in range(found.shape[1])])
-    units = r[: len(UNITS)]
-    return {
-        "nme": float(error.mean()),
-        "angle": float(angle.mean()),
-        "units": float(units.mean()),
-        "worst_unit": float(units.min()),
-        "worst_is": float(UNITS[int(units.argmin())]),
-        "openness": float(r[len(UNITS) : len(UNITS) + 2].mean()),
-        "gaze": float(r[len(UNITS) + 2 :].mean()),
-    }
+    r = np.array([_correlation(found[:, k], wanted[:, k]) for k in range(found.shape[1])])
+    figures = {"nme": float(error.mean()), "angle": float(angle.mean())}
+    units, openness, gaze = np.split(r, [len(UNITS), len(UNITS) + 2])
+    if np.isfinite(units).any():
+        worst = int(np.nanargmin(units))
+        figures |= {"units": float(np.nanmean(units)), "worst_unit": float(units[worst])}
+        figures["worst_is"] = float(UNITS[worst])
+    for name, values in (("openness", openness), ("gaze", gaze)):
+        if np.isfinite(values).any():
+            figures[name] = float(np.nanmean(values))
+    return figures
+
+
+def _correlation(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    if np.ptp(wanted) == 0:
+        return math.nan
+    return float(np.corrcoef(found, wanted)[0, 1]) if np.ptp(found) > 0 else 0.0
 
 
 def export_landmarks(trainer: LandmarkTrainer, faces: LabelledFaces, weights: Path) -> ModelRecord:
     """Register the averaged weights in half precision, with their preprocessing and recipe."""
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in trainer.average.state_dict().items()}
     record = {
         "kind": "landmarks",
         "crop": {"size": SIZE, "margin": MARGIN},
@@ -303,4 +298,4 @@ def export_landmarks(trainer: LandmarkTrainer, faces: LabelledFaces, weights: Pa
         "held_out": {k: round(v, 4) for k, v in validate(trainer.average, faces).items()},
         "recipe": asdict(trainer.recipe),
     }
-    return register(weights, trainer.recipe.name, tensors, record)
+    return register(weights, trainer.recipe.name, half_precision(trainer.average), record)

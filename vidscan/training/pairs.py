@@ -60,7 +60,7 @@ class PairRecipe:
     size: int = 224
     """Side of the network's crop in pixels."""
     margin: float = 1.2
-    """Margin of the network's crop (:class:`vidscan.faces.align.CropSpec`)."""
+    """Margin of the network's crop (:class:`vidscan.faces.geometry.CropSpec`)."""
     seed: int = 0
 
 

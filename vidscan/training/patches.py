@@ -15,14 +15,17 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.training.augment import augment
+from vidscan.training.average import follow, half_precision, start_average
+from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint, write_tensors
 from vidscan.training.energy import energy_auc, high_band_energy
+from vidscan.training.log import log_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,6 @@ class TrainRecipe:
 MEAN = [127.0, 127.0, 127.0]
 STD = [128.0, 128.0, 128.0]
 """The ImageNet start was trained with these."""
-
-
-CHECKPOINT = "checkpoint.safetensors"
-"""Name of the file in a run's folder that the run goes on from."""
 
 
 class Shards:
@@ -174,9 +173,9 @@ class Trainer:
                 raise ValueError(f"{start} lacks {', '.join(missing[:3])} ...")
         self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.net) if recipe.compiled else self.net
-        self.average = PatchNetwork(recipe.architecture, recipe.depth, hidden=recipe.hidden).to(device)
-        self.average.load_state_dict(self.net.state_dict())
-        self.average.eval().requires_grad_(False)
+        average = PatchNetwork(recipe.architecture, recipe.depth, hidden=recipe.hidden).to(device)
+        self.average = start_average(average, self.net)
+        self._networks = {"net": self.net, "average": self.average}
         decayed = [p for p in self.net.features.parameters() if p.ndim > 1]
         plain = [p for p in self.net.features.parameters() if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
@@ -216,41 +215,22 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         self.crops += len(crops)
-        steps = self.crops / len(crops)
-        decay = min(recipe.ema, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for mine, theirs in zip(
-                self.average.state_dict().values(), self.net.state_dict().values(), strict=True
-            ):
-                if mine.is_floating_point():
-                    mine.lerp_(theirs, 1 - decay)
-                else:
-                    mine.copy_(theirs)
+        follow(self.average, self.net, recipe.ema, self.crops / len(crops))
         half = len(crops) // 2
         right = torch.cat([scores[:half] < 0, scores[half:] > 0]).float().mean()
         return float(loss.detach()), float(right)
 
     def save(self, path: Path) -> None:
         """Everything a resumed run needs, as safetensors, written atomically."""
-        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for i, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        self._write(tensors, path)
+        save_checkpoint(path, self._networks, self.optimiser, {"crops": self.crops})
 
     def keep(self, path: Path) -> None:
         """The averaged weights alone, in half precision, written atomically."""
-        self._write(self.averaged(), path)
-
-    def _write(self, tensors: dict[str, Tensor], path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"crops": str(self.crops)})
-        part.replace(path)
+        write_tensors(path, self.averaged(), {"crops": str(self.crops)})
 
     def averaged(self) -> dict[str, Tensor]:
         """The averaged weights in half precision: what is shipped."""
-        return {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
+        return half_precision(self.average)
 
     def take(self, path: Path) -> None:
         """Put what :meth:`keep` wrote in the place of the average."""
@@ -259,19 +239,8 @@ class Trainer:
         self.average.load_state_dict(load_file(path))
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint of :meth:`save`."""
-        with safe_open(path, "pt") as handle:
-            self.crops = int(handle.metadata()["crops"])
-        tensors = load_file(path)
-        for name, net in (("net.", self.net), ("average.", self.average)):
-            net.load_state_dict({k[len(name) :]: v for k, v in tensors.items() if k.startswith(name)})
-        state = self.optimiser.state_dict()
-        state["state"] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                state["state"].setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict(state)
+        """Continue from a checkpoint of :meth:`save`; SetupError where it cannot be read."""
+        self.crops = load_checkpoint(path, self._networks, self.optimiser)["crops"]
 
 
 def average_path(folder: Path, crops: int) -> Path:
@@ -290,8 +259,9 @@ def train(
 ) -> Iterator[dict[str, Any]]:
     """Train until the recipe's crops or the time are used up; a log line every ``every`` crops.
 
-    Each line is also appended to ``folder/log.jsonl``. The :data:`CHECKPOINT` is renewed, and
-    the averaged weights of every line are kept (:func:`average_path`). ``high_band_auc`` is how well
+    Each line is also appended to the run's log, its checkpoint renewed
+    (:mod:`vidscan.training.checkpoint`), and the averaged weights of every line are kept
+    (:func:`average_path`). ``high_band_auc`` is how well
     fine-detail energy alone tells the sides apart (:mod:`vidscan.training.energy`); ``transfer`` what
     ``judge`` says of the averaged network.
     """
@@ -324,8 +294,7 @@ def train(
             }
             if judge is not None:
                 line["transfer"] = {k: round(v, 4) for k, v in judge(trainer.average).items()}
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
+            log_line(folder, line)
             losses, rights, energies = [], [], []
             yield line
     trainer.save(folder / CHECKPOINT)

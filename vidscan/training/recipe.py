@@ -9,7 +9,7 @@ from typing import Any
 
 from vidscan import toml
 from vidscan.errors import SetupError
-from vidscan.faces.align import CropSpec
+from vidscan.faces.geometry import CropSpec
 from vidscan.training.degrade import Degradation
 from vidscan.training.pairs import PairRecipe
 from vidscan.training.patches import TrainRecipe

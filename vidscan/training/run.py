@@ -21,9 +21,11 @@ from vidscan.models import ModelRecord, register
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.training.calibrate import calibrate
+from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.log import LOG
 from vidscan.training.pairs import PairSource, write_shard
-from vidscan.training.patches import CHECKPOINT, MEAN, STD, Shards, Trainer, average_path, train
+from vidscan.training.patches import MEAN, STD, Shards, Trainer, average_path, train
 from vidscan.training.recipe import Recipe
 from vidscan.training.renderers import load_renderers, train_renderers
 from vidscan.training.store import Store, build_store
@@ -53,7 +55,7 @@ def train_patches(
     seconds: float = math.inf,
     at: int | None = None,
     device: str = "cpu",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[ModelRecord, ModelRecord]:
     """Train, judge by transfer on the way, export the averaged weights, calibrate.
 
@@ -82,7 +84,7 @@ def train_patches(
     if at is not None:
         kept = average_path(run, at)
         if not kept.exists():
-            raise SetupError(f"{run} keeps no weights of {at} crops; its log.jsonl says of which")
+            raise SetupError(f"{run} keeps no weights of {at} crops; its {LOG} says of which")
         trainer.take(kept)
     store = _labelled_store(paths, [e for e in entries if e.split == "train"])
     if at is None:

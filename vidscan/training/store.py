@@ -88,7 +88,8 @@ def build_store(
 ) -> Store:
     """Cuts the largest face of every picture, and of spread frames of every clip, into a store.
 
-    A folder that is finished is opened as it is. Without ``teacher`` the landmarks are NaN.
+    A folder that is finished is opened as it is. Without ``teacher`` the landmarks are NaN. A store in
+    which no face was found is empty.
     """
     if (folder / "rows.jsonl").exists():
         return Store.open(folder)
@@ -128,8 +129,9 @@ def build_store(
                     face_px=round(side, 1),
                 )
             )
-    np.save(folder / "crops.npy", np.stack(crops))
-    np.save(folder / "landmarks.npy", np.stack(landmarks))
+    side = STORE_SPEC.size
+    np.save(folder / "crops.npy", np.array(crops, np.uint8).reshape(-1, side, side, 3))
+    np.save(folder / "landmarks.npy", np.array(landmarks, np.float32).reshape(-1, 478, 2))
     lines = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
     (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
     return Store.open(folder)

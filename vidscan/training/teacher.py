@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,14 +109,14 @@ class Teacher:
             rotation=(_FLIP @ (u @ v) @ _FLIP).astype(np.float32),
         )
 
-    def _detect(self, image: NDArray[np.uint8]):  # type: ignore[no-untyped-def]
+    def _detect(self, image: NDArray[np.uint8]) -> Any:
         result = self._landmarker.detect(
             self._image(image_format=self._format, data=np.ascontiguousarray(image))
         )
         return result if result.face_landmarks else None
 
 
-def _mesh(result, image: NDArray[np.uint8]) -> NDArray[np.float32]:  # type: ignore[no-untyped-def]
+def _mesh(result: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     points = np.array([[p.x, p.y, p.z] for p in result.face_landmarks[0]], np.float32)
     # Depth is given on the scale of x.

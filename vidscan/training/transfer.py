@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from vidscan.faces.align import CropSpec
+from vidscan.faces.geometry import CropSpec
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.training.corpus import Entry

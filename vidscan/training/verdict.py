@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,14 @@ class VerdictRecipe:
     min_face_px: float = 48.0
     min_brightness: float = 25.0
     sharpness_percentile: float = 0.5
+    min_seconds: float = 0.5
+    """In less, genuine clips are called uncertain more often than is promised."""
+    min_crops: int = 4
+    """From so many on one bad crop does not set the level (:func:`vidscan.verdict.aggregate.level`)."""
+    bits_percentile: float = 0.5
+    bits_share: float = 0.5
+    """The least bits a pixel: this share of that percentile of the genuine clips, since newer codecs need
+    half of H.264's for the same picture."""
 
 
 def windows(clips: Sequence[ClipEvidence]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -157,8 +165,14 @@ def calibrated(
     found = np.array([value for value, _ in values])
     tracks = [count for _, count in values]
     levels = np.array([v for v, _ in _one_a_person(people, lambda c: _counted(patch_level(c)))])
-    faces = [f for clips in people.values() for c in clips for t in c.tracks for f in t.faces]
-    sharpness = np.array([f.sharpness for f in faces])
+    # Of whole tracks, as a track is judged: single frames of sharp clips are blurred by movement.
+    sharpness = [
+        float(np.median([f.sharpness for f in t.faces]))
+        for clips in people.values()
+        for c in clips
+        for t in worth_judging(list(c.tracks))
+    ]
+    bits = [c.bits_per_pixel for own in people.values() for c in own if c.bits_per_pixel is not None]
     try:
         # Clips of several faces are judged by a lowered statistic; so is this one.
         plain = Survival.fit(found)
@@ -181,6 +195,9 @@ def calibrated(
         float(np.percentile(sharpness, recipe.sharpness_percentile)),
         # Not a percentile of the people: a dark complexion is not a dark picture.
         recipe.min_brightness,
+        recipe.min_seconds,
+        recipe.min_crops,
+        recipe.bits_share * float(np.percentile(bits, recipe.bits_percentile)) if bits else 0.0,
     )
     return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
 
@@ -262,20 +279,19 @@ def train_verdict(
         "patch_thresholds": torch.tensor(
             [judge.patch_scale.uncertain, judge.patch_scale.manipulated], dtype=torch.float64
         ),
-        "limits": torch.tensor(
-            [judge.limits.min_face_px, judge.limits.min_sharpness, judge.limits.min_brightness],
-            dtype=torch.float64,
-        ),
+        "limits": torch.tensor(astuple(judge.limits), dtype=torch.float64),
     }
     used = [e for e in train if e.file in clips]
     settings_of: dict[str, Any] = {
         "kind": "verdict",
         "patches": patches.name,
         "landmarks": registry.get("landmarks").name,
+        "blink": registry.get("blink").name,
         "target_fpr": recipe.manipulated_fpr,
         "uncertain_fpr": recipe.uncertain_fpr,
         "bin": judge.scale.bin,
         "people": len(people),
+        "limits": asdict(judge.limits),
         "fitted_on": {
             "clips": len(used),
             "people": len({e.identity for e in used}),

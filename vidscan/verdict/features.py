@@ -21,6 +21,7 @@ from vidscan.verdict.standardiser import Column
 PATCH_FEATURES: dict[str, str] = (
     {
         "patch_statistic": "log-odds, level that the crops hold through the window or its worst fifth",
+        "patch_steady": "log-odds of the crop whose patches are the means over the window",
         "patch_upper": "log-odds, 90th percentile of the level over two seconds",
         "patch_share": "share of crops above even odds",
         "patch_run": "share of the window that its longest run of crops above even odds takes",
@@ -139,6 +140,8 @@ def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
     times = np.array([f.time_s for f in faces])
     scores = np.array([f.score for f in faces])
     found = {"patch_statistic": statistic(times, scores)}
+    if faces[-1].steady is not None:
+        found["patch_steady"] = faces[-1].steady
     if len(faces) >= _MIN_CROPS:
         high = scores > 0
         found |= {

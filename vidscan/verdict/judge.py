@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,30 @@ class QualityLimits:
     min_face_px: float
     min_sharpness: float
     min_brightness: float
+    min_seconds: float = 0.0
+    """From the first to the last frame of a track; not asked of a picture."""
+    min_crops: float = 0.0
+    """Analysed faces of a track; not asked of a picture."""
+    min_bits_per_pixel: float = 0.0
 
-    def flags(self, face_px: float, sharpness: float, brightness: float) -> tuple[Note, ...]:
-        """What is wrong with a face of this size (px), sharpness and brightness (grey levels)."""
+    def flags(
+        self,
+        face_px: float,
+        sharpness: float,
+        brightness: float,
+        bits_per_pixel: float | None = None,
+        seen: tuple[float, int] | None = None,
+    ) -> tuple[Note, ...]:
+        """What is wrong with a face of this size (px), sharpness and brightness (grey levels).
+
+        Parameters
+        ----------
+        bits_per_pixel
+            Of the clip; None where it is not known.
+        seen
+            For how many seconds, and in how many analysed frames; None for a picture, which is short by
+            nature.
+        """
         found = []
         if face_px < self.min_face_px:
             found.append(
@@ -60,6 +82,22 @@ class QualityLimits:
             found.append(Note("face_too_blurred", "face is too blurred to judge"))
         if brightness < self.min_brightness:
             found.append(Note("face_too_dark", "face is too dark to judge"))
+        if seen is not None and seen[0] < self.min_seconds:
+            # Rounded down, or it would read as if it were enough.
+            shown = math.floor(100 * seen[0]) / 100
+            found.append(
+                Note("too_short", f"face is seen for {shown:g} s, {self.min_seconds:g} s are needed")
+            )
+        elif seen is not None and seen[1] < self.min_crops:
+            found.append(
+                Note(
+                    "too_short",
+                    f"face was examined in {seen[1]} frame{'s' * (seen[1] != 1)}, "
+                    f"{self.min_crops:.0f} are needed",
+                )
+            )
+        if bits_per_pixel is not None and bits_per_pixel < self.min_bits_per_pixel:
+            found.append(Note("too_compressed", "clip is too compressed to judge"))
         return tuple(found)
 
 
@@ -114,9 +152,10 @@ class Judge:
 
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
+        picture = _picture(tracks)
         tracks = worth_judging(tracks)
         found = [self._among(self.statistic.judge(t, bits_per_pixel), len(tracks)) for t in tracks]
-        judged = [self._track(t, j, bits_per_pixel) for t, j in zip(tracks, found, strict=True)]
+        judged = [self._track(t, j, bits_per_pixel, picture) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(
             _in_front(judged),
@@ -149,13 +188,16 @@ class Judge:
             return judged
         return replace(judged, statistic=among_tracks(judged.statistic, tracks, self._calibration))
 
-    def _track(self, track: Track, judged: Judged, bits_per_pixel: float | None) -> TrackReport:
+    def _track(
+        self, track: Track, judged: Judged, bits_per_pixel: float | None, picture: bool
+    ) -> TrackReport:
         faces = track.faces
         face_px, sharpness, brightness = (
             float(np.median([getattr(f, name) for f in faces]))
             for name in ("face_px", "sharpness", "brightness")
         )
-        flags = self.limits.flags(face_px, sharpness, brightness)
+        seen = None if picture else (track.end_s - track.start_s, len(faces))
+        flags = self.limits.flags(face_px, sharpness, brightness, bits_per_pixel, seen)
         score = self.scale.score(judged.statistic)
         return TrackReport(
             track_id=track.track_id,
@@ -222,17 +264,34 @@ def _reasons(
     return evidence_reasons(worst, judged, tuple(s for s in segments if s.track_id == worst.track_id))
 
 
+def _picture(tracks: list[Track]) -> bool:
+    """Whether nobody was seen but in the very first frame: that is how a picture looks."""
+    return all(t.frames == 1 and f.frame_index == 0 for t in tracks for f in t.faces)
+
+
 def _in_front(judged: list[TrackReport]) -> list[TrackReport]:
-    """Without small faces too poor to judge, where there is a larger one that is not."""
-    clear = max((t.face_px for t in judged if not t.quality.flags), default=0.0)
-    return [t for t in judged if not t.quality.flags or t.face_px >= _BESIDE * clear]
+    """Without what must not cloud the verdict on a face that can be judged.
+
+    That is a smaller face too poor to judge, and one that passed by too briefly and looked genuine. A brief
+    one that looks suspicious counts: a forged shot may be short.
+    """
+    clear = max((t.face_px for t in judged if not t.quality.flags), default=None)
+    if clear is None:
+        return judged
+    return [t for t in judged if not t.quality.flags or (t.face_px >= _BESIDE * clear and not _passed_by(t))]
+
+
+def _passed_by(track: TrackReport) -> bool:
+    only_short = {flag.code for flag in track.quality.flags} == {"too_short"}
+    return only_short and (track.score or 0.0) < UNCERTAIN_SCORE
 
 
 def load_judge(record: ModelRecord) -> Judge:
     """The judge of a registry record of kind ``verdict``.
 
     Its tensors are ``statistics`` (n,), ``thresholds`` (uncertain, manipulated) on the same scale and
-    ``limits`` (face px, sharpness, brightness); where the record names a one-class ``model`` also its own
+    ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops and bits a
+    pixel: the fields of :class:`QualityLimits`); where the record names a one-class ``model`` also its own
     (:meth:`EvidenceStatistic.to_record`), ``patch_statistics`` and ``patch_thresholds``. All that decides a
     label is under the file's sha256.
 

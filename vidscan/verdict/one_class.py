@@ -77,22 +77,25 @@ class OneClassSVM:
         ``nu`` bounds the share of them outside; ``gamma`` None takes 1 / (d var(points)), one over the
         number of groups where each has weight 1 and spread 1.
 
-        Raises ValueError where the points do not vary or are not finite, or ``nu`` or ``gamma`` is out
-        of range.
+        Raises ValueError where the points are not finite, do not vary although ``gamma`` is to be taken
+        from them, or ``nu`` or ``gamma`` is out of range.
         """
         from sklearn.svm import OneClassSVM as Fitted
 
         points = np.asarray(points, np.float64)
-        variance = float(points.var())
-        if not variance > 0:
-            raise ValueError(f"{len(points)} genuine windows without variation cannot train a one-class SVM")
-        width = 1 / (points.shape[1] * variance) if gamma is None else float(gamma)
-        fitted = Fitted(kernel="rbf", nu=nu, gamma=width).fit(points)
+        if gamma is None:
+            variance = float(points.var())
+            if not variance > 0:
+                raise ValueError(
+                    f"{len(points)} genuine windows without variation cannot train a one-class SVM"
+                )
+            gamma = 1 / (points.shape[1] * variance)
+        fitted = Fitted(kernel="rbf", nu=nu, gamma=gamma).fit(points)
         return cls(
             np.array(fitted.support_vectors_, np.float64),
             np.array(fitted.dual_coef_[0], np.float64),
             float(fitted.intercept_[0]),
-            width,
+            float(gamma),
         )
 
     def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:

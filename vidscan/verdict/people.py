@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
+from vidscan.verdict.one_class import OneClassSVM
 from vidscan.verdict.person import LeftOut, MovementSvm, PersonModel
 from vidscan.verdict.person_windows import FEATURES, WINDOWS_S
 
@@ -28,6 +29,7 @@ _UNPRINTABLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how some names are spelt."""
 
+# Their names in the file: ``dual`` and ``rho`` are an OneClassSVM's coefficients and -intercept.
 _SCALARS = ("rho", "gamma", "middle", "spread", "window_s")
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "centre": (FEATURES,),
@@ -266,14 +268,15 @@ def _read_record(path: Path) -> PersonRecord:
 def _to_bytes(model: PersonModel) -> bytes:
     from safetensors.numpy import save
 
-    svm = model.svm
-    values = {"rho": svm.rho, "gamma": svm.gamma, "middle": model.middle, "spread": model.spread}
+    svm, machine = model.svm, model.svm.machine
+    values = {"rho": -machine.intercept, "gamma": machine.gamma}
+    values |= {"middle": model.middle, "spread": model.spread}
     scalars = np.array([{**values, "window_s": model.window_s}[name] for name in _SCALARS], np.float64)
     arrays = {
         "centre": svm.centre,
         "weight": svm.weight,
-        "support": svm.support,
-        "dual": svm.dual,
+        "support": machine.support,
+        "dual": machine.coefficients,
         "statistics": model.statistics,
         "vectors": model.vectors,
         "scalars": scalars,
@@ -298,17 +301,11 @@ def _from_bytes(content: bytes, record: PersonRecord, path: Path) -> PersonModel
             raise ValueError(f"windows of {scalars['window_s']} s")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise PersonError(f"{record.name}: {path} is not usable: {error}") from error
+    machine = OneClassSVM(arrays["support"], arrays["dual"], -scalars["rho"], scalars["gamma"])
     return PersonModel(
         name=record.name,
         window_s=scalars["window_s"],
-        svm=MovementSvm(
-            arrays["centre"],
-            arrays["weight"],
-            arrays["support"],
-            arrays["dual"],
-            scalars["rho"],
-            scalars["gamma"],
-        ),
+        svm=MovementSvm(arrays["centre"], arrays["weight"], machine),
         statistics=arrays["statistics"],
         middle=scalars["middle"],
         spread=scalars["spread"],

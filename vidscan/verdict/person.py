@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vidscan.errors import InputError
 from vidscan.types import FaceSeries, PersonReport
 from vidscan.verdict.calibration import p_value
+from vidscan.verdict.one_class import OneClassSVM
 from vidscan.verdict.person_windows import (
     COEFFICIENTS,
     DOMINANT,
@@ -52,19 +53,14 @@ class TooLittleMaterialError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class MovementSvm:
-    """A fitted one-class SVM (Schölkopf et al. 2001) with a Gaussian kernel, as plain arrays."""
+    """A one-class SVM over standardised windows."""
 
     centre: NDArray[np.float64]
     """(210,) mean of every feature."""
     weight: NDArray[np.float64]
     """(210,) one over its standard deviation; 0 where the feature is not used."""
-    support: NDArray[np.float64]
-    """(S, 210) support vectors, standardised."""
-    dual: NDArray[np.float64]
-    """(S,) their positive coefficients."""
-    rho: float
-    """Kernel sum on the boundary, positive."""
-    gamma: float
+    machine: OneClassSVM
+    """Learnt from standardised windows (W, 210)."""
 
     @classmethod
     def fit(
@@ -81,8 +77,6 @@ class MovementSvm:
         means
             Use the signal means besides the coefficients.
         """
-        from sklearn.svm import OneClassSVM
-
         rows = thin(len(features))
         features, spreads = features[rows], spreads[rows]
         centre, deviation, share = _moments(features)
@@ -92,14 +86,13 @@ class MovementSvm:
         used = (share >= _KNOWN) & (least > 0)
         used[COEFFICIENTS:] &= means
         weight = np.where(used, 1 / np.where(used, np.maximum(deviation, least), 1.0), 0.0)
-        svm = OneClassSVM(kernel="rbf", nu=_NU, gamma=1 / max(1, int(used.sum())))
-        svm.fit(standardise(features, centre, weight))
-        support, dual = np.asarray(svm.support_vectors_, np.float64), svm.dual_coef_[0].astype(np.float64)
-        return cls(centre, weight, support, dual, float(svm.offset_[0]), float(svm.gamma))
+        gamma = 1 / max(1, int(used.sum()))
+        points = standardise(features, centre, weight)
+        return cls(centre, weight, OneClassSVM.fit(points, nu=_NU, gamma=gamma))
 
     def decision(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """(W,) margins of windows (W, 210): positive inside, the same as scikit-learn's."""
-        return np.exp(self._log_kernel_sum(features)) - self.rho
+        return self.machine.decision_function(standardise(features, self.centre, self.weight))
 
     def anomaly(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """(W,) how far out windows (W, 210) lie: 0 on the boundary, positive outside.
@@ -107,14 +100,7 @@ class MovementSvm:
         -log(1 + margin / rho), which falls strictly with the margin but, unlike it, does not level off
         far from everything known, and does not depend on how many windows were learnt.
         """
-        return np.log(self.rho) - self._log_kernel_sum(features)
-
-    def _log_kernel_sum(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        x = standardise(features, self.centre, self.weight)
-        squares = (x**2).sum(1)[:, None] + (self.support**2).sum(1) - 2 * x @ self.support.T
-        terms = np.log(self.dual) - self.gamma * np.maximum(squares, 0)
-        top = terms.max(1, keepdims=True)
-        return top[:, 0] + np.log(np.exp(terms - top).sum(1))
+        return self.machine.score_samples(standardise(features, self.centre, self.weight))
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,8 @@ class Reading:
     truth
         The teacher's series: what it was asked for, NaN where it saw nothing.
     answers
-        By condition, vidscan's series of the same frames; NaN where it lost the face.
-    closed
-        (T, 2) probability of shut eyes by the eye-state network, on the clip as it is; None without one.
+        By condition, vidscan's series of the same frames; NaN where it lost the face. At 64 px, or without an
+        eye-state network, they have no ``shut``.
     tracked
         (T,) frames since the last detection, of the clip as it is.
     """
@@ -84,7 +83,6 @@ class Reading:
     person: str
     truth: FaceSeries
     answers: dict[str, FaceSeries]
-    closed: NDArray[np.float32] | None
     tracked: NDArray[np.int64]
 
 
@@ -171,11 +169,10 @@ def read_clips(
 def _read(
     sample: Sample, teacher: Teacher, reader: LandmarkReader, eyes: ModelRecord | None, work: Path
 ) -> Reading | None:
-    state = None if eyes is None else EyeState(eyes)
+    state, state_late = (None if eyes is None else EyeState(eyes) for _ in range(2))
     labels: list[tuple[Face, FaceReadings]] = []
     clean: list[FaceReadings] = []
     small: list[FaceReadings] = []
-    closed: list[NDArray[np.float32]] = []
     followed: list[int] = []
     for chunk, face, since in _main_face(sample):
         if face.frame_index % sample.every:
@@ -185,13 +182,9 @@ def _read(
         if truth is None:
             continue
         labels.append((face, truth))
-        answer = reader.read(image[None], np.zeros(1, np.int64), [face])
-        clean.append(answer)
+        clean.append(_answer(reader, state, image, face))
         small.append(_read_small(reader, image, face))
         followed.append(since)
-        if state is not None:
-            crops = state.crops(image[None], np.zeros(1, np.int64), answer.landmarks)
-            closed.append(state.update(0, crops))
     if not labels:
         return None
     faces = [face for face, _ in labels]
@@ -199,7 +192,7 @@ def _read(
     if not coded.exists():
         coded.parent.mkdir(parents=True, exist_ok=True)
         rewrite(sample.path, coded, lambda chunk: chunk.images, crf=_CRF)
-    late = _read_late(replace(sample, path=coded), reader, faces)
+    late = _read_late(replace(sample, path=coded), reader, state_late, faces)
     return Reading(
         person=sample.person,
         truth=_series(faces, [truth for _, truth in labels]),
@@ -208,9 +201,19 @@ def _read(
             "crf 35": _series(faces, late),
             "64 px": _series(faces, small),
         },
-        closed=np.concatenate(closed) if closed else None,
         tracked=np.array(followed, np.int64),
     )
+
+
+def _answer(
+    reader: LandmarkReader, eyes: EyeState | None, image: NDArray[np.uint8], face: Face
+) -> FaceReadings:
+    """What vidscan reads in one frame (H, W, 3) of the clip's only track."""
+    first = np.zeros(1, np.int64)
+    found = reader.read(image[None], first, [face])
+    if eyes is None:
+        return found
+    return replace(found, shut=eyes.read(image[None], first, found.landmarks, [0]))
 
 
 def _main_face(sample: Sample) -> Iterator[tuple[FrameChunk, Face, int]]:
@@ -275,15 +278,18 @@ def _read_small(reader: LandmarkReader, image: NDArray[np.uint8], face: Face) ->
     return replace(found, landmarks=landmarks)
 
 
-def _read_late(sample: Sample, reader: LandmarkReader, faces: list[Face]) -> list[FaceReadings]:
+def _read_late(
+    sample: Sample, reader: LandmarkReader, eyes: EyeState | None, faces: list[Face]
+) -> list[FaceReadings]:
     """Read the re-encoded clip with its own tracking, in the frames of ``faces``; NaN where none is found."""
     wanted = {face.frame_index: face for face in faces}
     found: dict[int, FaceReadings] = {}
     for chunk, face, _ in _main_face(sample):
         if face.frame_index in wanted:
             image = chunk.images[face.frame_index - chunk.first_index]
-            found[face.frame_index] = reader.read(image[None], np.zeros(1, np.int64), [face])
-    return [found.get(face.frame_index, _LOST) for face in faces]
+            found[face.frame_index] = _answer(reader, eyes, image, face)
+    lost = _LOST if eyes is None else replace(_LOST, shut=np.full((1, 2), np.nan, np.float32))
+    return [found.get(face.frame_index, lost) for face in faces]
 
 
 _LOST = FaceReadings(
@@ -312,8 +318,7 @@ def tabulate(readings: Sequence[Reading]) -> BehaviorEvaluation:
     blinks = []
     rule: Rule
     for rule in get_args(Rule):
-        conditions = ("clean", "crf 35") if rule != "network" else ("clean",)
-        blinks += [_blinks(readings, rule, condition) for condition in conditions]
+        blinks += [_blinks(readings, rule, condition) for condition in ("clean", "crf 35")]
     return BehaviorEvaluation(
         rows=tuple(_row(readings, condition) for condition in CONDITIONS),
         blinks=tuple(row for row in blinks if row is not None),
@@ -376,11 +381,11 @@ def _blinks(readings: Sequence[Reading], rule: Rule, condition: str) -> BlinkRow
     for reading in readings:
         if len(reading.truth.times) < 2 or (np.diff(reading.truth.frames) == 1).mean() < 0.9:
             continue
-        if rule == "network" and reading.closed is None:
-            continue
         answer = reading.answers[condition]
+        if rule == "network" and answer.shut is None:
+            continue
         wanted = _events(reading.truth.times, closure_of_openness(reading.truth.openness))
-        found = _events(answer.times, closure(answer, rule, reading.closed if rule == "network" else None))
+        found = _events(answer.times, closure(answer, rule))
         total += match_events(found, wanted)
         used += 1
     if not used:

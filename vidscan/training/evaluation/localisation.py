@@ -2,7 +2,8 @@
 
 Genuine clips of the split with faces of 80 px or more are forged for three seconds and encoded at
 crf 20. Kinds of :data:`vidscan.forge.base.HELD_OUT` are made of every clip, three of the others of each
-clip in turn. Kinds that the model's record does not name in its training mix are told apart.
+clip in turn. Kinds that the model's record does not name in its training mix are told apart, and so are
+small regions and large ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from vidscan.forge.kinds import KINDS, Kind
 from vidscan.media import VideoWriter
 from vidscan.training.corpus import Entry
 from vidscan.training.evaluation.derive import FPS, derive_all, derived_name
-from vidscan.training.evaluation.mask_scores import MaskScores, load_scores, save_exact_masks, scores_path
+from vidscan.training.evaluation.mask_scores import (
+    MaskScores,
+    load_scores,
+    region_px,
+    save_exact_masks,
+    scores_path,
+)
 from vidscan.training.evaluation.scanning import Scanning, Scored
 from vidscan.training.evaluation.statistics import Interval, Sample, mean_interval
 from vidscan.training.evaluation.subset import choose, hashed
@@ -35,6 +42,12 @@ _LEAST_FACE_PX = 80.0
 _CRF = 20
 _TURNS = 3
 """Kinds that are not held out get their turn in so many forgeries of a clip."""
+SIZES = (
+    ("regions under 40 px", 0.0, 40.0),
+    ("regions of 40 to 80 px", 40.0, 80.0),
+    ("regions of 80 px and more", 80.0, np.inf),
+)
+"""Name, and sides in pixels of the frame: from, and up to but without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,14 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """One kind of forgery, or several."""
+    """One kind of forgery, one size of region, or several."""
 
     name: str
     held_out: bool
     """Not in the mix that the model was trained on, as its registry record says."""
     clips: int
+    region_px: float
+    """Side of a square as large as the region that was forged, in pixels of the frame; mean over clips."""
     iou: Mean
     """At probability .5, over the whole frame."""
     face_auc: Mean | None
@@ -61,6 +76,17 @@ class Localisation:
     """Over the pixels of the whole frame."""
     pointing: Mean
     """How often the hottest pixel is forged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One clip whose masks were compared with the exact ones."""
+
+    kind: str
+    person: str
+    region_px: float
+    """As in :class:`Localisation`."""
+    scores: MaskScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +178,9 @@ def localisation(
         raise SetupError("localisation: none of the clips could be forged")
     scores = scan_masks([task.target for task in tasks], how, stage("comparing masks", len(tasks)))
     mix = ((record.get("recipe") or {}).get("pairs") or {}).get("mix") or {}
-    return tabulate([(task.kind, task.person, scores[task.target]) for task in tasks], set(mix))
+    return tabulate(
+        [Compared(t.kind, t.person, region_px(t.target), scores[t.target]) for t in tasks], set(mix)
+    )
 
 
 def scan_masks(clips: Sequence[Path], how: Scanning, advance: Callable[[], None]) -> dict[Path, MaskScores]:
@@ -173,45 +201,46 @@ def scan_masks(clips: Sequence[Path], how: Scanning, advance: Callable[[], None]
     return {clip: load_scores(place) for clip, place in places.items()}
 
 
-def tabulate(
-    scores: Sequence[tuple[str, str, MaskScores]], mix: set[str], seed: int = 0
-) -> tuple[Localisation, ...]:
-    """Rows by kind, those of training first, after each group its sum.
+def tabulate(clips: Sequence[Compared], mix: set[str], seed: int = 0) -> tuple[Localisation, ...]:
+    """Rows by kind and by size of region, those of training first, after each group its sum.
 
-    ``scores`` has kind, person and scores of each clip; ``mix`` names the kinds trained on.
+    ``mix`` names the kinds trained on.
     """
     rng = np.random.default_rng(seed)
     rows = []
     for held_out, title in ((False, "all kinds trained on"), (True, "all kinds held out of training")):
-        group = [item for item in scores if (item[0] not in mix) == held_out]
-        rows += [
-            _row(kind, held_out, [item for item in group if item[0] == kind], rng)
-            for kind in sorted({kind for kind, _, _ in group})
+        group = [clip for clip in clips if (clip.kind not in mix) == held_out]
+        parts = [
+            (kind, [clip for clip in group if clip.kind == kind])
+            for kind in sorted({clip.kind for clip in group})
         ]
-        if group:
-            rows.append(_row(title, held_out, group, rng))
+        parts += [
+            (name, [clip for clip in group if low <= clip.region_px < high]) for name, low, high in SIZES
+        ]
+        rows += [row(name, held_out, own, rng) for name, own in (*parts, (title, group)) if own]
     return tuple(rows)
 
 
-def _row(
-    name: str, held_out: bool, scores: Sequence[tuple[str, str, MaskScores]], rng: np.random.Generator
-) -> Localisation:
-    def mean(pairs: Sequence[tuple[str, float | None]]) -> Mean | None:
-        known = [(person, value) for person, value in pairs if value is not None]
+def row(name: str, held_out: bool, clips: Sequence[Compared], rng: np.random.Generator) -> Localisation:
+    """Means over some clips, at least one."""
+
+    def mean(values: Sequence[float | None]) -> Mean | None:
+        known = [(clip.person, v) for clip, v in zip(clips, values, strict=True) if v is not None]
         if not known:
             return None
-        values = np.array([value for _, value in known])
-        return Mean(float(values.mean()), mean_interval(Sample(values, [p for p, _ in known]), rng))
+        sample = Sample(np.array([v for _, v in known]), [person for person, _ in known])
+        return Mean(float(sample.values.mean()), mean_interval(sample, rng))
 
-    iou = mean([(person, own.iou) for _, person, own in scores])
-    hits = mean([(person, own.pointing) for _, person, own in scores])
+    iou = mean([clip.scores.iou for clip in clips])
+    hits = mean([clip.scores.pointing for clip in clips])
     assert iou is not None and hits is not None  # these every clip has
     return Localisation(
         name=name,
         held_out=held_out,
-        clips=len(scores),
+        clips=len(clips),
+        region_px=float(np.mean([clip.region_px for clip in clips])),
         iou=iou,
-        face_auc=mean([(person, own.face_auc) for _, person, own in scores]),
-        frame_auc=mean([(person, own.frame_auc) for _, person, own in scores]),
+        face_auc=mean([clip.scores.face_auc for clip in clips]),
+        frame_auc=mean([clip.scores.frame_auc for clip in clips]),
         pointing=hits,
     )

@@ -163,6 +163,15 @@ def load_exact_masks(clip: Path) -> NDArray[np.bool_]:
         return np.unpackbits(data["forged"], axis=-1, count=int(data["width"])).astype(bool)
 
 
+def region_px(clip: Path) -> float:
+    """Side of a square as large as what is forged, in pixels: mean over the frames with something forged.
+
+    0 where no frame has.
+    """
+    sides = np.sqrt(load_exact_masks(clip).sum(axis=(1, 2)))
+    return float(sides[sides > 0].mean()) if sides.any() else 0.0
+
+
 def scores_path(clip: Path, identity: Identity) -> Path:
     """Where the scores of a clip are kept, by what it was scanned with."""
     models = sorted((model.name, model.sha256) for model in identity.models)

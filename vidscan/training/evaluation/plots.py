@@ -28,6 +28,8 @@ def plot_all(results: Results, scored: Sequence[Scored], folder: Path) -> list[P
         paths.append(plot_robustness(results.robustness, folder / "robustness.png"))
     if results.localisation:
         paths.append(plot_localisation(results.localisation, folder / "localisation.png"))
+    if results.footage and results.footage.rows:
+        paths.append(plot_localisation(results.footage.rows, folder / "footage.png"))
     return paths
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vidscan.models import load_registry
+from vidscan.training.evaluation.footage import Footage, footage
 from vidscan.training.evaluation.heatmaps import Heatmaps, heatmaps
 from vidscan.training.evaluation.innocent import innocent
 from vidscan.training.evaluation.left_out import LeftOut, left_out
 from vidscan.training.evaluation.localisation import Localisation, localisation
+from vidscan.training.evaluation.quality import Gate, quality
 from vidscan.training.evaluation.robustness import Robustness, robustness
 from vidscan.training.evaluation.scanning import Scanning, Scored, load_split, scan_corpus
 from vidscan.training.evaluation.statistics import Rate
@@ -26,7 +28,8 @@ class Parts:
 
     robustness: bool = False
     subset: Path | None = None
-    """List of the genuine clips for robustness; None is the shipped one."""
+    """List of the genuine clips for robustness and quality; None is the shipped one."""
+    quality: bool = False
     innocent: bool = False
     localisation: bool = False
     left_out: bool = False
@@ -39,8 +42,10 @@ class Results:
 
     tables: Evaluation
     robustness: tuple[Robustness, ...] = ()
+    quality: tuple[Gate, ...] = ()
     innocent: tuple[Rate, ...] = ()
     localisation: tuple[Localisation, ...] = ()
+    footage: Footage | None = None
     left_out: tuple[LeftOut, ...] = ()
     heatmaps: Heatmaps | None = None
 
@@ -75,7 +80,8 @@ def run_evaluation(
         Where the corpus lacks what a part needs.
     """
     entries = load_split(corpus, split)
-    listed = [e.file for e in read_subset(parts.subset, entries)] if parts.robustness else []
+    listed = read_subset(parts.subset, entries) if parts.robustness or parts.quality else []
+    files = [e.file for e in listed]
     scored, models = scan_corpus(
         corpus, entries, out / f"{split}.jsonl", how, stage(f"scanning {split}", len(entries))
     )
@@ -83,9 +89,11 @@ def run_evaluation(
     record = patch_record(models)
     results = Results(
         tables=tables,
-        robustness=robustness(corpus, scored, listed, out, how, stage) if parts.robustness else (),
+        robustness=robustness(corpus, scored, files, out, how, stage) if parts.robustness else (),
+        quality=quality(corpus, scored, listed, out, how, stage) if parts.quality else (),
         innocent=innocent(corpus, scored, out, how, stage) if parts.innocent else (),
         localisation=localisation(corpus, scored, out, how, record, stage) if parts.localisation else (),
+        footage=footage(corpus, scored, out, how, stage) if parts.localisation else None,
         left_out=left_out(corpus, out, how, record, stage) if parts.left_out else (),
         heatmaps=heatmaps(corpus, scored, out, how, stage) if parts.heatmaps else None,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vidscan.training.evaluation.footage import Footage
 from vidscan.training.evaluation.heatmaps import table as heatmap_table
 from vidscan.training.evaluation.left_out import LeftOut
 from vidscan.training.evaluation.localisation import Localisation, Mean
+from vidscan.training.evaluation.quality import table as quality_table
 from vidscan.training.evaluation.robustness import CLEAN, Loss, Robustness
 from vidscan.training.evaluation.statistics import Interval, Rate
 from vidscan.training.evaluation.tables import Evaluation, Row
@@ -26,10 +28,14 @@ def markdown(results: Results) -> str:
     lines += _table(("forged clips of", *_ROW_HEADS), [[r.name, *_row(r)] for r in tables.rows])
     if results.robustness:
         lines += ["", "## Robustness", *_robustness(results.robustness)]
+    if results.quality:
+        lines += ["", "## Quality gate", *_table(*quality_table(results.quality))]
     if results.innocent:
         lines += ["", "## Innocent edits", *_rates("rate", results.innocent)]
     if results.localisation:
         lines += ["", "## Localisation", *_localisation(results.localisation)]
+    if results.footage:
+        lines += ["", "## Localisation on same footage", *_footage(results.footage)]
     if results.left_out:
         lines += ["", "## Full synthesis", *_left_out(results.left_out)]
     if results.heatmaps:
@@ -88,22 +94,39 @@ def _robustness(rows: Sequence[Robustness]) -> list[str]:
 
 
 def _localisation(rows: Sequence[Localisation]) -> list[str]:
-    def mean(own: Mean | None) -> str:
-        return "-" if own is None else f"{own.value:.3f} ({_span(own.interval)})"
-
-    heads = ("forgery", "clips", "IoU at .5", "pixel AUC, face", "pixel AUC, frame", "hottest pixel forged")
     lines = []
     for held_out, title in ((False, "trained on"), (True, "held out of training")):
         group = [r for r in rows if r.held_out == held_out]
         if group:
-            lines += _table(
-                (f"{heads[0]}, {title}", *heads[1:]),
-                [
-                    [r.name, str(r.clips), mean(r.iou), mean(r.face_auc), mean(r.frame_auc), mean(r.pointing)]
-                    for r in group
-                ],
-            )
+            lines += _masks(f"forgery, {title}", group)
     return lines
+
+
+def _footage(found: Footage) -> list[str]:
+    lines = _masks("forged by", found.rows) if found.rows else []
+    if found.left_out:
+        heads = ("left out: the change has no place", "why")
+        lines += _table(heads, [[file, why] for file, why in sorted(found.left_out.items())])
+    return lines
+
+
+def _masks(title: str, rows: Sequence[Localisation]) -> list[str]:
+    def mean(own: Mean | None) -> str:
+        return "-" if own is None else f"{own.value:.3f} ({_span(own.interval)})"
+
+    heads = ("clips", "region", "IoU at .5", "pixel AUC, face", "pixel AUC, frame", "hottest pixel forged")
+    return _table(
+        (title, *heads),
+        [
+            [
+                r.name,
+                str(r.clips),
+                f"{r.region_px:.0f} px",
+                *(mean(own) for own in (r.iou, r.face_auc, r.frame_auc, r.pointing)),
+            ]
+            for r in rows
+        ],
+    )
 
 
 def _left_out(rows: Sequence[LeftOut]) -> list[str]:

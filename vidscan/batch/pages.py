@@ -1,0 +1,56 @@
+"""A page for people (HTML) for every file of a batch, written by the worker that scanned the file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vidscan.errors import InputError
+from vidscan.report.html import write_html
+from vidscan.report.paths import clip_name
+from vidscan.report.pictures import gather_pictures
+from vidscan.report.spool import RegionSpool
+from vidscan.scanner import Scanner
+from vidscan.types import FaceSeries, Note, Report, ScanSettings
+
+NOT_WRITTEN = "page_not_written"
+"""Code of the warning."""
+
+
+class PageScanner:
+    """A scanner for a batch (:class:`vidscan.batch.engine.ScannerSpec`) that leaves a page for every file.
+
+    Pages are ``FOLDER/<stem>-<first 8 of the sha256>.html``; files that could not be scanned have none. A
+    page takes a second reading of the clip, and memory for the series of its faces. One that cannot be
+    written costs its file nothing but a warning.
+
+    Raises
+    ------
+    SetupError, WeightsError
+        As :class:`vidscan.scanner.Scanner`.
+    """
+
+    def __init__(self, settings: ScanSettings | None = None, *, device: str = "auto", folder: str) -> None:
+        self._scanner = Scanner(settings, device=device)
+        self._folder = Path(folder)
+        self.settings, self.device = self._scanner.settings, self._scanner.device
+        self.models = self._scanner.models
+
+    def scan(self, path: str | Path, *, sha256: str | None = None) -> Report:
+        """Scan one file and write its page; ``sha256`` is its content's where that is known."""
+        clip = Path(path)
+        with RegionSpool() as spool:
+            report, series = self._scanner.examine(clip, masks=spool, sha256=sha256)
+            if report.error is None:
+                try:
+                    self._write(clip, report, spool, series)
+                except (OSError, InputError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    note = Note(NOT_WRITTEN, f"The page of this file could not be written: {why}")
+                    report = replace(report, warnings=(*report.warnings, note))
+        return replace(report, frames=())
+
+    def _write(self, clip: Path, report: Report, spool: RegionSpool, series: list[FaceSeries]) -> None:
+        page = self._folder / f"{clip_name(clip, report.input.sha256 or '')}.html"
+        telling, thumbnails = gather_pictures(clip, report, spool, self._scanner.classifier)
+        write_html(report, page, telling=telling, series=series, thumbnails=thumbnails)
