@@ -25,7 +25,6 @@ from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.parts import part_levels
-from vidscan.patches.steady import SteadyMaps
 from vidscan.report.masks import MaskRegion, MaskSink
 from vidscan.report.paths import path_names
 from vidscan.types import (
@@ -240,7 +239,6 @@ class _Pass:
         self.maps: dict[int, NDArray[np.float32]] = {}
         self.decoded = self.analysed = 0
         self.next_s = 0.0
-        self.steady = SteadyMaps()
         self.collector = BehaviorCollector(keep=keep_series, blink_rule=scanner.settings.blink_rule)
         self.eyes = None if scanner.eyes is None else scanner.eyes.anew()
         self.stride = 1
@@ -349,10 +347,6 @@ class _Pass:
             logits = classifier.logits(crops)
             found = classifier.maps(logits, transforms)
             parts = part_levels(logits.numpy(), classifier.spec)
-            means = [
-                self.steady.add(f.track_id, f.time_s, m.logits) for f, m in zip(chosen, found, strict=True)
-            ]
-            steady = classifier.pool(torch.from_numpy(np.stack(means))).tolist()
             for i, (face, patch_map) in enumerate(zip(chosen, found, strict=True)):
                 box = _box(face)
                 self.evidence.setdefault(face.track_id, []).append(
@@ -365,7 +359,6 @@ class _Pass:
                         sharpness=float(sharpness[i]),
                         brightness=float(brightness[i]),
                         parts=tuple(parts[i].tolist()),
-                        steady=steady[i],
                     )
                 )
                 scored[face.frame_index, face.track_id] = patch_map

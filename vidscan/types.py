@@ -185,8 +185,6 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
-    steady: float | None = None
-    """Pooled log-odds of the patches' means over the last seconds (:mod:`vidscan.patches.steady`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ from vidscan.report.masks import (
     MaskSinks,
     MaskWriter,
     estimate_bytes,
-    guided_filter,
     render,
 )
 from vidscan.report.spool import RegionSpool
@@ -155,27 +154,6 @@ def test_masks_are_the_cells_without_steps() -> None:
     mask = render((112, 112), [MaskRegion(1, cells, turned(0.5, 0, 55.5, 55.5, 56), 56)]).astype(int)
     assert mask[56, 8] == 0 and mask[56, 104] == 255
     assert np.diff(mask[56]).max() < 40  # a cell spans 16 pixels: no step of 255
-
-
-def test_the_guided_filter_follows_edges_and_keeps_the_rest() -> None:
-    guide = np.zeros((64, 64), np.float32)
-    guide[:, 32:] = 1
-    ramp = np.clip((np.arange(64, dtype=np.float32) - 24) / 16, 0, 1) * np.ones((64, 1), np.float32)
-    sharp = guided_filter(guide, ramp, 8)
-    assert sharp[32, 33] - sharp[32, 30] > 2 * (ramp[32, 33] - ramp[32, 30])
-    flat = np.full((64, 64), 0.4, np.float32)
-    assert np.allclose(guided_filter(guide, flat, 8), 0.4, atol=1e-3)
-
-
-def test_a_guide_moves_the_masks_edge_to_the_faces() -> None:
-    cells = np.zeros((7, 7), np.float32)
-    cells[:, 3:] = 1
-    item = MaskRegion(1, cells, turned(0.5, 0, 55.5, 55.5, 56), 56)
-    frame = np.zeros((112, 112, 3), np.uint8)
-    frame[:, 52:] = 255
-    plain, refined = render((112, 112), [item]), render((112, 112), [item], guide=frame)
-    steps = [int(np.diff(mask[56].astype(int))[48:56].max()) for mask in (plain, refined)]
-    assert steps[1] > steps[0]
 
 
 # --------------------------------------------------------------------------- files

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
+from vidscan.report.pyplot import load_pyplot
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's, which the colour-blind tell apart; their yellow is too pale on white."""
@@ -61,7 +62,7 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
     SetupError
         Where matplotlib is missing, or there are fewer than four windows in all.
     """
-    plt = _pyplot()
+    plt = load_pyplot()
     shown = {name: rows[_evenly(len(rows))] for name, rows in vectors.items() if len(rows)}
     total = sum(map(len, shown.values()))
     if total < _FEWEST:
@@ -126,14 +127,3 @@ def _fonts() -> list[str]:
     from matplotlib.font_manager import get_font_names
 
     return ["DejaVu Sans", *(font for font in _SCRIPTS if font in get_font_names())]
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise SetupError("plots need the training extra: pip install 'vidscan[train]'") from error
-    return pyplot

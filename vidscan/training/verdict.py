@@ -151,6 +151,10 @@ def patch_level(clip: ClipEvidence) -> float | None:
     return max(levels, default=None)
 
 
+def _face_px(track: Track) -> float:
+    return float(np.median([f.face_px for f in track.faces]))
+
+
 def calibrated(
     fitted: EvidenceStatistic,
     people: Mapping[str, Sequence[ClipEvidence]],
@@ -165,12 +169,13 @@ def calibrated(
     found = np.array([value for value, _ in values])
     tracks = [count for _, count in values]
     levels = np.array([v for v, _ in _one_a_person(people, lambda c: _counted(patch_level(c)))])
-    # Of whole tracks, as a track is judged: single frames of sharp clips are blurred by movement.
+    # Of the largest face over its whole track: frames of sharp clips are blurred by movement, and whoever
+    # stands behind by the lens.
     sharpness = [
-        float(np.median([f.sharpness for f in t.faces]))
-        for clips in people.values()
-        for c in clips
-        for t in worth_judging(list(c.tracks))
+        float(np.median([f.sharpness for f in max(seen, key=_face_px).faces]))
+        for own in people.values()
+        for clip in own
+        if (seen := worth_judging(list(clip.tracks)))
     ]
     bits = [c.bits_per_pixel for own in people.values() for c in own if c.bits_per_pixel is not None]
     try:

@@ -21,7 +21,7 @@ from vidscan.verdict.standardiser import Column
 PATCH_FEATURES: dict[str, str] = (
     {
         "patch_statistic": "log-odds, level that the crops hold through the window or its worst fifth",
-        "patch_steady": "log-odds of the crop whose patches are the means over the window",
+        "patch_mouth_level": "log-odds, level that the mouth's patches hold, as patch_statistic",
         "patch_upper": "log-odds, 90th percentile of the level over two seconds",
         "patch_share": "share of crops above even odds",
         "patch_run": "share of the window that its longest run of crops above even odds takes",
@@ -54,6 +54,7 @@ DERIVED: dict[str, str] = {
 
 COLUMNS: tuple[Column, ...] = (
     Column("patch_statistic", "patch", "one"),
+    Column("patch_mouth_level", "patch", "one"),
     Column("patch_contrast", "patch", "one"),
     Column("flicker_blue_coarse", "temporal", "one"),
     Column("blink_longest_pause", "blink", "one"),
@@ -140,8 +141,6 @@ def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
     times = np.array([f.time_s for f in faces])
     scores = np.array([f.score for f in faces])
     found = {"patch_statistic": statistic(times, scores)}
-    if faces[-1].steady is not None:
-        found["patch_steady"] = faces[-1].steady
     if len(faces) >= _MIN_CROPS:
         high = scores > 0
         found |= {
@@ -159,6 +158,9 @@ def patch_features(faces: list[FaceEvidence]) -> dict[str, float] | None:
         if part:
             whole = float(np.median(list(part.values())))
             found |= {f"patch_{name}": v - whole for name, v in part.items()}
+        if len(known["mouth"]):
+            rows = np.isfinite(levels[:, list(PARTS).index("mouth")])
+            found["patch_mouth_level"] = statistic(times[rows], known["mouth"])
         if {"mouth", "brow"} <= set(part):
             found["patch_contrast"] = found["patch_mouth"] - found["patch_brow"]
     return found

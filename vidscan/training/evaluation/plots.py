@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vidscan.errors import SetupError
+from vidscan.report.pyplot import load_pyplot, save_figure
 from vidscan.training.evaluation.localisation import Localisation, Mean
 from vidscan.training.evaluation.robustness import Robustness
 from vidscan.training.evaluation.run import Results
@@ -38,7 +38,7 @@ def plot_curves(scored: Sequence[Scored], folder: Path) -> list[Path]:
 
     DET axes are normal deviates, as in Martin et al. 1997.
     """
-    plt = _pyplot()
+    plt = load_pyplot()
     from sklearn.metrics import DetCurveDisplay, RocCurveDisplay
 
     genuine = sample([s for s in scored if s.entry.genuine]).values
@@ -55,7 +55,7 @@ def plot_curves(scored: Sequence[Scored], folder: Path) -> list[Path]:
             )
         axes.grid(alpha=0.3)
         axes.set(xlabel="share of genuine clips flagged", ylabel=f"share of forged clips {side}")
-        paths.append(_save(figure, folder / f"{name}.png"))
+        paths.append(save_figure(figure, folder / f"{name}.png"))
     return paths
 
 
@@ -89,7 +89,7 @@ def _bars(
     chance: float | None = None,
 ) -> Path:
     """Grouped horizontal bars from 0 to 1 with intervals; ``series`` has a Mean or None for each name."""
-    plt = _pyplot()
+    plt = load_pyplot()
     height = 0.8 / len(series)
     figure, axes = plt.subplots(figsize=(7, 1.2 + 0.22 * len(names) * (1 + len(series))))
     for number, (title, means) in enumerate(series.items()):
@@ -115,22 +115,4 @@ def _bars(
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    return _save(figure, path)
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise SetupError("plots need the training extra: pip install 'vidscan[train]'") from error
-    return pyplot
-
-
-def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    _pyplot().close(figure)
-    return path
+    return save_figure(figure, path)
