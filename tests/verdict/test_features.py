@@ -140,7 +140,7 @@ def test_a_track_without_behaviour_is_judged_by_its_patches() -> None:
     track = replace(make_track(1), behavior=())
     (window,) = evidence(track)
     assert set(window.measured) == {"patch"}
-    assert [c.group for c, v in zip(COLUMNS, window.valid, strict=True) if v] == ["patch", "patch"]
+    assert [c.group for c, v in zip(COLUMNS, window.valid, strict=True) if v] == ["patch", "patch", "patch"]
 
 
 def test_a_value_that_is_not_finite_is_invalid() -> None:
@@ -164,7 +164,8 @@ def test_patch_features_by_hand() -> None:
     assert found["patch_run"] == pytest.approx(3 / 8)
     assert found["patch_flicker"] == pytest.approx(3.0)
     assert found["patch_spread"] == pytest.approx(1.5)
-    assert set(found) | {f"patch_{p}" for p in PARTS} | {"patch_contrast"} == set(PATCH_FEATURES)
+    of_parts = {f"patch_{p}" for p in PARTS} | {"patch_mouth_level", "patch_contrast"}
+    assert set(found) | of_parts == set(PATCH_FEATURES) and not set(found) & of_parts
 
 
 def test_contrast_is_the_mouth_less_the_brow() -> None:
@@ -174,6 +175,7 @@ def test_contrast_is_the_mouth_less_the_brow() -> None:
     assert found["patch_contrast"] == pytest.approx(6.0)
     assert found["patch_mouth"] == pytest.approx(5.0)  # the whole face's median is -3
     assert found["patch_cheeks"] == pytest.approx(0.0)
+    assert found["patch_mouth_level"] == pytest.approx(2.0)
 
 
 def test_a_part_that_is_never_seen_is_left_out() -> None:
@@ -183,10 +185,10 @@ def test_a_part_that_is_never_seen_is_left_out() -> None:
     assert found is not None
     assert np.isfinite(list(found.values())).all()
     assert "patch_mouth" not in found
-    assert "patch_contrast" not in found
+    assert "patch_contrast" not in found and "patch_mouth_level" not in found
     assert found["patch_nose"] == pytest.approx(0.0)
     (window,) = evidence(Track(0, faces, 6, 0.0, 5.0))
-    assert not window.valid[1]
+    assert window.valid.nonzero()[0].tolist() == [[c.name for c in COLUMNS].index("patch_statistic")]
 
 
 def test_faces_without_parts_or_too_few_crops_tell_only_their_level() -> None:
