@@ -266,7 +266,8 @@ def _draw_closure(axes: Any, series: FaceSeries, rule: EyeRule) -> None:
         axes.axvspan(held.start_s, held.end_s, color=_PALE, alpha=0.2, lw=0)
     _lines(axes, series.times, 1 - closed, ["left eye", "right eye"], "0..1")
     axes.set_ylim(-0.03, 1.03)
-    axes.set_title(f"Eye openness, {count(len(found.blinks), 'blink')} shaded", loc="left", fontsize=9)
+    told = f"{count(len(found.blinks), 'blink')} shaded" if found.blinks else "no blink"
+    axes.set_title(f"Eye openness, {told}", loc="left", fontsize=9)
 
 
 @_with_series
