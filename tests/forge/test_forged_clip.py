@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vidscan.faces.detect import FaceDetector
 from vidscan.forge.base import Faces
 from vidscan.forge.clip import ClipForger, ForgedFrame, Plan
 from vidscan.forge.kinds import KINDS, Kind
-from vidscan.forge.moving import Jitter, Past
+from vidscan.forge.moving import Jitter, Past, crop_spec
 from vidscan.forge.template import fitted_landmarks, mean_landmarks
 from vidscan.forge.tracks import TrackPath, find_tracks
 from vidscan.media import open_video, write_png
@@ -61,6 +62,19 @@ def test_outside_the_mask_nothing_changes(clip: Path, kind: Kind) -> None:
             assert np.abs(frame.image[inside].astype(int) - original[inside]).mean() > 0.2
     # The mouth of the past begins where there is a past.
     assert forged == COUNT if kind is not Kind.mouth_shift else 3 <= forged < COUNT
+
+
+@needs_weights
+def test_a_donor_fits_a_face_that_swells(
+    clip: Path, path: TrackPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their median and that of their smoothed selves call for crops of different sizes.
+    swell = np.where(np.arange(len(path.frames)) % 3, 1.0, 1.8)[:, None, None]
+    centres = path.points.mean(1, keepdims=True)
+    swelling = replace(path, points=centres + (path.points - centres) * swell)
+    assert crop_spec(swelling) != crop_spec(swelling.smoothed())
+    monkeypatch.setattr("vidscan.forge.clip.find_tracks", lambda *_: {0: swelling})
+    assert all(frame.mask.any() for frame in forge(clip, Kind.swap))
 
 
 def in_face(mask: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -150,14 +150,16 @@ class ClipForger:
             frames = reduce(np.union1d, [track.frames for track in tracks.values()])
             self._forgers.append(FrameForger(frames, forgery, plan.seed, where))
             return
-        for track_id, track in tracks.items():
+        for track_id, found_track in tracks.items():
+            # Smoothed first: the donor's crop has to be of the same size as the face's.
+            track = found_track.smoothed()
             seed = int(np.random.SeedSequence([plan.seed, track_id]).generate_state(1)[0])
             companion: Companion | None = None
             if donor is not None:
                 companion = donor.companion(crop_spec(track), where, label)
             elif about.past:
                 companion = Past(_delay(track, plan, seed))
-            self._forgers.append(TrackForger(track.smoothed(), forgery, seed, where, companion, label))
+            self._forgers.append(TrackForger(track, forgery, seed, where, companion, label))
 
     @property
     def is_picture(self) -> bool:
