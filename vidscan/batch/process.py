@@ -33,7 +33,7 @@ class WorkerProcess:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(theirs, spec.to_json()), daemon=True)
-        with _interrupts_ignored():
+        with interrupts_held():
             self._process.start()
         theirs.close()  # so that the worker's end closes with the worker
         self.pid = self._process.pid or 0
@@ -92,13 +92,22 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside inherit that Ctrl-C is ignored, from their first instruction."""
+def interrupts_held() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C; this one sees it when it leaves."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    # A blocked signal stays blocked in what is started; a handler would not be inherited, and ignoring the
+    # signal would lose one that comes now. The handler is for signals that another thread is given.
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    block = getattr(signal, "pthread_sigmask", None)
+    mask = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        if block:
+            block(signal.SIG_SETMASK, mask)
+        if came:
+            signal.raise_signal(signal.SIGINT)

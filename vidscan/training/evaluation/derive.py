@@ -107,18 +107,24 @@ def _one_thread() -> None:
 
 
 def rewrite(
-    source: Path, target: Path, change: Callable[[FrameChunk], NDArray[np.uint8]], *, crf: float
+    source: Path,
+    target: Path,
+    change: Callable[[FrameChunk], NDArray[np.uint8]],
+    *,
+    crf: float,
+    max_duration_s: float = 0.0,
 ) -> None:
     """Decode ``source``, change its frames chunk by chunk, and encode them as H.264 with their times.
 
-    ``change`` returns the chunk's frames, all of one size, (T, h, w, 3) RGB uint8.
+    ``change`` returns the chunk's frames, all of one size, (T, h, w, 3) RGB uint8; ``max_duration_s`` ends
+    the clip early, unless it is 0.
 
     Raises
     ------
     InputError
         Where the source cannot be read.
     """
-    with open_video(source) as video, ExitStack() as stack:
+    with open_video(source, max_duration_s=max_duration_s) as video, ExitStack() as stack:
         writer: VideoWriter | None = None
         for chunk in video:
             images = change(chunk)

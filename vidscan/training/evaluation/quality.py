@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,20 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.batch.engine import ScannerSpec
-from vidscan.batch.local import LocalEngine
-from vidscan.batch.results import ResultFile
-from vidscan.batch.run import scan_all
 from vidscan.errors import SetupError
-from vidscan.media import VideoWriter, open_video
-from vidscan.report.paths import path_names
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation.derive import FPS, derive_all, derived_name
-from vidscan.training.evaluation.scanning import Scanning, Scored
+from vidscan.training.evaluation.derive import derive_all, derived_name, rewrite
+from vidscan.training.evaluation.scanning import Scanning, Scored, scan_reports
 from vidscan.training.evaluation.statistics import Rate, rate
 from vidscan.training.evaluation.subset import choose
 from vidscan.training.evaluation.tables import FALSE_ALARMS
-from vidscan.types import Report
+from vidscan.types import FrameChunk, Report
 
 CLIPS = 30
 """Clips taken of the list, by :func:`vidscan.training.evaluation.subset.choose`."""
@@ -131,18 +124,11 @@ def spoil_frame(image: NDArray[np.uint8], spoiling: Spoiling, face_px: float) ->
 def spoil(task: Spoilt) -> None:
     """Write the spoilt clip, as H.264 with its frames' times; raises InputError where it cannot be read."""
     how = SPOILINGS[task.name]
-    with open_video(task.source, max_duration_s=how.seconds) as video, ExitStack() as stack:
-        writer: VideoWriter | None = None
-        for chunk in video:
-            for image, time_s in zip(chunk.images, chunk.times, strict=True):
-                frame = spoil_frame(image, how, task.face_px)
-                if writer is None:
-                    height, width = frame.shape[:2]
-                    fps = video.info.fps or FPS
-                    writer = stack.enter_context(
-                        VideoWriter(task.target, width, height, fps=fps, crf=how.crf)
-                    )
-                writer.write(frame, float(time_s))
+
+    def change(chunk: FrameChunk) -> NDArray[np.uint8]:
+        return np.stack([spoil_frame(image, how, task.face_px) for image in chunk.images])
+
+    rewrite(task.source, task.target, change, crf=how.crf, max_duration_s=how.seconds)
 
 
 def quality(
@@ -182,27 +168,8 @@ def quality(
     ]
     failures = derive_all(spoil, tasks, jobs=how.jobs, advance=stage("spoiling clips", len(tasks)))
     made = [task.target for task in tasks if task.target not in failures]
-    reports = _scan(made, out / "quality.jsonl", how, stage("scanning spoilt clips", len(made)))
+    reports = scan_reports(made, out / "quality.jsonl", how, stage("scanning spoilt clips", len(made)))
     return tabulate({n: [reports.get(t.target) for t in tasks if t.name == n] for n in SPOILINGS})
-
-
-def _scan(
-    paths: Sequence[Path], cache: Path, how: Scanning, advance: Callable[[], None]
-) -> dict[Path, Report]:
-    """The whole report of every path: the gate's flags are wanted, not only the label."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    by_name = {path_names(path).path: path for path in paths}
-    reports: dict[Path, Report] = {}
-
-    def take(report: Report) -> None:
-        reports[by_name[report.input.path]] = report
-        advance()
-
-    spec = ScannerSpec(settings=how.settings, device=how.device)
-    with ResultFile(cache, resume=True) as results, LocalEngine(spec, jobs=how.jobs) as engine:
-        for report in scan_all(list(paths), engine, results, skipped=take):
-            take(report)
-    return reports
 
 
 def tabulate(reports: dict[str, list[Report | None]]) -> tuple[Gate, ...]:

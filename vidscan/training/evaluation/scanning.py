@@ -42,6 +42,16 @@ class Outcome:
     face_px: float | None
     """Side of the face that the verdict is about, in pixels of the frame."""
 
+    @classmethod
+    def of(cls, report: Report) -> Outcome:
+        score = report.verdict.score
+        return cls(
+            statistic=-np.inf if score is None else _log_odds(score),
+            label=report.verdict.label,
+            error=f"{report.error.code}: {report.error.message}" if report.error else None,
+            face_px=report.quality.face_px,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -70,35 +80,35 @@ def load_split(corpus: Path, split: str) -> list[Entry]:
     return entries
 
 
-def scan_files(
+def scan_reports(
     paths: Sequence[Path], cache: Path, how: Scanning, advance: Callable[[], None]
-) -> tuple[dict[Path, Outcome], tuple[ModelRef, ...]]:
+) -> dict[Path, Report]:
     """Scan files; reports are kept in ``cache`` by content, model hashes and settings.
 
-    ``advance`` is called after each file. Returns what was said of each path, and the models.
+    ``advance`` is called after each file.
     """
     cache.parent.mkdir(parents=True, exist_ok=True)
     by_name = {path_names(path).path: path for path in paths}
-    outcomes: dict[Path, Outcome] = {}
-    models: tuple[ModelRef, ...] = ()
+    reports: dict[Path, Report] = {}
 
     def take(report: Report) -> None:
-        nonlocal models
-        models = models or report.models
-        score = report.verdict.score
-        outcomes[by_name[report.input.path]] = Outcome(
-            statistic=-np.inf if score is None else _log_odds(score),
-            label=report.verdict.label,
-            error=f"{report.error.code}: {report.error.message}" if report.error else None,
-            face_px=report.quality.face_px,
-        )
+        reports[by_name[report.input.path]] = report
         advance()
 
     spec = ScannerSpec(settings=how.settings, device=how.device)
     with ResultFile(cache, resume=True) as results, LocalEngine(spec, jobs=how.jobs) as engine:
         for report in scan_all(list(by_name.values()), engine, results, skipped=take):
             take(report)
-    return outcomes, models
+    return reports
+
+
+def scan_files(
+    paths: Sequence[Path], cache: Path, how: Scanning, advance: Callable[[], None]
+) -> tuple[dict[Path, Outcome], tuple[ModelRef, ...]]:
+    """As :func:`scan_reports`: what was said of each path, and the models."""
+    reports = scan_reports(paths, cache, how, advance)
+    models = next((report.models for report in reports.values() if report.models), ())
+    return {path: Outcome.of(report) for path, report in reports.items()}, models
 
 
 def scan_derived(
