@@ -98,6 +98,8 @@ class ClipForger:
     label
         Finds landmarks on aligned crops; without it an average face is stretched onto the detector's
         five points.
+    max_duration_s
+        The clip is read up to here; 0 reads it to its end.
     progress
         Called with the share done, 0..1, of both passes together.
 
@@ -125,20 +127,21 @@ class ClipForger:
         *,
         device: str = "cpu",
         label: Labeller | None = None,
+        max_duration_s: float = 0.0,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         about = KINDS[plan.kind]
         if about.donor != (plan.donor is not None):
             wants = "needs a donor, a picture or clip of another person" if about.donor else "takes no donor"
             raise SetupError(f"{plan.kind.value} {wants}")
-        self._path, self._plan = path, plan
+        self._path, self._plan, self._max_duration_s = path, plan, max_duration_s
         self._progress = progress or (lambda share: None)
         where = torch.device(device)
         # Before the long first pass: missing weights should not cost minutes.
         forgery = _forgery(plan.kind, where)
         detector = FaceDetector(where)
         donor = None if plan.donor is None else _donor(plan.donor, detector)
-        with open_video(path) as source:
+        with open_video(path, max_duration_s=max_duration_s) as source:
             self.info: VideoInfo = source.info
             if self.is_picture and about.past:
                 raise SetupError(f"{plan.kind.value} needs a clip, {display_name(path)} is a picture")
@@ -169,7 +172,7 @@ class ClipForger:
     def frames(self) -> Iterator[ForgedFrame]:
         """Every frame of the clip, forged or not, in order. To be iterated once."""
         plan = self._plan
-        with open_video(self._path) as source:
+        with open_video(self._path, max_duration_s=self._max_duration_s) as source:
             for chunk in source:
                 for offset, (image, time_s) in enumerate(
                     zip(chunk.images, chunk.times.tolist(), strict=True)

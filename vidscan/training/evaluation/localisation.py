@@ -106,13 +106,11 @@ def forge(task: Forgery) -> None:
     Raises NoFaceError where the face is not seen in time.
     """
     plan = Plan(Kind(task.kind), seed=hashed(task.target.name) % 2**31, donor=task.donor)
-    forger = ClipForger(task.source, plan)
+    forger = ClipForger(task.source, plan, max_duration_s=SECONDS)
     masks = []
     with ExitStack() as stack:
         writer: VideoWriter | None = None
         for frame in forger.frames():
-            if frame.time_s >= SECONDS:
-                break
             if writer is None:
                 height, width = frame.image.shape[:2]
                 fps = forger.info.fps or FPS
