@@ -57,7 +57,7 @@ def gather_all(
     """
     settings = settings or ScanSettings()
     folder.mkdir(parents=True, exist_ok=True)
-    key = _models_key(settings)
+    key = models_key(settings)
     found: dict[str, ClipEvidence] = {}
     missing: list[tuple[str, Path]] = []
     for file in files:
@@ -138,7 +138,7 @@ def _load(path: Path) -> tuple[tuple[Track, ...], float | None]:
     return tuple(tracks), data["bits_per_pixel"]
 
 
-def _models_key(settings: ScanSettings) -> str:
+def models_key(settings: ScanSettings) -> str:
     """Short hash of what the evidence depends on: the reading networks and the settings, not the verdict."""
     import hashlib
 

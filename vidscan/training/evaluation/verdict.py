@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from vidscan.models import load_registry, update_record
 from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.evaluation.head_pose_svm import NAME as HEAD_POSE_SVM
+from vidscan.training.evaluation.head_pose_svm import head_pose_svm
 from vidscan.training.evaluation.scanning import Scanning
 from vidscan.training.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
 from vidscan.training.evaluation.tables import LEAST_CLIPS
@@ -78,24 +80,23 @@ class VerdictEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class VerdictCorpus:
-    """Evidence of both splits."""
+    """Evidence of both splits, and what others' machines say."""
 
     train: Sequence[ClipEvidence]
     entries: Sequence[Entry]
     """Of dev, those that were read."""
     clips: Mapping[str, ClipEvidence]
     """Of dev, by file."""
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By name, scores of dev files, higher is more forged; a clip without one ranks below all."""
 
 
 def read_evidence(
     corpus: Path, out: Path, how: Scanning, stage: Callable[[str, int], Callable[[], None]]
 ) -> VerdictCorpus:
-    """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
-    entries = [
-        e
-        for e in read_manifest(corpus)
-        if e.split == "dev" or (e.split == "train" and e.genuine and e.kind == "video")
-    ]
+    """Gather the evidence of dev and of the genuine train clips, once, in ``out``; fit others' machines."""
+    clips_of_both = [e for e in read_manifest(corpus) if e.split == "dev" or e.kind == "video"]
+    entries = [e for e in clips_of_both if e.split == "dev" or e.genuine]
     files = [e.file for e in entries]
     clips = gather_all(
         corpus,
@@ -107,9 +108,11 @@ def read_evidence(
         advance=stage("gathering evidence", len(files)),
     )
     known = [e for e in entries if e.file in clips]
-    return VerdictCorpus(
-        [clips[e.file] for e in known if e.split == "train"], [e for e in known if e.split == "dev"], clips
-    )
+    dev = [e for e in known if e.split == "dev"]
+    train = [e for e in clips_of_both if e.split == "train"]
+    poses = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
+    genuine = [clips[e.file] for e in known if e.split == "train"]
+    return VerdictCorpus(genuine, dev, clips, {HEAD_POSE_SVM: poses})
 
 
 def variants() -> dict[str, VerdictRecipe]:
@@ -134,7 +137,8 @@ def _only(groups: Sequence[str]) -> VerdictRecipe:
 
 
 def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
-    """Every variant, poolings of the patch scores over time, and the calibration of the shipped way."""
+    """Every variant, poolings of the patch scores over time, others' machines, and the calibration of the
+    shipped way."""
     genuine = [e for e in corpus.entries if e.genuine]
     people = by_person(genuine, corpus.clips)
     reference = [clip for own in people.values() for clip in own]
@@ -148,6 +152,9 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
+    for name, scores in corpus.others.items():
+        values = {e.file: scores.get(e.file, _LOWEST) for e in corpus.entries}
+        rows.append(tabulate(name, corpus.entries, values, seed))
     return VerdictEvaluation(tuple(rows), error, len(corpus.train), len(people))
 
 
