@@ -9,7 +9,7 @@ import pytest
 from tests.clips import make_clip, pattern
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.media import open_video
-from vidscan.training.evaluation.derive import derive_all, derived_name, rewrite
+from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.types import FrameChunk
 
 

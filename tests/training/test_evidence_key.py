@@ -9,6 +9,7 @@ import pytest
 from tests.patches.fixture_weights import make_weights
 from vidscan import models
 from vidscan.training.evidence import gather_all
+from vidscan.training.reading import Reading
 from vidscan.types import ScanSettings
 
 
@@ -25,9 +26,9 @@ def gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "a.mp4").write_bytes(b"a clip")
     names: list[str] = []
 
-    def gather(task: tuple[str, str, ScanSettings, str]) -> None:
-        Path(task[1]).write_text('{"bits_per_pixel": null, "tracks": []}')
-        names.append(Path(task[1]).name)
+    def gather(task: Reading) -> None:
+        task.target.write_text('{"bits_per_pixel": null, "tracks": []}')
+        names.append(task.target.name)
 
     monkeypatch.setattr("vidscan.training.evidence._gather", gather)
     return names

@@ -135,7 +135,6 @@ def test_pictures_are_scanned_once_and_drawn_without_faces(
         counts.append(f"{name} {files}")
         return lambda: counts.append(".")
 
-    module._scanner.cache_clear()
     out = tmp_path / "out"
     how = Scanning(device="cpu", jobs=1)
     found = heatmaps(tmp_path, clips, out, how, stage)  # type: ignore[arg-type]
@@ -151,7 +150,6 @@ def test_pictures_are_scanned_once_and_drawn_without_faces(
     assert heatmaps(tmp_path, clips, out, how, stage) == found  # type: ignore[arg-type]
     with pytest.raises(SetupError, match="no clip shows a face"):
         heatmaps(tmp_path, clips[2:], out, how, stage)  # type: ignore[arg-type]
-    module._scanner.cache_clear()
 
 
 def test_without_matplotlib_nothing_is_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from vidscan.faces.track import FaceTracker
 from vidscan.faces.units import UNITS
 from vidscan.media import open_video
 from vidscan.models import ModelRecord
-from vidscan.training.evaluation.derive import derived_name, rewrite
+from vidscan.training.derive import derived_name, rewrite
 from vidscan.training.expression import IBUG, expression
 from vidscan.training.teacher import Teacher
 from vidscan.types import Face, FaceSeries, FrameChunk

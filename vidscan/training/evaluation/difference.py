@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import InputError
 from vidscan.media import open_video
-from vidscan.training.evaluation.derive import FPS
+from vidscan.training.derive import FPS
 
 TIMES_NOISE = 4.0
 LEAST_LEVELS = 6.0

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation.derive import derive_all, derived_name
+from vidscan.training.derive import derive_all, derived_name
 from vidscan.training.evaluation.difference import difference_masks
 from vidscan.training.evaluation.localisation import Compared, Localisation, row, scan_masks
 from vidscan.training.evaluation.mask_scores import region_px, save_exact_masks

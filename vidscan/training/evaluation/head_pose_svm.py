@@ -9,8 +9,6 @@ split.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,39 +20,23 @@ from sklearn.svm import SVC
 from vidscan.behavior.head_pose import paper_features
 from vidscan.errors import SetupError
 from vidscan.models import file_sha256
-from vidscan.scanner import Scanner
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation.derive import derive_all
+from vidscan.training.derive import derive_all
 from vidscan.training.evaluation.scanning import Scanning
 from vidscan.training.evidence import models_key
-from vidscan.types import ScanSettings
+from vidscan.training.reading import Reading
 
 NAME = "head pose, SVM of Yang et al."
 FRAMES = 60
 """Frames of a clip, evenly spaced: neighbours say the same, and fitting takes time with their square."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poses:
-    """One clip whose pose differences are to be kept."""
-
-    source: Path
-    target: Path
-    settings: ScanSettings
-    device: str
-
-
-@cache
-def _scanner(settings: ScanSettings, device: str) -> Scanner:
-    return Scanner(settings, device=device)
-
-
-def keep_poses(task: Poses) -> None:
+def keep_poses(task: Reading) -> None:
     """Write :func:`paper_features` of the face that is longest seen, (n, 12), where both poses are known.
 
     Raises InputError where the clip cannot be read.
     """
-    tracks = _scanner(task.settings, task.device).series(task.source)
+    tracks = task.scanner.series(task.source)
     rows = max((paper_features(track) for track in tracks), key=len, default=np.empty((0, 12)))
     rows = rows[np.isfinite(rows).all(1)]
     if len(rows) > FRAMES:
@@ -85,7 +67,7 @@ def head_pose_svm(
     entries = [*train, *judged]
     key = models_key(how.settings)
     tasks = [
-        Poses(source, folder / f"{file_sha256(source)[:24]}-{key}.npy", how.settings, how.device)
+        Reading(source, folder / f"{file_sha256(source)[:24]}-{key}.npy", how.settings, how.device)
         for source in (corpus / entry.file for entry in entries)
     ]
     failures = derive_all(keep_poses, tasks, jobs=how.jobs, advance=stage("reading head poses", len(tasks)))

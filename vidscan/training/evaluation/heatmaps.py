@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,15 @@ from vidscan.models import load_registry
 from vidscan.patches.pooling import within
 from vidscan.report.masks import MaskRegion
 from vidscan.report.pyplot import load_pyplot
-from vidscan.scanner import Scanner
-from vidscan.training.evaluation.derive import derive_all, derived_name
+from vidscan.training.derive import derive_all, derived_name
 from vidscan.training.evaluation.face_parts import PARTS, part_grid
 from vidscan.training.evaluation.heatmap_plots import plot_maps, plot_parts
 from vidscan.training.evaluation.localisation import Mean
 from vidscan.training.evaluation.scanning import Scanning, Scored
 from vidscan.training.evaluation.statistics import Sample, mean_interval
 from vidscan.training.evaluation.tables import forged_groups
-from vidscan.types import ModelRef, ScanSettings, VideoInfo
+from vidscan.training.reading import Reading
+from vidscan.types import ModelRef, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +76,6 @@ class ClipMap:
     mean: NDArray[np.float64]
     votes: NDArray[np.float64]
     grid: CellGrid | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One clip to be scanned for its map."""
-
-    source: Path
-    target: Path
-    settings: ScanSettings
-    device: str
 
 
 class MapSink:
@@ -150,7 +139,7 @@ def read_clip(task: Reading) -> None:
 
     Raises InputError where it cannot be scanned, NoFaceError where it shows no face.
     """
-    scanner = _scanner(task.settings, task.device)
+    scanner = task.scanner
     sink = MapSink(scanner.classifier.radius)
     report = scanner.scan(task.source, masks=sink)
     if report.error is not None:
@@ -163,12 +152,6 @@ def read_clip(task: Reading) -> None:
     grid = [] if found.grid is None else [found.grid.stride, found.grid.offset]
     np.savez_compressed(part, mean=found.mean, votes=found.votes, grid=np.array(grid, np.float64))
     part.replace(task.target)
-
-
-@lru_cache(maxsize=1)
-def _scanner(settings: ScanSettings, device: str) -> Scanner:
-    """One for all clips of a process."""
-    return Scanner(settings, device=device)
 
 
 def load_map(path: Path) -> ClipMap:

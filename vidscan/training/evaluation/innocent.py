@@ -23,7 +23,7 @@ from vidscan.forge.innocent import EDITS, edit
 from vidscan.forge.template import fitted_landmarks
 from vidscan.forge.tracks import TrackPath, find_tracks, largest
 from vidscan.media import open_video
-from vidscan.training.evaluation.derive import derive_all, derived_name, rewrite
+from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.evaluation.scanning import Scanning, Scored, scan_derived
 from vidscan.training.evaluation.statistics import Rate, rate
 from vidscan.training.evaluation.subset import hashed

@@ -24,7 +24,7 @@ from vidscan.forge.clip import ClipForger, Plan
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.media import VideoWriter
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation.derive import FPS, derive_all, derived_name
+from vidscan.training.derive import FPS, derive_all, derived_name
 from vidscan.training.evaluation.mask_scores import (
     MaskScores,
     load_scores,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.training.corpus import Entry
-from vidscan.training.evaluation.derive import derive_all, derived_name, rewrite
+from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.evaluation.scanning import Scanning, Scored, scan_reports
 from vidscan.training.evaluation.statistics import Rate, rate
 from vidscan.training.evaluation.subset import choose

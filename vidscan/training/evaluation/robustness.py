@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.training.degrade import jpeg
-from vidscan.training.evaluation.derive import derive_all, derived_name, rewrite
+from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.evaluation.scanning import Scanning, Scored, sample, scan_derived
 from vidscan.training.evaluation.statistics import (
     Interval,
