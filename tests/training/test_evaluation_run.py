@@ -85,7 +85,7 @@ def test_all_parts_and_a_second_run_makes_nothing_again(
     assert run(command) == 0
     captured = capsys.readouterr()
     data = json.loads(captured.out)
-    assert (out / "dev.json").read_text() == captured.out
+    assert json.loads((out / "dev.json").read_text()).items() <= data.items()
     assert "scanning treated clips: 10 files" in captured.err
     assert [r["name"] for r in data["robustness"]] == ["clean", "crf 40", "blur 2"]
     assert [r["false_alarms"]["of"] for r in data["robustness"]] == [2, 2, 2]
@@ -100,7 +100,7 @@ def test_all_parts_and_a_second_run_makes_nothing_again(
     }
     assert {r["name"]: r["clips"] for r in data["footage"]["rows"]} == {"Swap": 1, "all pairs": 1}
     assert list(data["footage"]["left_out"]) == ["f1.mp4"]
-    assert [r["measurement"] for r in data["left_out"]] == [False, False]
+    assert [r["measurement"] for r in data["synthesis"]["rows"]] == [False, False]
     text = (out / "dev.md").read_text()
     for part in (
         "## Robustness",
@@ -109,10 +109,9 @@ def test_all_parts_and_a_second_run_makes_nothing_again(
         "## Localisation",
         "## Localisation on same footage",
         "| f1.mp4 | no_place: the change has a place in ",
-        "## Full synthesis",
     ):
         assert part in text
-    assert "not a measurement" in text
+    assert "not a measurement" in (out / "synthesis.md").read_text()
     for name in ("roc", "det", "robustness", "localisation", "footage"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 

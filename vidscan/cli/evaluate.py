@@ -75,7 +75,11 @@ def evaluate(
         ),
     ] = None,
     skip_split: Annotated[
-        bool, typer.Option("--skip-split", help="Only --verdict, --people, --behavior: no scan of the split.")
+        bool,
+        typer.Option(
+            "--skip-split",
+            help="Only --verdict, --people, --behavior and --left-out: no scan of the split.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     plots: Annotated[bool, typer.Option("--plots", help="Draw curves and charts into --out.")] = False,
@@ -102,6 +106,7 @@ def evaluate(
     from vidscan.training.evaluation.measures import (
         Measure,
         measure_behavior,
+        measure_left_out,
         measure_people,
         measure_verdict,
     )
@@ -118,10 +123,9 @@ def evaluate(
         quality=quality or all,
         innocent=innocent or all,
         localisation=localisation or all,
-        left_out=left_out or all,
         heatmaps=heatmaps or all,
     )
-    if skip_split and (parts != Parts() or subset):
+    if skip_split and (parts != Parts() or subset or all):
         raise UsageError("--skip-split leaves out every part that needs the split's scan")
     with ExitStack() as bars:
 
@@ -136,6 +140,8 @@ def evaluate(
             measures.append(measure_behavior(corpus, out, behavior, stage))
         if people:
             measures.append(measure_people(corpus, how, stage))
+        if left_out or all:
+            measures.append(measure_left_out(corpus, out, how, stage))
         if not skip_split:
             results, scored = run_evaluation(corpus, split, out, how, parts, stage)
     data: dict[str, Any] = {}

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from vidscan.errors import InputError, SetupError
 from vidscan.models import load_registry
 from vidscan.training.evaluation import behavior, people, verdict
+from vidscan.training.evaluation.left_out import left_out
 from vidscan.training.evaluation.scanning import Scanning, load_split
+from vidscan.training.evaluation.text import left_out_markdown
 from vidscan.training.evidence import ClipEvidence
 from vidscan.types import FaceSeries
 from vidscan.verdict.features import FEATURES, Evidence, evidence
@@ -128,6 +130,13 @@ def _usual_table(usual: dict[str, dict[str, float]]) -> str:
                     f"{v['usual_low']:.3g} to {v['usual_high']:.3g} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def measure_left_out(corpus: Path, out: Path, how: Scanning, stage: Stage) -> Measure:
+    """Fully synthetic pictures of the train split, for models trained without them."""
+    record = load_registry().get("patches", how.settings.patch_model)
+    rows = left_out(corpus, out, how, record.settings, stage)
+    return Measure("synthesis", left_out_markdown(rows), {"rows": [asdict(row) for row in rows]})
 
 
 def measure_behavior(corpus: Path, out: Path, teacher: Path, stage: Stage) -> Measure:

@@ -11,7 +11,6 @@ from vidscan.models import load_registry
 from vidscan.training.evaluation.footage import Footage, footage
 from vidscan.training.evaluation.heatmaps import Heatmaps, heatmaps
 from vidscan.training.evaluation.innocent import innocent
-from vidscan.training.evaluation.left_out import LeftOut, left_out
 from vidscan.training.evaluation.localisation import Localisation, localisation
 from vidscan.training.evaluation.quality import Gate, quality
 from vidscan.training.evaluation.robustness import Robustness, robustness
@@ -32,7 +31,6 @@ class Parts:
     quality: bool = False
     innocent: bool = False
     localisation: bool = False
-    left_out: bool = False
     heatmaps: bool = False
 
 
@@ -46,7 +44,6 @@ class Results:
     innocent: tuple[Rate, ...] = ()
     localisation: tuple[Localisation, ...] = ()
     footage: Footage | None = None
-    left_out: tuple[LeftOut, ...] = ()
     heatmaps: Heatmaps | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +91,6 @@ def run_evaluation(
         innocent=innocent(corpus, scored, out, how, stage) if parts.innocent else (),
         localisation=localisation(corpus, scored, out, how, record, stage) if parts.localisation else (),
         footage=footage(corpus, scored, out, how, stage) if parts.localisation else None,
-        left_out=left_out(corpus, out, how, record, stage) if parts.left_out else (),
         heatmaps=heatmaps(corpus, scored, out, how, stage) if parts.heatmaps else None,
     )
     return results, scored

@@ -36,8 +36,6 @@ def markdown(results: Results) -> str:
         lines += ["", "## Localisation", *_localisation(results.localisation)]
     if results.footage:
         lines += ["", "## Localisation on same footage", *_footage(results.footage)]
-    if results.left_out:
-        lines += ["", "## Full synthesis", *_left_out(results.left_out)]
     if results.heatmaps:
         lines += ["", "## Where fakes are seen", *_table(*heatmap_table(results.heatmaps))]
     lines += _errors(tables)
@@ -129,14 +127,15 @@ def _masks(title: str, rows: Sequence[Localisation]) -> list[str]:
     )
 
 
-def _left_out(rows: Sequence[LeftOut]) -> list[str]:
+def left_out_markdown(rows: Sequence[LeftOut]) -> str:
+    """The rows as a Markdown table."""
     lines = _table(
         ("pictures by", *_ROW_HEADS, "measurement"),
         [[r.row.name, *_row(r.row), "yes" if r.measurement else "no"] for r in rows],
     )
     if not all(r.measurement for r in rows):
         lines += ["", "no: the model was trained on these methods: not a measurement of what it does unseen."]
-    return lines
+    return "\n".join(lines[1:]) + "\n"
 
 
 def _errors(tables: Evaluation) -> list[str]:
