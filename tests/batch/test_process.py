@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,27 +17,41 @@ from vidscan.batch.process import interrupts_held
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 
 
-@pytest.fixture(params=["one thread", "two threads"])
-def threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With another thread, which may be the one that the system gives the signal."""
-    done = threading.Event()
-    if request.param == "two threads":
-        threading.Thread(target=done.wait, daemon=True).start()
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """Ctrl-C interrupts, also where a shell started these tests in the background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    done.set()
+    signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_comes_when_the_hold_is_over(threads: None) -> None:
+def interrupt_here() -> None:
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ThreadPoolExecutor]:
+    """A thread that was there before the hold: one started in it would not hear the signal either."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        yield pool
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_an_interrupt_comes_when_the_hold_is_over(here: bool, elsewhere: ThreadPoolExecutor) -> None:
     inside = []
     with pytest.raises(KeyboardInterrupt), interrupts_held():
-        os.kill(os.getpid(), signal.SIGINT)
+        if here:
+            interrupt_here()
+        else:  # as where the system gives the signal to a thread that does not block it
+            elsewhere.submit(interrupt_here).result()
         inside.append(sum(range(1000)))
     assert inside, "it came too early"
     with pytest.raises(KeyboardInterrupt):  # what was before is back
-        signal.raise_signal(signal.SIGINT)
+        interrupt_here()
 
 
-def test_what_starts_inside_is_deaf_to_it(threads: None) -> None:
+def test_what_starts_inside_is_deaf_to_it() -> None:
     with interrupts_held():
         child = subprocess.Popen(
             [sys.executable, "-c", "print('up', flush=True); input(); print('on')"],

@@ -297,6 +297,8 @@ class TestEndings:
         process = subprocess.Popen(
             [*FAKE, "scan", ".", "--out", "o.jsonl", "--jobs", "2"],
             stderr=subprocess.PIPE, text=True, cwd=clips, env=environment(), start_new_session=True,
+            # A shell that started these tests in the background made them deaf to it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         out, group = clips / "o.jsonl", process.pid
         deadline = time.monotonic() + 60
