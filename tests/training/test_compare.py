@@ -15,7 +15,7 @@ from tests.training.fake_store import fake_store, row
 from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
 from vidscan.patches.networks import PatchNetwork
-from vidscan.training.compare import ComparePaths, Row, compare, markdown, own_accuracy, variants
+from vidscan.training.compare import ComparePaths, Row, compare, markdown, own_auc, variants
 from vidscan.training.recipe import Recipe, load_recipe
 from vidscan.training.store import StoreRow
 
@@ -163,25 +163,26 @@ def test_a_comparison_needs_pairs_and_known_names(recipe: Recipe, paths: Compare
         compare("networks", recipe, paths, 8)
 
 
-def test_own_accuracy_by_hand(tmp_path: Path) -> None:
+def test_own_auc_by_hand(tmp_path: Path) -> None:
     shard = write_pairs(tmp_path, 0)
     network = random_network(0)
     network.head.weight.data.zero_()
-    for bias in (-1.0, 1.0):  # always genuine, always forged: half right
-        network.head.bias.data.fill_(bias)
-        assert own_accuracy(network, shard, 0.25, batch=3) == 0.5
+    assert own_auc(network, shard, 0.25, batch=3) == 0.5  # all crops alike
 
     class Flat(torch.nn.Module):
-        """Forged is what has no contrast."""
+        """What has no contrast is told apart wherever even odds lie."""
 
-        def __init__(self) -> None:
+        def __init__(self, sign: float, level: float) -> None:
             super().__init__()
-            self.level = torch.nn.Parameter(torch.tensor(0.1))
+            self.sign = sign
+            self.level = torch.nn.Parameter(torch.tensor(level))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.level - x.std((1, 2, 3), keepdim=True)
+            return self.level - self.sign * x.std((1, 2, 3), keepdim=True)
 
-    assert own_accuracy(Flat(), shard, 0.25) == 1.0  # type: ignore[arg-type]
+    for level in (0.1, -50.0):
+        assert own_auc(Flat(1, level), shard, 0.25) == 1.0  # type: ignore[arg-type]
+        assert own_auc(Flat(-1, level), shard, 0.25) == 0.0  # type: ignore[arg-type]
 
 
 def test_markdown_has_a_row_each_and_no_methods() -> None:

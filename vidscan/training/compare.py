@@ -1,7 +1,7 @@
 """Networks and forgeries compared: equal small budgets over the same pairs, judged by transfer.
 
 Every variant is trained by the trainer that makes the shipped weights, from the same seed, on the pair
-shards that ``vidscan train patches`` rendered; the first shard is set aside, so that accuracy on our own
+shards that ``vidscan train patches`` rendered; the first shard is set aside, so that the AUC on our own
 forgeries is measured on pairs no variant saw. Patch networks are pooled as the recipe says.
 """
 
@@ -30,6 +30,7 @@ from vidscan.training.pairs import THIRD_PARTY
 from vidscan.training.patches import MEAN, STD, Shards, Trainer, TrainRecipe, open_shard, train
 from vidscan.training.recipe import Recipe
 from vidscan.training.run import judge_transfer, open_dev
+from vidscan.training.transfer import auc
 
 What = Literal["networks", "forgeries", "third-party"]
 SUBJECTS: tuple[str, ...] = get_args(What)
@@ -85,7 +86,7 @@ class Row:
     crops_per_second: float | None
     """Training speed on this machine; None where a finished run was found."""
     own: float
-    """Share of crops of the shard set aside that are on the right side of even odds."""
+    """AUC of the crops of the shard set aside: our own forgeries, in pairs no variant saw."""
     transfer: dict[str, float]
     """:func:`vidscan.training.transfer.transfer_table` on the dev split."""
 
@@ -176,7 +177,7 @@ def compare(
                 started=started,
                 crops=trainer.crops,
                 crops_per_second=speed,
-                own=own_accuracy(trainer.average, finished[0], recipe.train.top_k),
+                own=own_auc(trainer.average, finished[0], recipe.train.top_k),
                 transfer=judge_transfer(trainer.average, store, dev, recipe),
             )
             write_text(result, json.dumps(asdict(row), indent=1) + "\n")
@@ -215,10 +216,8 @@ def _train(
 
 
 @torch.no_grad()
-def own_accuracy(
-    network: PatchNetwork, shard: Path, top_k: float, *, pairs: int = 240, batch: int = 32
-) -> float:
-    """Share of a shard's whole crops that ``network``, pooled as in training, puts on the right side.
+def own_auc(network: PatchNetwork, shard: Path, top_k: float, *, pairs: int = 240, batch: int = 32) -> float:
+    """AUC of a shard's forged against its genuine crops, whole, by ``network`` pooled as in training.
 
     ``shard`` is the shard's ``.json``; up to ``pairs`` of its pairs count, spread over it.
     """
@@ -228,15 +227,14 @@ def own_accuracy(
     count = len(arrays["kind"])
     rows = np.unique(np.linspace(0, count - 1, min(pairs, count)).astype(int))
 
-    def scores(side: NDArray[np.uint8]) -> torch.Tensor:
+    def scores(side: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = []
         for i in range(0, len(rows), batch):
             crops = torch.from_numpy(side[rows[i : i + batch]]).permute(0, 3, 1, 2).float().to(device)
-            parts.append(pool(network(normalise(crops, MEAN, STD))[:, 0], "top_k", top_k))
-        return torch.cat(parts)
+            parts.append(pool(network(normalise(crops, MEAN, STD))[:, 0], "top_k", top_k).float().cpu())
+        return torch.cat(parts).numpy()
 
-    right = torch.cat([scores(arrays["genuine"]) < 0, scores(arrays["forged"]) > 0])
-    return round(float(right.float().mean()), 4)
+    return round(auc(scores(arrays["genuine"]), scores(arrays["forged"])), 4)
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -249,7 +247,7 @@ def _summary(row: Row) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The comparison as a Markdown table; columns after ``own`` are AUC on the dev split."""
+    """The comparison as a Markdown table; ``own`` and what follows are AUC, what follows on the dev split."""
     columns = _columns(rows)
     lines = [
         "| " + " | ".join(["variant", "parameters", "crops/s", "own", *columns]) + " |",
