@@ -69,22 +69,29 @@ def test_the_picture(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["out.png"]
 
 
-def test_the_longest_tracks_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def titles(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Titles of what is saved while the test runs, by the side they stand at."""
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
-    titles: list[str] = []
+    found: dict[str, list[str]] = {"left": [], "right": []}
     save = Figure.savefig
 
     def spy(figure: Figure, *args: object, **options: object) -> None:
-        titles.extend(axes.get_title("right") for axes in figure.axes)
+        for side, own in found.items():
+            own.extend(axes.get_title(side) for axes in figure.axes)  # type: ignore[arg-type]
         save(figure, *args, dpi=20)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Figure, "savefig", spy)
+    return found
+
+
+def test_the_longest_tracks_side_by_side(tmp_path: Path, titles: dict[str, list[str]]) -> None:
     # No landmarks, no frames, a track of one row: everything has an empty panel.
     short = replace(nodding(0.04), track_id=4)
     plot_series(report_with(MOST_TRACKS + 2), [short], tmp_path / "many.png", {})
-    assert [title for title in titles if title.startswith("face")] == [
+    assert [title for title in titles["right"] if title.startswith("face")] == [
         f"face {n}: manipulated" for n in (2, 3, 4)
     ]
     plot_series(replace(report_with(1), frames=()), [], tmp_path / "bare.png", {})
@@ -94,23 +101,12 @@ def test_the_longest_tracks_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
     ("rule", "blinks"), [("network", "3 blinks"), ("openness", "2 blinks"), ("ear", "1 blink")]
 )
 def test_blinks_are_shaded_by_the_rule_of_the_scan(
-    rule: str, blinks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rule: str, blinks: str, tmp_path: Path, titles: dict[str, list[str]]
 ) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
-    titles: list[str] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *args: object, **options: object) -> None:
-        titles.extend(axes.get_title("left") for axes in figure.axes)
-        save(figure, *args, dpi=20)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Figure, "savefig", spy)
     report = report_with(1)
     report = replace(report, settings=report.settings | {"blink_rule": rule})
     plot_series(report, [disagreeing(150)], tmp_path / "out.png", {})
-    assert f"Eye openness, {blinks} shaded" in titles
+    assert f"Eye openness, {blinks} shaded" in titles["left"]
 
 
 def test_what_cannot_be_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

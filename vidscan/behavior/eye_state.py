@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidscan.colour import LUMINANCE
+from vidscan.colour import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
 from vidscan.models import ModelRecord
@@ -119,9 +119,8 @@ def eye_crops(
     above = (spec.width - spec.height) // 2
     square[:, 1, 2] += above
     crops = align(frames, which[found], square, CropSpec(spec.width, 1.0))[:, :, above : above + spec.height]
-    weights = torch.tensor(LUMINANCE, device=crops.device).view(3, 1, 1)
     out = torch.full((len(maps), spec.height, spec.width), torch.nan, device=crops.device)
-    out[torch.from_numpy(found).to(out.device)] = (crops * weights).sum(1)
+    out[torch.from_numpy(found).to(out.device)] = luminance(crops)[:, 0]
     return out.view(-1, 2, spec.height, spec.width)
 
 

@@ -35,6 +35,12 @@ GROUPS: dict[str, tuple[Describe, dict[str, str]]] = {
 """What is measured of a window, by group of the evidence vector: the function, and its features."""
 
 
+def describers(blink_rule: EyeRule) -> dict[str, Describe]:
+    """What measures each of :data:`GROUPS`, with blinks found by ``blink_rule``."""
+    found = {name: describe for name, (describe, _) in GROUPS.items()}
+    return found | {"blink": partial(blink.describe, rule=blink_rule)}
+
+
 def spans(start_s: float, end_s: float) -> list[tuple[float, float]]:
     """The windows of a track seen from ``start_s`` to ``end_s``: 10 s long, half overlapping.
 
@@ -64,9 +70,8 @@ def describe_window(
     Blinks are found by ``blink_rule`` (:func:`vidscan.behavior.eye_closure.closure`).
     """
     part = cut(series, start_s, np.nextafter(end_s, np.inf))
-    describers = {name: describe for name, (describe, _) in GROUPS.items()}
-    describers["blink"] = partial(blink.describe, rule=blink_rule)
-    return BehaviorWindow(start_s, end_s, {name: describe(part) for name, describe in describers.items()})
+    found = {name: describe(part) for name, describe in describers(blink_rule).items()}
+    return BehaviorWindow(start_s, end_s, found)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidscan.colour import LUMINANCE
+from vidscan.colour import luminance
 from vidscan.forge.base import chance, uniform
 
 _LEVELS = 5
@@ -20,8 +20,7 @@ _LEVELS = 5
 
 def _octaves(images: Tensor) -> tuple[list[Tensor], Tensor]:
     """Laplacian pyramid, finest octave first, of the colour difference (image less its luminance)."""
-    weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)
-    level = images - (images * weights).sum(1, keepdim=True)
+    level = images - luminance(images)
     octaves: list[Tensor] = []
     while len(octaves) < _LEVELS and min(level.shape[-2:]) >= 8:
         coarse = F.avg_pool2d(level, 2, ceil_mode=True)

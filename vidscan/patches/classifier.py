@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vidscan.colour import LUMINANCE
+from vidscan.colour import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.models import ModelRecord
@@ -160,8 +160,7 @@ def crop_quality(crops: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32
         (N,) mean absolute Laplacian of the luminance in the middle half, in grey levels, and (N,)
         mean luminance there, 0..255.
     """
-    weights = torch.tensor(LUMINANCE, device=crops.device).view(1, 3, 1, 1)
-    grey = (crops * weights).sum(1, keepdim=True)
+    grey = luminance(crops)
     size = grey.shape[-1]
     grey = grey[..., size // 4 : -size // 4, size // 4 : -size // 4]
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=crops.device).view(1, 1, 3, 3)

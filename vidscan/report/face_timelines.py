@@ -60,7 +60,7 @@ def _timeline(
     ]
     words = f"Highest at {timecode(times[peak])}: {scores[peak]:.2f}."
     over = float((scores >= report.verdict.thresholds.manipulated).mean())
-    stretches = count(len(segments), "suspicious stretch").replace("stretchs", "stretches")
+    stretches = count(len(segments), "suspicious stretch", "suspicious stretches")
     label = (
         f"Face {track.track_id}: {count(len(scores), 'score')} from {timecode(times[0])} to "
         f"{timecode(times[-1])}. {words} {100 * over:.0f} % reach the threshold of manipulated. {stretches}."

@@ -30,6 +30,7 @@ from vidscan.report.movement import movements
 from vidscan.report.page import json_block, picture_uri, render_page, write_page
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
 from vidscan.report.words import headline
+from vidscan.spread import evenly
 from vidscan.types import FaceSeries, Report
 
 MAX_THUMBNAILS = 300
@@ -141,6 +142,5 @@ def _context(
 def _thumbnails(report: Report, given: Mapping[int, NDArray[np.uint8]]) -> dict[int, str]:
     """Data URIs by frame index, of frames that the timelines can point at."""
     known = sorted({frame.index for frame in report.frames} & set(given))
-    if len(known) > MAX_THUMBNAILS:
-        known = [known[n] for n in np.linspace(0, len(known) - 1, MAX_THUMBNAILS).round().astype(int)]
-    return {index: picture_uri(given[index], _THUMBNAIL_PX) for index in known}
+    shown = [known[n] for n in evenly(len(known), MAX_THUMBNAILS)]
+    return {index: picture_uri(given[index], _THUMBNAIL_PX) for index in shown}

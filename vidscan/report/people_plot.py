@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.report.pyplot import load_pyplot
+from vidscan.spread import evenly
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's, which the colour-blind tell apart; their yellow is too pale on white."""
@@ -63,7 +64,7 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
         Where matplotlib is missing, or there are fewer than four windows in all.
     """
     plt = load_pyplot()
-    shown = {name: rows[_evenly(len(rows))] for name, rows in vectors.items() if len(rows)}
+    shown = {name: rows[evenly(len(rows), _MOST)] for name, rows in vectors.items() if len(rows)}
     total = sum(map(len, shown.values()))
     if total < _FEWEST:
         raise SetupError(f"a map needs {_FEWEST} windows, the enrolled people have {total}")
@@ -117,10 +118,6 @@ def _name(axes: Any, drawn: list[Any], names: Iterable[str]) -> None:
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name if len(name) <= 40 else name[:39] + "…")
-
-
-def _evenly(count: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, count - 1, min(count, _MOST)).round().astype(np.intp))
 
 
 def _fonts() -> list[str]:

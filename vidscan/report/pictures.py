@@ -17,6 +17,7 @@ from vidscan.media import open_video
 from vidscan.report.masks import MaskRegion
 from vidscan.report.spool import RegionSpool
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
+from vidscan.spread import evenly
 from vidscan.types import FrameReport, Report
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ def _strongest(frames: Sequence[FrameReport]) -> list[FrameReport]:
 def _spread(indices: Sequence[int]) -> list[int]:
     """At most sixty of the frames, evenly spread."""
     unique = sorted(set(indices))
-    if len(unique) <= _THUMBNAILS:
-        return unique
-    return [unique[i] for i in np.linspace(0, len(unique) - 1, _THUMBNAILS).round().astype(int)]
+    return [unique[i] for i in evenly(len(unique), _THUMBNAILS)]
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.behavior import action_units, blink, correlation, gaze, head_pose
 from vidscan.behavior.series import seen, seen_seconds
+from vidscan.behavior.windows import GROUPS, describers
 from vidscan.faces.units import UNIT_NAMES
 from vidscan.report.words import escape, headline, timecode
 from vidscan.types import EyeRule, FaceSeries, Report
 
-_MEASURES = {
-    "blink": blink,
-    "head pose": head_pose,
-    "gaze": gaze,
-    "action units": action_units,
-    "correlation": correlation,
-}
-"""Each has ``FEATURES`` and ``describe``."""
+_MEASURES = {name.replace("_", " "): name for name in GROUPS if name != "temporal"}
+"""The behaviour that is told, by its name in words: what the evidence vector calls it."""
 _ROTATION = ("pitch", "yaw", "roll")
 _GAZE = ("yaw", "pitch")
 _EYES = ("left", "right")
@@ -76,7 +69,7 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             if values is None:
                 yield f"    {name}: too little material"
                 continue
-            about = _MEASURES[name].FEATURES
+            about = GROUPS[_MEASURES[name]][1]
             yield from (f"    {key}: {value:.3f} ({about[key]})" for key, value in values.items())
 
 
@@ -91,12 +84,11 @@ def _face(series: FaceSeries | None, blink_rule: EyeRule) -> dict[str, Any]:
         **{f"gaze {axis} degrees": series.gaze[:, :, i].mean(axis=1) for i, axis in enumerate(_GAZE)},
         **{f"unit {unit} {name}": series.units[:, i] for i, (unit, name) in enumerate(UNIT_NAMES.items())},
     }
-    describers = {name: measure.describe for name, measure in _MEASURES.items()}
-    describers["blink"] = partial(blink.describe, rule=blink_rule)
+    describe = describers(blink_rule)
     return {
         "seen_s": round(seen_seconds(series), 3),
         "signals": {name: own for name, values in columns.items() if (own := _spread(values)) is not None},
-        "behaviour": {name: _rounded(describe(series)) for name, describe in describers.items()},
+        "behaviour": {name: _rounded(describe[group](series)) for name, group in _MEASURES.items()},
     }
 
 

@@ -36,9 +36,9 @@ def timecode(seconds: float) -> str:
     return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-def count(n: int, noun: str) -> str:
-    """``1 face``, ``2 faces``."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def count(n: int, noun: str, plural: str = "") -> str:
+    """``1 face``, ``2 faces``; nouns that take no s have a ``plural``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
 
 
 def smallest_face(report: Report) -> int | None:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidscan.colour import LUMINANCE
+from vidscan.colour import luminance
 from vidscan.training.dct import BLOCK, block_dct
 from vidscan.training.transfer import auc
 
@@ -28,9 +28,8 @@ def high_band_energy(crops: Tensor) -> NDArray[np.float32]:
     two frequencies add up to 8 or more; sides that are no multiple of 8 are cut. One squared grey level
     is added, below which energy is rounding.
     """
-    weights = torch.tensor(LUMINANCE, device=crops.device).view(1, 3, 1, 1)
     height, width = (side - side % BLOCK for side in crops.shape[-2:])
-    grey = (crops[..., :height, :width].float() * weights).sum(1)
+    grey = luminance(crops[..., :height, :width].float())[:, 0]
     order = torch.arange(BLOCK, device=crops.device)
     high = order[:, None] + order[None] >= BLOCK
     energy = block_dct(grey).square().mean((1, 2))[:, high].mean(1)

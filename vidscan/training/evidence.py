@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vidscan.batch.local import default_jobs
 from vidscan.models import file_sha256, load_registry
+from vidscan.report.files import write_text
 from vidscan.scanner import chosen_models
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
@@ -72,9 +73,7 @@ def _gather(task: Reading) -> None:
     """Gather one clip into its file; raises InputError where it cannot be read."""
     tracks, bits = task.scanner.gather(task.source)
     data = {"format": _FORMAT, "bits_per_pixel": bits, "tracks": [asdict(track) for track in tracks]}
-    part = task.target.with_suffix(".part")
-    part.write_text(json.dumps(data), encoding="utf-8")
-    part.replace(task.target)
+    write_text(task.target, json.dumps(data))
 
 
 def _load(path: Path) -> tuple[tuple[Track, ...], float | None]:

@@ -25,6 +25,7 @@ from vidscan.forge.innocent import edit_some
 from vidscan.forge.renderers import Renderer
 from vidscan.forge.rerender import DecodedSwap, Rerender
 from vidscan.forge.whole import SyntheticLook
+from vidscan.report.files import write_text
 from vidscan.training.degrade import Degradation, degrade, draw_geometry, look
 from vidscan.training.store import STORE_SPEC, Store
 
@@ -204,7 +205,6 @@ def write_shard(source: PairSource, folder: Path, index: int, count: int) -> Pat
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in source.render(index, count).items():
             np.save(folder / f"{index:05d}.{name}.npy", array)
-        part = done.with_suffix(".part")
-        part.write_text(json.dumps({"count": count, "kinds": source.kinds()}), encoding="utf-8")
-        part.replace(done)  # training reads it the moment it is there
+        # Training reads the shard the moment this is there.
+        write_text(done, json.dumps({"count": count, "kinds": source.kinds()}))
     return done

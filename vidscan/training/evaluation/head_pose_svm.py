@@ -20,6 +20,7 @@ from sklearn.svm import SVC
 from vidscan.behavior.head_pose import paper_features
 from vidscan.errors import SetupError
 from vidscan.models import file_sha256
+from vidscan.spread import evenly
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import derive_all
 from vidscan.training.evaluation.scanning import Scanning
@@ -39,8 +40,7 @@ def keep_poses(task: Reading) -> None:
     tracks = task.scanner.series(task.source)
     rows = max((paper_features(track) for track in tracks), key=len, default=np.empty((0, 12)))
     rows = rows[np.isfinite(rows).all(1)]
-    if len(rows) > FRAMES:
-        rows = rows[np.linspace(0, len(rows) - 1, FRAMES).round().astype(int)]
+    rows = rows[evenly(len(rows), FRAMES)]
     part = task.target.with_suffix(".part")
     with part.open("wb") as handle:
         np.save(handle, rows)

@@ -18,7 +18,6 @@ from vidscan.training.evaluation.scanning import Scanning, Scored, load_split, s
 from vidscan.training.evaluation.statistics import Rate
 from vidscan.training.evaluation.subset import read_subset
 from vidscan.training.evaluation.tables import Evaluation, evaluate
-from vidscan.types import ModelRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def run_evaluation(
         corpus, entries, out / f"{split}.jsonl", how, stage(f"scanning {split}", len(entries))
     )
     tables = evaluate(scored, models, split)
-    record = patch_record(models)
+    record = load_registry().get("patches", how.settings.patch_model).settings
     results = Results(
         tables=tables,
         robustness=robustness(corpus, scored, files, out, how, stage) if parts.robustness else (),
@@ -94,9 +93,3 @@ def run_evaluation(
         heatmaps=heatmaps(corpus, scored, out, how, stage) if parts.heatmaps else None,
     )
     return results, scored
-
-
-def patch_record(models: tuple[ModelRef, ...]) -> dict[str, Any]:
-    """Registry record of the patch model among those that scanned."""
-    records = load_registry().models
-    return next(records[m.name].settings for m in models if records[m.name].kind == "patches")
