@@ -578,6 +578,19 @@ def test_only_the_rule_network_needs_its_weights(tmp_path: Path, clips: Path) ->
     np.testing.assert_array_equal(plain.openness, series.openness)
 
 
+def test_labels_follow_the_false_alarms_that_are_allowed(weights: Path, clips: Path) -> None:
+    plain = scanner_with(weights).scan(clips / "face.mp4").verdict
+    # Four in ten of the made-up genuine people look at least as suspicious.
+    assert plain.label == "authentic" and plain.p_value == pytest.approx(0.41, abs=0.05)
+    for rate, label in ((0.1, "authentic"), (0.3, "uncertain"), (0.5, "manipulated")):
+        verdict = scanner_with(weights, ScanSettings(target_fpr=rate)).scan(clips / "face.mp4").verdict
+        assert (verdict.score, verdict.label) == (plain.score, label)
+        assert verdict.thresholds.manipulated < plain.thresholds.manipulated
+        assert verdict.calibration.target_fpr == rate
+    with pytest.raises(SetupError, match=r"people cannot set a threshold of 0\.10%"):
+        scanner_with(weights, ScanSettings(target_fpr=0.001))
+
+
 def test_an_unknown_rule_for_blinks_is_refused(weights: Path) -> None:
     with pytest.raises(SetupError, match="blink_rule 'brow': there are ear, openness, network"):
         scanner_with(weights, ScanSettings(blink_rule="brow"))  # type: ignore[arg-type]

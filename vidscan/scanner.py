@@ -75,7 +75,8 @@ class Scanner:
     Raises
     ------
     SetupError
-        Where the device or the rule for blinks does not exist.
+        Where the device or the rule for blinks does not exist, or the verdict's genuine people are too few
+        for the false-alarm rates asked for.
     WeightsError
         Where weights are missing or are not the registered ones.
     """
@@ -86,7 +87,7 @@ class Scanner:
         self.device = _device(device)
         records = chosen_models(load_registry(), self.settings)
         self.classifier = PatchClassifier(records["patches"], self.device)
-        self.judge = load_judge(records["verdict"])
+        self.judge = load_judge(records["verdict"], self.settings.target_fpr, self.settings.uncertain_fpr)
         self.reader: LandmarkReader | None = None
         self.eyes: EyeState | None = None
         if "landmarks" in records:

@@ -244,6 +244,11 @@ class ScanSettings:
     """Name of the patch model in the registry; empty means the registry's default."""
     verdict_model: str = ""
     """Name of the verdict model in the registry; empty means the one that belongs to the patch model."""
+    target_fpr: float = 0.0
+    """Share of genuine clips that may be called manipulated; 0 means the verdict model's own (.01)."""
+    uncertain_fpr: float = 0.0
+    """Share that may be called manipulated or uncertain; 0 means the verdict model's own (.05), or twice
+    ``target_fpr`` where that is more."""
 
 
 # --------------------------------------------------------------------------- the report

@@ -196,6 +196,25 @@ def test_the_rule_for_blinks_by_flag_variable_and_file(clips: Path) -> None:
     assert refused.returncode == 2 and refused.stderr.startswith("vidscan: error[usage]")
 
 
+def test_the_rates_of_false_alarms_by_flag_variable_and_file(clips: Path) -> None:
+    (clips / "table.toml").write_text("[settings]\ntarget_fpr = 0.02\n")
+
+    def rates(*args: str, **more: str) -> tuple[float, float]:
+        found = json.loads(run(*args, cwd=clips, **more).stdout)["settings"]
+        return found["target_fpr"], found["uncertain_fpr"]
+
+    check = ("check", "--json", "no_face.mp4")
+    assert rates(*check) == (0, 0)
+    assert rates(*check, "--config", "table.toml") == (0.02, 0)
+    assert rates(*check, "--config", "table.toml", VIDSCAN_TARGET_FPR="0.03") == (0.03, 0)
+    assert rates(*check, "--target-fpr", "0.05", VIDSCAN_TARGET_FPR="0.03") == (0.05, 0)
+    assert rates(*check, "--uncertain-fpr", ".2") == (0, 0.2)
+    scan = ("scan", "no_face.mp4", "--jobs", "1", "--target-fpr", "0.1", "--uncertain-fpr", "0.2")
+    assert rates(*scan) == (0.1, 0.2)
+    refused = run("check", "no_face.mp4", "--target-fpr", "2", cwd=clips)
+    assert refused.returncode == 2 and refused.stderr.startswith("vidscan: error[usage]")
+
+
 BAD_FILES = (
     "x = ",
     "nonsense = 1",

@@ -65,6 +65,12 @@ def test_another_verdict_reads_nothing_again(weights: Path, tmp_path: Path, gath
     assert len(gathered) == 1
 
 
+def test_other_rates_read_nothing_again(weights: Path, tmp_path: Path, gathered: list[str]) -> None:
+    read(tmp_path)
+    read(tmp_path, ScanSettings(target_fpr=0.05, uncertain_fpr=0.1))
+    assert len(gathered) == 1
+
+
 def test_another_rule_for_blinks_reads_again_and_leaves_the_network_out(
     weights: Path, tmp_path: Path, gathered: list[str]
 ) -> None:

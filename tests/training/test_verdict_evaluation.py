@@ -13,6 +13,7 @@ from vidscan.training.evaluation.verdict import (
     calibration_error,
     cross_fitted,
     markdown,
+    operating_points,
     tabulate,
     variants,
 )
@@ -129,12 +130,32 @@ def test_areas_and_rates_of_the_row() -> None:
     assert row.found.count == sum(alarms[e.file] for e in swaps + puppets + rare)
     assert row.doubts.count >= row.false_alarms.count
     assert row.suspected.count > row.found.count
-    text = markdown(VerdictEvaluation((row,), 0.0214, 40, 130))
+    points = operating_points(GENUINE + swaps + puppets + rare, values, (0.01, 0.1))
+    text = markdown(VerdictEvaluation((row,), points, 0.0214, 40, 130))
     assert f"{row.same_footage:.3f} (" in text
     assert f"{row.false_alarms.count} of 130" in text
     assert "0.021" in text
-    cells = {line.count("|") for line in text.splitlines() if line.startswith("|") and "---" not in line}
-    assert len(cells) == 1
+    rows, rates = (part for part in text.split("\n\n") if part.startswith("|"))
+    for table in (rows, rates):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+    first = rates.splitlines()[2]
+    assert first.startswith(f"| 1% | {row.false_alarms.rate:.1%} | ")
+    assert f" | {row.found.rate:.1%} | " in first
+
+
+def test_what_an_allowed_rate_comes_to() -> None:
+    values = values_of(4)
+    swaps, puppets = forged("swap", "swaps", 4), forged("puppet", "reenacted", 2)
+    values |= {"swap0": 99.0, "swap1": 99.0, "swap2": 0.9, "swap3": -9.0, "puppet0": 99.0, "puppet1": 0.9}
+    strict, lax = operating_points(GENUINE + swaps + puppets, values, (0.01, 0.5))
+    assert (strict.target_fpr, lax.target_fpr) == (0.01, 0.5)
+    assert strict.families == {"reenacted": 0.5, "swaps": 0.5}
+    assert lax.families == {"reenacted": 1.0, "swaps": 0.75}
+    assert (strict.found.count, lax.found.count, lax.found.of) == (3, 5, 6)
+    assert strict.false_alarms.of == 130 and strict.false_alarms.count <= 4
+    assert 45 <= lax.false_alarms.count <= 85
+    with pytest.raises(ValueError, match="cannot set a threshold"):
+        operating_points(GENUINE, values, (0.001,))
 
 
 def test_variants_add_the_groups_one_by_one_and_try_each_alone() -> None:

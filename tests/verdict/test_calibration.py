@@ -80,3 +80,30 @@ def test_score_is_fixed_at_the_thresholds_and_rises(uncertain: float, gap: float
     if high - low > 1e-3:
         assert scale.score(uncertain + low * gap) < scale.score(uncertain + high * gap)
     assert 0 < scale.score(-1e6) < scale.score(1e6) < 1
+
+
+def test_other_rates_move_the_thresholds_along_the_score() -> None:
+    scale = ScoreScale.fit(STATISTICS, manipulated_fpr=0.01, uncertain_fpr=0.05, bin_name="people")
+    own = scale.thresholds()
+    assert (own.uncertain, own.manipulated) == (0.5, 0.8)
+    assert scale.thresholds(0.01, 0.05) == own
+    # ceil(200 * .9) = 180th, ceil(200 * .8) = 160th
+    assert scale.levels(0.1, 0.2) == (STATISTICS[159], STATISTICS[179])
+    found = scale.thresholds(0.1, 0.2)
+    assert found.uncertain == scale.score(STATISTICS[159]) < found.manipulated == scale.score(STATISTICS[179])
+    assert found.manipulated < 0.5
+
+
+def test_uncertain_never_begins_above_manipulated() -> None:
+    scale = ScoreScale.fit(STATISTICS, manipulated_fpr=0.01, uncertain_fpr=0.05, bin_name="people")
+    assert scale.levels(0.2, 0.1) == (STATISTICS[159], STATISTICS[159])
+    assert scale.thresholds(uncertain_fpr=0.2).manipulated == 0.8
+
+
+def test_uncertain_alone_follows_manipulated_at_twice_its_rate() -> None:
+    scale = ScoreScale.fit(STATISTICS, manipulated_fpr=0.01, uncertain_fpr=0.05, bin_name="people")
+    assert scale.levels(0.02) == (STATISTICS[189], STATISTICS[195])  # 5 % is more than twice 2 %
+    assert scale.levels(0.2) == (STATISTICS[119], STATISTICS[159])
+    assert scale.levels(0.7)[0] == STATISTICS[1]  # of 99 %
+    with pytest.raises(ValueError, match=r"199 people cannot set a threshold of 0\.40%"):
+        scale.levels(0.004)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidscan.errors import WeightsError
+from vidscan.errors import SetupError, WeightsError
 from vidscan.models import ModelRecord, register
 from vidscan.types import FaceEvidence, Track
 from vidscan.verdict.aggregate import statistic
@@ -286,14 +286,76 @@ def test_load_judge_reads_what_was_registered(tmp_path: Path) -> None:
     record = verdict_record(tmp_path, measured_fpr={"rate": 0.02, "interval": [0.01, 0.03]})
     judge = load_judge(record)
     assert judge.limits == LIMITS
-    assert judge.measured == (0.02, (0.01, 0.03))
+    assert (judge.calibration.measured_fpr, judge.calibration.interval) == (0.02, (0.01, 0.03))
     track = make_track([1.0] * 24)
     assert judge.judge([track], None).verdict.score == pytest.approx(
         JUDGE.judge([track], None).verdict.score, rel=1e-5
     )
-    assert load_judge(verdict_record(tmp_path)).measured is None
+    assert load_judge(verdict_record(tmp_path)).calibration.measured_fpr is None
     limits = torch.tensor([48.0, 2.0, 30.0, 0.5, 4.0, 0.01], dtype=torch.float64)
     assert load_judge(verdict_record(tmp_path, {"limits": limits})).limits == GATE
+
+
+@pytest.mark.parametrize(
+    ("rates", "level", "label"),
+    [
+        ((0.0, 0.0), 0.6, "uncertain"),  # fitted: uncertain from 0, manipulated from 2
+        ((0.1, 0.0), 0.6, "manipulated"),  # 180th of 199 from -4 to 1: .51
+        ((0.1, 0.0), 0.4, "uncertain"),  # 160th: .02, above the fitted 0
+        ((0.1, 0.0), -0.1, "authentic"),
+        ((0.1, 0.3), 0.4, "uncertain"),  # 140th: -.49
+        ((0.1, 0.3), -0.4, "uncertain"),
+        ((0.1, 0.3), -0.6, "authentic"),
+        ((0.0, 0.3), 1.9, "uncertain"),
+        ((0.4, 0.0), -0.9, "manipulated"),  # 120th: -1
+        ((0.4, 0.0), -1.1, "uncertain"),  # 40th, at twice the rate: -3.02
+        ((0.4, 0.0), -3.1, "authentic"),
+    ],
+)
+def test_labels_follow_the_rates_asked_for(
+    rates: tuple[float, float], level: float, label: str, tmp_path: Path
+) -> None:
+    measured = {"rate": 0.02, "interval": [0.01, 0.03]}
+    judge = load_judge(verdict_record(tmp_path, measured_fpr=measured), *rates)
+    verdict = judge.judge([make_track([level] * 24)], None).verdict
+    assert verdict.label == label
+    # Another rate changes what is called how, not the score.
+    assert verdict.score == pytest.approx(SCALE.score(level), rel=1e-5)
+    assert (verdict.score >= verdict.thresholds.manipulated) == (label == "manipulated")
+    assert (verdict.score >= verdict.thresholds.uncertain) == (label != "authentic")
+    assert verdict.calibration.target_fpr == (rates[0] or 0.01)
+    assert verdict.calibration.measured_fpr == (None if rates[0] else 0.02)
+
+
+def test_segments_are_those_of_the_rate_asked_for(tmp_path: Path) -> None:
+    track = make_track([-2.0] * 24 + [-0.3] * 24 + [-2.0] * 24)
+    record = verdict_record(tmp_path)
+    assert not load_judge(record).judge([track], None).segments
+    (segment,) = load_judge(record, uncertain_fpr=0.3).judge([track], None).segments
+    assert 2.5 < segment.start_s < segment.end_s < 6.5
+
+
+def test_whether_a_brief_face_looks_genuine_goes_by_the_rate_asked_for(tmp_path: Path) -> None:
+    limits = torch.tensor([48.0, 2.0, 30.0, 0.5, 4.0, 0.01], dtype=torch.float64)
+    record = verdict_record(tmp_path, {"limits": limits})
+    tracks = [make_track([-3.0] * 12), make_track([-0.3] * 4, 1)]
+    assert load_judge(record).judge(tracks, None).verdict.label == "authentic"
+    assert load_judge(record, uncertain_fpr=0.3).judge(tracks, None).verdict.label == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ((0.001, 0.0), "verdict model v: 199 people cannot set a threshold of 0.10%"),
+        ((0.0, 0.001), "verdict model v: 199 people cannot set a threshold of 0.10%"),
+        ((1.0, 0.0), "target_fpr 1: a share"),
+        ((0.0, -0.1), "uncertain_fpr -0.1: a share"),
+        ((0.1, 0.1), "uncertain_fpr 0.1 is not above target_fpr 0.1"),
+    ],
+)
+def test_rates_that_cannot_be_kept(rates: tuple[float, float], words: str, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=words):
+        load_judge(verdict_record(tmp_path), *rates)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ def check(
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
     blink_rule: options.Blinks = None,
+    target_fpr: options.TargetFpr = None,
+    uncertain_fpr: options.UncertainFpr = None,
     device: options.Device = "auto",
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
@@ -100,7 +102,9 @@ def check(
     from vidscan.verdict.people import PeopleStore
 
     known = None if person is None else PeopleStore(dir).load(person)
-    settings = options.scan_settings(context, every, max_pixels, max_duration, blink_rule)
+    settings = options.scan_settings(
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+    )
     scanner = Scanner(settings, device=device)
     wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, known, track)
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)

@@ -88,6 +88,30 @@ Blinks = Annotated[
         help="Find blinks by a network over the eyes, the eye aspect ratio, or the landmark network.",
     ),
 ]
+TargetFpr = Annotated[
+    float | None,
+    typer.Option(
+        "--target-fpr",
+        min=0.0,
+        max=0.5,
+        metavar="RATE",
+        envvar="VIDSCAN_TARGET_FPR",
+        show_default="0.01",
+        help="Share of genuine clips that may be called manipulated: more finds more fakes.",
+    ),
+]
+UncertainFpr = Annotated[
+    float | None,
+    typer.Option(
+        "--uncertain-fpr",
+        min=0.0,
+        max=0.9,
+        metavar="RATE",
+        envvar="VIDSCAN_UNCERTAIN_FPR",
+        show_default="0.05, or twice --target-fpr",
+        help="Share that may be called manipulated or uncertain; above --target-fpr.",
+    ),
+]
 ExitZero = Annotated[
     bool,
     typer.Option("--exit-zero", envvar="VIDSCAN_EXIT_ZERO", help="Exit with 0 whatever the verdicts say."),
@@ -184,6 +208,8 @@ def scan_settings(
     max_pixels: int | None = None,
     max_duration: float | None = None,
     blink_rule: BlinkRule | None = None,
+    target_fpr: float | None = None,
+    uncertain_fpr: float | None = None,
 ) -> ScanSettings:
     """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
     from pydantic import TypeAdapter, ValidationError
@@ -196,6 +222,8 @@ def scan_settings(
         "max_pixels": max_pixels,
         "max_duration_s": max_duration,
         "blink_rule": None if blink_rule is None else blink_rule.value,
+        "target_fpr": target_fpr,
+        "uncertain_fpr": uncertain_fpr,
     }
     values |= {name: value for name, value in flags.items() if value is not None}
     try:

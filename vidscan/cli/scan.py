@@ -90,6 +90,8 @@ def scan(
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
     blink_rule: options.Blinks = None,
+    target_fpr: options.TargetFpr = None,
+    uncertain_fpr: options.UncertainFpr = None,
     device: options.Device = "auto",
     engine: Annotated[
         EngineName,
@@ -137,7 +139,9 @@ def scan(
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
 
-    settings = options.scan_settings(context, every, max_pixels, max_duration, blink_rule)
+    settings = options.scan_settings(
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+    )
     spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
     if report is not None:
         pages = {"folder": str(report.absolute())}

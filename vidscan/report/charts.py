@@ -88,7 +88,12 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
             parts.append(_tag("line", class_="edge", x1=_pc(value), x2=_pc(value), y1=top, y2=top + deep + 5))
         parts.append(
             _tag(
-                "text", f"{value / 100:g}", class_="tick", x=_pc(value), y=top + deep + 18, text_anchor=anchor
+                "text",
+                f"{value / 100:.3g}",
+                class_="tick",
+                x=_pc(value),
+                y=top + deep + 18,
+                text_anchor=anchor,
             )
         )
     pointer = _tag("path", class_="pointer", d="M0 0 l-8 -11 h16 z")
@@ -209,7 +214,7 @@ def _value_axis(
         unit = "" if kind == "threshold" else text
         parts.append(_tag("line", class_=name, x1=0, x2="100%", y1=_n(y), y2=_n(y)))
         parts.append(
-            _tag("text", f"{value:g}{unit}", class_="tick", x=0, dx=-6, y=_n(y + 4), text_anchor="end")
+            _tag("text", f"{value:.3g}{unit}", class_="tick", x=0, dx=-6, y=_n(y + 4), text_anchor="end")
         )
     return parts
 

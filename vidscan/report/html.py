@@ -108,7 +108,7 @@ def _context(
     if verdict.score is not None:
         label = (
             f"Score {verdict.score:.2f} on a scale from 0, genuine, to 1, manipulated. Uncertain from "
-            f"{verdict.thresholds.uncertain:g}, manipulated from {verdict.thresholds.manipulated:g}."
+            f"{verdict.thresholds.uncertain:.3g}, manipulated from {verdict.thresholds.manipulated:.3g}."
         )
         scale = score_scale(verdict.score, verdict.thresholds, label)
     return {

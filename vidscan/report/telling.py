@@ -68,7 +68,7 @@ def none_telling(report: Report) -> str | None:
         return None
     said = (
         f"No single look at a face is suspicious: the highest score of one is {max(scores):.2f}, and "
-        f"uncertain begins at {report.verdict.thresholds.uncertain:g}. There is no place to point at."
+        f"uncertain begins at {report.verdict.thresholds.uncertain:.3g}. There is no place to point at."
     )
     if report.verdict.label in ("manipulated", "uncertain"):
         said += " The verdict rests on other measurements, or on what adds up over time."

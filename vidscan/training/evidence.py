@@ -21,6 +21,8 @@ from vidscan.training.reading import Reading
 from vidscan.types import BehaviorWindow, FaceEvidence, ScanSettings, Track
 
 _FORMAT = 2
+_OF_VERDICT = frozenset({"verdict_model", "target_fpr", "uncertain_fpr"})
+"""Settings of what is made of the evidence, not of how it is gathered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,6 @@ def models_key(settings: ScanSettings) -> str:
     """Short hash of what the evidence depends on: the reading networks and the settings, not the verdict."""
     records = chosen_models(load_registry(), settings)
     models = [record.sha256 for kind, record in records.items() if kind != "verdict"]
-    values = {k: v for k, v in asdict(settings).items() if k != "verdict_model"}
+    values = {k: v for k, v in asdict(settings).items() if k not in _OF_VERDICT}
     text = json.dumps([_FORMAT, models, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,13 +7,18 @@ One statistic per genuine person that no gradient saw. With n of them, a new gen
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.types import Thresholds
+
 MANIPULATED_SCORE = 0.8
 UNCERTAIN_SCORE = 0.5
+_ALL = 0.99
+"""A rate beyond which there is no threshold worth the name."""
 
 
 def conformal_quantile(statistics: NDArray[np.floating], alpha: float) -> float:
@@ -23,9 +28,9 @@ def conformal_quantile(statistics: NDArray[np.floating], alpha: float) -> float:
     alpha = 1 % needs 99 people, 5 % needs 19.
     """
     ordered = np.sort(np.asarray(statistics, np.float64))
-    rank = int(np.ceil((len(ordered) + 1) * (1 - alpha)))
+    rank = math.ceil(round((len(ordered) + 1) * (1 - alpha), 9))
     if rank > len(ordered):
-        raise ValueError(f"{len(ordered)} people cannot set a {alpha:.1%} threshold")
+        raise ValueError(f"{len(ordered)} people cannot set a threshold of {alpha:.2%}")
     return float(ordered[rank - 1])
 
 
@@ -72,3 +77,23 @@ class ScoreScale:
 
     def p_value(self, statistic: float) -> float:
         return p_value(self.statistics, statistic)
+
+    def levels(self, target_fpr: float = 0.0, uncertain_fpr: float = 0.0) -> tuple[float, float]:
+        """Where uncertain and manipulated begin, on the statistic's scale, if so many genuine clips may
+        reach them.
+
+        Rates of 0 stand for the fitted ones, of uncertain for twice ``target_fpr`` at least. Raises
+        ValueError where the genuine people are too few for a rate.
+        """
+        manipulated = conformal_quantile(self.statistics, target_fpr) if target_fpr else self.manipulated
+        uncertain = self.uncertain
+        if uncertain_fpr:
+            uncertain = conformal_quantile(self.statistics, uncertain_fpr)
+        elif target_fpr:
+            uncertain = min(uncertain, conformal_quantile(self.statistics, min(2 * target_fpr, _ALL)))
+        return min(uncertain, manipulated), manipulated
+
+    def thresholds(self, target_fpr: float = 0.0, uncertain_fpr: float = 0.0) -> Thresholds:
+        """:meth:`levels` on the score's scale."""
+        exact = {self.uncertain: UNCERTAIN_SCORE, self.manipulated: MANIPULATED_SCORE}
+        return Thresholds(*(exact.get(v, self.score(v)) for v in self.levels(target_fpr, uncertain_fpr)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidscan.errors import WeightsError
+from vidscan.errors import SetupError, WeightsError
 from vidscan.models import ModelRecord
 from vidscan.types import (
     LABEL_SEVERITY,
@@ -26,7 +26,7 @@ from vidscan.types import (
     Verdict,
 )
 from vidscan.verdict.aggregate import running_level, stretches
-from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE, ScoreScale
+from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.explained import evidence_reasons, quality_reasons
 from vidscan.verdict.features import FEATURES
@@ -112,12 +112,12 @@ class Judgement:
     quality: Quality
 
 
-def _label(score: float, flags: tuple[Note, ...]) -> Label:
+def _label(score: float, flags: tuple[Note, ...], thresholds: Thresholds) -> Label:
     if flags:
         return "uncertain"
-    if score >= MANIPULATED_SCORE:
+    if score >= thresholds.manipulated:
         return "manipulated"
-    return "uncertain" if score >= UNCERTAIN_SCORE else "authentic"
+    return "uncertain" if score >= thresholds.uncertain else "authentic"
 
 
 class Judge:
@@ -133,6 +133,9 @@ class Judge:
         What a track is judged by; its patch scores alone by default.
     patch_scale
         The scale of patch scores, for frames and segments; ``scale`` by default.
+    target_fpr, uncertain_fpr
+        Shares of genuine clips that may be called manipulated, and manipulated or uncertain; 0 for those
+        that the scale was fitted for. Raises ValueError where its people are too few for a rate.
     """
 
     def __init__(
@@ -143,10 +146,23 @@ class Judge:
         *,
         statistic: TrackStatistic | None = None,
         patch_scale: ScoreScale | None = None,
+        target_fpr: float = 0.0,
+        uncertain_fpr: float = 0.0,
     ) -> None:
-        self.scale, self.limits, self.measured = scale, limits, measured_fpr
+        self.scale, self.limits = scale, limits
         self.statistic = statistic or PatchStatistic()
         self.patch_scale = patch_scale or scale
+        self.thresholds = scale.thresholds(target_fpr, uncertain_fpr)
+        # What was measured is how the rate that was fitted for is kept.
+        told = measured_fpr if target_fpr in (0.0, scale.target_fpr) else None
+        self.calibration = Calibration(
+            n=len(scale.statistics),
+            bin=scale.bin,
+            target_fpr=target_fpr or scale.target_fpr,
+            measured_fpr=told[0] if told else None,
+            interval=told[1] if told else None,
+        )
+        self._suspicious = self.patch_scale.levels(target_fpr, uncertain_fpr)[0]
         whole = isinstance(self.statistic, EvidenceStatistic)
         self._calibration = Survival.fit(scale.statistics) if whole else None
 
@@ -158,7 +174,7 @@ class Judge:
         judged = [self._track(t, j, bits_per_pixel, picture) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(
-            _in_front(judged),
+            self._in_front(judged),
             key=lambda t: (LABEL_SEVERITY[t.label], t.score or 0.0, -t.track_id),
             default=None,
         )
@@ -167,20 +183,33 @@ class Judge:
             label=worst.label if worst else "no_face",
             score=worst.score if worst else None,
             p_value=worst.p_value if worst else None,
-            thresholds=Thresholds(UNCERTAIN_SCORE, MANIPULATED_SCORE),
-            calibration=Calibration(
-                n=len(self.scale.statistics),
-                bin=self.scale.bin,
-                target_fpr=self.scale.target_fpr,
-                measured_fpr=self.measured[0] if self.measured else None,
-                interval=self.measured[1] if self.measured else None,
-            ),
+            thresholds=self.thresholds,
+            calibration=self.calibration,
             reasons=_reasons(worst, own, segments),
         )
         track = None if worst is None else tracks[judged.index(worst)]
         signals = self._signals(own, track)
         quality = worst.quality if worst else Quality(None, None, None, bits_per_pixel)
         return Judgement(verdict, tuple(judged), segments, signals, quality)
+
+    def _in_front(self, judged: list[TrackReport]) -> list[TrackReport]:
+        """Without what must not cloud the verdict on a face that can be judged.
+
+        That is a smaller face too poor to judge, and one that passed by too briefly and looked genuine. A
+        brief one that looks suspicious counts: a forged shot may be short.
+        """
+        clear = max((t.face_px for t in judged if not t.quality.flags), default=None)
+        if clear is None:
+            return judged
+        return [
+            t
+            for t in judged
+            if not t.quality.flags or (t.face_px >= _BESIDE * clear and not self._passed_by(t))
+        ]
+
+    def _passed_by(self, track: TrackReport) -> bool:
+        only_short = {flag.code for flag in track.quality.flags} == {"too_short"}
+        return only_short and (track.score or 0.0) < self.thresholds.uncertain
 
     def _among(self, judged: Judged, tracks: int) -> Judged:
         """The same, with its statistic lowered for having been looked for among several tracks."""
@@ -201,7 +230,7 @@ class Judge:
         score = self.scale.score(judged.statistic)
         return TrackReport(
             track_id=track.track_id,
-            label=_label(score, flags),
+            label=_label(score, flags, self.thresholds),
             score=score,
             p_value=self.scale.p_value(judged.statistic),
             start_s=track.start_s,
@@ -245,7 +274,7 @@ class Judge:
         times = np.array([f.time_s for f in track.faces])
         values = running_level(times, np.array([f.score for f in track.faces]))
         found = []
-        for first, last in stretches(times, values, self.patch_scale.uncertain):
+        for first, last in stretches(times, values, self._suspicious):
             peak = first + int(values[first : last + 1].argmax())
             score = self.patch_scale.score(float(values[first : last + 1].mean()))
             found.append(
@@ -269,25 +298,8 @@ def _picture(tracks: list[Track]) -> bool:
     return all(t.frames == 1 and f.frame_index == 0 for t in tracks for f in t.faces)
 
 
-def _in_front(judged: list[TrackReport]) -> list[TrackReport]:
-    """Without what must not cloud the verdict on a face that can be judged.
-
-    That is a smaller face too poor to judge, and one that passed by too briefly and looked genuine. A brief
-    one that looks suspicious counts: a forged shot may be short.
-    """
-    clear = max((t.face_px for t in judged if not t.quality.flags), default=None)
-    if clear is None:
-        return judged
-    return [t for t in judged if not t.quality.flags or (t.face_px >= _BESIDE * clear and not _passed_by(t))]
-
-
-def _passed_by(track: TrackReport) -> bool:
-    only_short = {flag.code for flag in track.quality.flags} == {"too_short"}
-    return only_short and (track.score or 0.0) < UNCERTAIN_SCORE
-
-
-def load_judge(record: ModelRecord) -> Judge:
-    """The judge of a registry record of kind ``verdict``.
+def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: float = 0.0) -> Judge:
+    """The judge of a registry record of kind ``verdict``; rates as in :class:`Judge`.
 
     Its tensors are ``statistics`` (n,), ``thresholds`` (uncertain, manipulated) on the same scale and
     ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops and bits a
@@ -299,20 +311,43 @@ def load_judge(record: ModelRecord) -> Judge:
     ------
     WeightsError
         Where the record or its file is not usable.
+    SetupError
+        Where the record's people are too few for a rate, or ``uncertain_fpr`` is not above ``target_fpr``.
     """
+    _check_rates(target_fpr, uncertain_fpr)
     tensors, settings = record.load(), record.settings
     try:
         scale = _scale(tensors["statistics"], tensors["thresholds"], settings)
         limits = QualityLimits(*tensors["limits"].tolist())
         measured = settings.get("measured_fpr")
         rate = (measured["rate"], (measured["interval"][0], measured["interval"][1])) if measured else None
-        if "model" not in settings:
-            return Judge(scale, limits, rate)
-        patch_scale = _scale(tensors["patch_statistics"], tensors["patch_thresholds"], settings)
+        whole = "model" in settings
+        patch_scale = (
+            _scale(tensors["patch_statistics"], tensors["patch_thresholds"], settings) if whole else None
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise WeightsError(f"verdict model {record.name} is not usable: {error}") from error
-    statistic = EvidenceStatistic.from_record(tensors, settings)
-    return Judge(scale, limits, rate, statistic=statistic, patch_scale=patch_scale)
+    statistic = EvidenceStatistic.from_record(tensors, settings) if whole else None
+    try:
+        return Judge(
+            scale,
+            limits,
+            rate,
+            statistic=statistic,
+            patch_scale=patch_scale,
+            target_fpr=target_fpr,
+            uncertain_fpr=uncertain_fpr,
+        )
+    except ValueError as error:
+        raise SetupError(f"verdict model {record.name}: {error}") from error
+
+
+def _check_rates(target_fpr: float, uncertain_fpr: float) -> None:
+    for name, rate in (("target_fpr", target_fpr), ("uncertain_fpr", uncertain_fpr)):
+        if not 0 <= rate < 1:
+            raise SetupError(f"{name} {rate:g}: a share of genuine clips is at least 0 and below 1")
+    if 0 < uncertain_fpr <= target_fpr:
+        raise SetupError(f"uncertain_fpr {uncertain_fpr:g} is not above target_fpr {target_fpr:g}")
 
 
 def _scale(statistics: Tensor, thresholds: Tensor, settings: dict[str, Any]) -> ScoreScale:

@@ -37,6 +37,8 @@ from vidscan.verdict.judge import worth_judging
 _LOWEST = -1e9
 """Statistic of a clip without a face: ranked below all."""
 _BINS = 10
+TARGETS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+"""Allowed rates of false alarms that are tabulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,23 @@ class VerdictRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What an allowed rate of false alarms (``--target-fpr``) comes to, by cross-fitted thresholds."""
+
+    target_fpr: float
+    false_alarms: Rate
+    found: Rate
+    families: dict[str, float]
+    """Share of the forged clips of each family that is found."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictEvaluation:
     """All rows, and how well the p-values of the shipped way keep their word."""
 
     rows: tuple[VerdictRow, ...]
+    points: tuple[OperatingPoint, ...]
+    """Of the shipped way."""
     calibration_error: float
     """Mean over ten equal bins of |share of genuine clips whose p-value falls in - a tenth|."""
     fitted_clips: int
@@ -149,13 +164,14 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
         rows.append(tabulate(name, corpus.entries, values, seed))
         if recipe == _only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values)
+            points = operating_points(corpus.entries, values)
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
     for name, scores in corpus.others.items():
         values = {e.file: scores.get(e.file, _LOWEST) for e in corpus.entries}
         rows.append(tabulate(name, corpus.entries, values, seed))
-    return VerdictEvaluation(tuple(rows), error, len(corpus.train), len(people))
+    return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people))
 
 
 def _lowest(found: tuple[float, int] | None) -> float:
@@ -193,6 +209,31 @@ def cross_fitted(entries: Sequence[Entry], values: Mapping[str, float], alpha: f
             if folds.get(entry.identity, 0) == k:
                 found[entry.file] = values[entry.file] >= threshold
     return found
+
+
+def operating_points(
+    entries: Sequence[Entry], values: Mapping[str, float], targets: Sequence[float] = TARGETS
+) -> tuple[OperatingPoint, ...]:
+    """What each of ``targets`` comes to, for one statistic: ``values`` by file.
+
+    Raises ValueError where the genuine people are too few for a rate.
+    """
+    points = []
+    for target in targets:
+        reached = cross_fitted(entries, values, target)
+        by_family: dict[str, list[bool]] = defaultdict(list)
+        for e in entries:
+            if not e.genuine:
+                by_family[e.family].append(reached[e.file])
+        points.append(
+            OperatingPoint(
+                target,
+                rate("false alarms", [reached[e.file] for e in entries if e.genuine]),
+                rate("found", [hit for hits in by_family.values() for hit in hits]),
+                {family: float(np.mean(hits)) for family, hits in sorted(by_family.items())},
+            )
+        )
+    return tuple(points)
 
 
 def calibration_error(entries: Sequence[Entry], values: Mapping[str, float]) -> float:
@@ -309,8 +350,23 @@ def markdown(result: VerdictEvaluation) -> str:
         cells += [f"{r.count} of {r.of}" for r in (row.false_alarms, row.doubts)]
         cells += [f"{r.rate:.1%}" for r in (row.found, row.suspected)]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", f"Calibration error of the p-values: {result.calibration_error:.3f}."]
+    lines += ["", f"Calibration error of the p-values: {result.calibration_error:.3f}.", ""]
+    lines += [
+        "| allowed | false alarms | 95 % interval | forged found | 95 % interval | "
+        + " | ".join(families)
+        + " |"
+    ]
+    lines += ["|---" * (5 + len(families)) + "|"]
+    for point in result.points:
+        cells = [f"{point.target_fpr:.0%}", *_share(point.false_alarms), *_share(point.found)]
+        cells += [f"{point.families[f]:.0%}" for f in families]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _share(found: Rate) -> tuple[str, str]:
+    low, high = found.interval
+    return f"{found.rate:.1%}", f"{low:.1%} to {high:.1%}"
 
 
 def _area(value: float, interval: Interval) -> str:
