@@ -24,6 +24,7 @@ from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.report.files import write_text
+from vidscan.spread import evenly
 from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import read_manifest
 from vidscan.training.pairs import THIRD_PARTY
@@ -224,8 +225,7 @@ def own_auc(network: PatchNetwork, shard: Path, top_k: float, *, pairs: int = 24
     network.eval()
     device = next(network.parameters()).device
     arrays = open_shard(shard)
-    count = len(arrays["kind"])
-    rows = np.unique(np.linspace(0, count - 1, min(pairs, count)).astype(int))
+    rows = evenly(len(arrays["kind"]), pairs)
 
     def scores(side: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = []

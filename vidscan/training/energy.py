@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.colour import luminance
+from vidscan.spread import evenly
 from vidscan.training.dct import BLOCK, block_dct
 from vidscan.training.transfer import auc
 
@@ -58,8 +59,7 @@ def shards_energy_auc(folder: Path, pairs: int = 4000) -> dict[str, float]:
     for done in found:
         kinds = json.loads(done.read_text(encoding="utf-8"))["kinds"]
         kind = np.load(done.with_name(f"{done.stem}.kind.npy"))
-        count = min(len(kind), -(-pairs // len(found)))
-        rows = np.linspace(0, len(kind) - 1, count).astype(int)
+        rows = evenly(len(kind), -(-pairs // len(found)))
         energies = []
         for side in ("genuine", "forged"):
             crops = np.load(done.with_name(f"{done.stem}.{side}.npy"), mmap_mode="r")[rows]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import InputError
+from vidscan.spread import evenly
 from vidscan.types import FaceSeries, PersonReport
 from vidscan.verdict.calibration import p_value
 from vidscan.verdict.one_class import OneClassSVM
@@ -77,7 +78,7 @@ class MovementSvm:
         means
             Use the signal means besides the coefficients.
         """
-        rows = thin(len(features))
+        rows = evenly(len(features), _MOST_WINDOWS)
         features, spreads = features[rows], spreads[rows]
         centre, deviation, share = _moments(features)
         movement = _moments(spreads)[0]
@@ -172,7 +173,7 @@ class PersonModel:
             clips=len(cut),
             windows=len(features),
             seconds=seconds,
-            vectors=np.clip(features[thin(len(features))], -_HALF, _HALF).astype(np.float16),
+            vectors=np.clip(features[evenly(len(features), _MOST_WINDOWS)], -_HALF, _HALF).astype(np.float16),
         )
 
     def statistic(self, windows: Windows) -> float:
@@ -204,11 +205,6 @@ def standardise(
     """(W, 210) in standard deviations, bounded; what is unknown is 0, as is what is ordinary."""
     scaled = np.clip((features - centre) * weight, -_REACH, _REACH)
     return np.where(np.isfinite(scaled), scaled, 0.0)
-
-
-def thin(count: int, most: int = _MOST_WINDOWS) -> NDArray[np.intp]:
-    """Indices of at most ``most`` of ``count`` things, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
 def _moments(
