@@ -164,7 +164,7 @@ class Judge:
         )
         self._suspicious = self.patch_scale.levels(target_fpr, uncertain_fpr)[0]
         whole = isinstance(self.statistic, EvidenceStatistic)
-        self._calibration = Survival.fit(scale.statistics) if whole else None
+        self._survival = Survival.fit(scale.statistics) if whole else None
 
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
@@ -213,9 +213,9 @@ class Judge:
 
     def _among(self, judged: Judged, tracks: int) -> Judged:
         """The same, with its statistic lowered for having been looked for among several tracks."""
-        if self._calibration is None or tracks == 1:
+        if self._survival is None or tracks == 1:
             return judged
-        return replace(judged, statistic=among_tracks(judged.statistic, tracks, self._calibration))
+        return replace(judged, statistic=among_tracks(judged.statistic, tracks, self._survival))
 
     def _track(
         self, track: Track, judged: Judged, bits_per_pixel: float | None, picture: bool
