@@ -127,7 +127,9 @@ class EncoderClassifier:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
             taps = tuple(int(tap) for tap in record.settings["taps"])
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"registry record of {record.name} does not fit its weights: {error}") from error
+            raise WeightsError(
+                f"registry record of {record.name} does not fit its weights: {error}"
+            ) from error
         self.encoder = Encoder(tensors, taps, device)
         width = self.encoder.network.cls_token.shape[-1]
         if weight.shape != (len(taps) * 2 * len(REGIONS) * width,) or bias.numel() != 1:
@@ -135,7 +137,9 @@ class EncoderClassifier:
         self.weight, self.bias = weight, float(bias)
         self.record, self.device = record, device
 
-    def crops(self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]) -> Tensor:
+    def crops(
+        self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]
+    ) -> Tensor:
         """Aligned crops (N, 3, 224, 224) 0..255 of frames (T, H, W, 3); ``index`` (N,) says which frame."""
         points = np.stack([face.points for face in faces])
         to_crop = crop_transform(points, SPEC, np.stack([face.box for face in faces]))

@@ -118,9 +118,7 @@ def _begin(start: Path, taps: tuple[int, ...]) -> None:
 def _describe(task: tuple[Path, int, Path]) -> None:
     source, count, target = task
     crops = list(_crops(source, count))
-    features = (
-        _encoder.describe(torch.cat([crop for _, crop in crops])) if crops else torch.zeros(0, 0)
-    )
+    features = _encoder.describe(torch.cat([crop for _, crop in crops])) if crops else torch.zeros(0, 0)
     part = target.with_suffix(".part.npz")
     np.savez(
         part,

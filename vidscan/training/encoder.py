@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
 from vidscan.patches.encoder import REGIONS
 from vidscan.report.files import write_text
-from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.corpus import read_manifest
 from vidscan.training.descriptions import Described, described, start_tensors
 from vidscan.training.figures import Figures, figures
 from vidscan.training.linear_head import LinearHead, Space, crop_weights, fit_logistic
@@ -106,7 +106,14 @@ def read_material(
     entries = [e for e in read_manifest(corpus) if e.split == "train"]
     advance = stage("describing crops", len(entries))
     crops = described(
-        corpus, entries, start, recipe.taps, work / "descriptions", frames=recipe.frames, jobs=jobs, advance=advance
+        corpus,
+        entries,
+        start,
+        recipe.taps,
+        work / "descriptions",
+        frames=recipe.frames,
+        jobs=jobs,
+        advance=advance,
     )
     if not crops:
         raise SetupError(f"no face was found in the train split of {corpus}")
@@ -169,7 +176,8 @@ def _feature_mask(width: int, recipe: HeadRecipe) -> NDArray[np.bool_]:
     """(d,) which features belong to the recipe's regions."""
     named = np.array([region in recipe.regions for region in REGIONS])
     return np.broadcast_to(
-        named[None, :, None], (2 * len(recipe.taps), len(REGIONS), width // (2 * len(recipe.taps) * len(REGIONS)))
+        named[None, :, None],
+        (2 * len(recipe.taps), len(REGIONS), width // (2 * len(recipe.taps) * len(REGIONS))),
     ).ravel()
 
 
@@ -188,6 +196,26 @@ def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
     """Figures of :func:`left_out_scores`."""
     entries = {c.entry.file: c.entry for c in material.crops}
     return figures(list(entries.values()), left_out_scores(material, recipe))
+
+
+def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
+    """What ``vidscan train cross`` compares, by name: the shipped recipe, parts of the face, the control.
+
+    ``curves`` adds the shipped recipe on fewer generators and on fewer genuine people.
+    """
+    shipped = HeadRecipe()
+    found = {
+        "shipped": shipped,
+        "inner face alone": replace(shipped, regions=("inner",)),
+        "without what lies outside": replace(shipped, regions=tuple(r for r in REGIONS if r != "outside")),
+        "control: outside the face alone": replace(shipped, regions=("outside",)),
+        "film alone": replace(shipped, stills=False),
+        "film and stills": replace(shipped, stills=True),
+    }
+    if curves:
+        found |= {f"{n} generators": replace(shipped, generators=n) for n in (10, 20, 40, 80, 160)}
+        found |= {f"{n} genuine people": replace(shipped, people=n) for n in (30, 75, 150)}
+    return found
 
 
 def train_encoder(

@@ -70,7 +70,9 @@ class Space:
         return LinearHead(own.numpy().astype(np.float32), bias - float(own @ self.centre))
 
 
-def crop_weights(groups: Sequence[tuple[str, str]], forged: NDArray[np.bool_], power: float) -> NDArray[np.float64]:
+def crop_weights(
+    groups: Sequence[tuple[str, str]], forged: NDArray[np.bool_], power: float
+) -> NDArray[np.float64]:
     """(n,) weights of crops: ``power`` .5 counts a group (source and method) like the root of its size.
 
     Genuine and forged crops weigh alike as a whole. Raises ValueError where a side is missing.
