@@ -112,16 +112,16 @@ def test_boxes_are_those_of_facenet_pytorch():
         import facenet_pytorch
 
         stock = facenet_pytorch.MTCNN(keep_all=True, min_face_size=20).eval()
-    boxes, confidence, points = stock.detect(image[None], landmarks=True)
+    boxes, confidence, points = stock.detect(image, landmarks=True)
     ours = load_detector()
-    ((found, five, sure),) = ours._run(image[None])
+    ((found, five, sure),) = ours._run(image)
     np.testing.assert_allclose(found, boxes[0].astype(np.float64), atol=1e-3)
     plain = Networks()
     plain.load_state_dict(ours.record.load())
-    ours.networks = plain.eval()
+    ours.networks = plain.eval().requires_grad_(False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mtcnn, "_normalised", lambda pixels: (pixels - 127.5) * 0.0078125)
-        ((found, five, sure),) = ours._run(image[None])
+        ((found, five, sure),) = ours._run(image)
     assert len(found) == 2
     order = np.argsort(-np.prod(found[:, 2:] - found[:, :2], axis=1))
     np.testing.assert_array_equal(found[order], boxes[0].astype(np.float64))
