@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -25,10 +25,12 @@ from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
+from vidscan.patches.encoder import EncoderClassifier
 from vidscan.report.masks import MaskSink
 from vidscan.report.paths import path_names
 from vidscan.stages import (
     BehaviorStage,
+    EncoderStage,
     FaceBatch,
     FrameStage,
     PatchStage,
@@ -41,6 +43,7 @@ from vidscan.types import (
     SCHEMA_VERSION,
     Calibration,
     ErrorInfo,
+    FaceEvidence,
     FaceSeries,
     FrameReport,
     InputInfo,
@@ -56,9 +59,6 @@ from vidscan.types import (
 )
 from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
 from vidscan.verdict.judge import Judgement, load_judge, no_signals
-
-if TYPE_CHECKING:
-    pass
 
 TOOL = ToolInfo("vidscan", __version__)
 
@@ -93,6 +93,9 @@ class Scanner:
         self.detector = load_detector(records["detector"], self.device, min_face=self.settings.min_face)
         self.classifier = PatchClassifier(records["patches"], self.device)
         self.judge = load_judge(records["verdict"], self.settings.target_fpr, self.settings.uncertain_fpr)
+        self.encoder: EncoderClassifier | None = None
+        if "encoder" in records:
+            self.encoder = EncoderClassifier(records["encoder"], self.device)
         self.reader: LandmarkReader | None = None
         self.eyes: EyeState | None = None
         if "landmarks" in records:
@@ -203,6 +206,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
+    if settings.encoder_fps > 0 and "encoder" in registry.defaults:
+        records["encoder"] = registry.get("encoder", verdict.settings.get("encoder", ""))
     if settings.behavior_fps > 0:
         records["landmarks"] = registry.get("landmarks", verdict.settings.get("landmarks", ""))
         if settings.blink_rule == "network":
@@ -238,8 +243,12 @@ class _Pass:
             self.stages.append(
                 BehaviorStage(scanner.reader, scanner.eyes, self.collector, settings.behavior_fps)
             )
+        self.encoder: EncoderStage | None = None
         if classifies:
             self.stages.append(self.patches)
+            if scanner.encoder is not None:
+                self.encoder = EncoderStage(self.patches, scanner.encoder, settings.encoder_fps)
+                self.stages.append(self.encoder)
         self.spent = dict.fromkeys(("startup", "decode", "detect", "landmarks", "classify", "verdict"), 0.0)
         self.spent["startup"] = scanner._startup
         self.decoded = 0
@@ -336,7 +345,7 @@ class _Pass:
         return [
             Track(
                 track_id,
-                tuple(self.patches.evidence[track_id]),
+                self._faces(track_id),
                 seen.frames,
                 seen.start_s,
                 seen.end_s,
@@ -345,6 +354,10 @@ class _Pass:
             for track_id, seen in sorted(self.seen.tracks.items())
             if track_id in self.patches.evidence
         ]
+
+    def _faces(self, track_id: int) -> tuple[FaceEvidence, ...]:
+        faces = self.patches.evidence[track_id]
+        return tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
 
     def bits_per_pixel(self) -> float | None:
         """Of the file, over all frames."""

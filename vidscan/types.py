@@ -185,6 +185,8 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+    encoder: float | None = None
+    """Log-odds by the encoder; None where it did not look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,9 @@ class ScanSettings:
 
     analysis_fps: float = 3.0
     """Faces are classified at about this rate (frames a second), and at the start of every track."""
+    encoder_fps: float = 0.5
+    """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
+    0 leaves it out."""
     behavior_fps: float = 15.0
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
     blink_rule: EyeRule = "network"

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec
 from vidscan.models import ModelRecord
 from vidscan.patches.classifier import normalise
 from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
-from vidscan.types import Face
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet, RGB 0..255: what the encoder was trained with."""
@@ -136,14 +135,6 @@ class EncoderClassifier:
             raise WeightsError(f"the head of {record.name} has {weight.numel()} weights")
         self.weight, self.bias = weight, float(bias)
         self.record, self.device = record, device
-
-    def crops(
-        self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]
-    ) -> Tensor:
-        """Aligned crops (N, 3, 224, 224) 0..255 of frames (T, H, W, 3); ``index`` (N,) says which frame."""
-        points = np.stack([face.points for face in faces])
-        to_crop = crop_transform(points, SPEC, np.stack([face.box for face in faces]))
-        return align(torch.as_tensor(images).to(self.device), index, to_crop, SPEC)
 
     def log_odds(self, crops: Tensor) -> NDArray[np.float64]:
         """(N,) log-odds that crops (N, 3, 224, 224) RGB 0..255 are manipulated."""

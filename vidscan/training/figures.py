@@ -94,7 +94,9 @@ def figures(entries: Sequence[Entry], scores: Mapping[str, float], seed: int = 0
     return Figures(
         own=_mean_figure(
             {
-                name: np.array([auc(by_source[e.repo], [scores[e.file]]) for e in own if e.repo in by_source])
+                name: np.array(
+                    [auc(np.array(by_source[e.repo]), [scores[e.file]]) for e in own if e.repo in by_source]
+                )
                 for name, own in methods.items()
             },
             rng,

@@ -15,7 +15,7 @@ import numpy as np
 
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
 from vidscan.types import FaceEvidence
-from vidscan.verdict import patch_features
+from vidscan.verdict import encoder_features, patch_features
 from vidscan.verdict.standardiser import Column, Sided
 
 _LEAST = 1e-3
@@ -126,6 +126,17 @@ GROUPS: dict[str, Group] = {
             # Texture may convict alone; calm, or one odd measure of behavior, must not.
             limit=10.0,
             measure=patch_features.describe,
+        ),
+        Group(
+            name="encoder",
+            title="How the picture of the face was made",
+            codes=("encoder_manipulated", "encoder_suspicious"),
+            unusual="the picture of the face looks generated or altered",
+            features=encoder_features.FEATURES,
+            judged={"encoder_statistic": "one"},
+            weight=1.3,
+            limit=10.0,
+            measure=encoder_features.describe,
         ),
         Group(
             name="flicker",
