@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
 from vidscan.patches.encoder import REGIONS
-from vidscan.report.files import write_text
-from vidscan.training.corpus import read_manifest
+from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.descriptions import Described, Describer, start_tensors
 from vidscan.training.figures import Figures, figures
 from vidscan.training.linear_head import LinearHead, Standardised, crop_weights
@@ -29,8 +28,6 @@ from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS, source_folds
 
 NAME = "encoder-dinov2-vits14"
-LEFT_OUT = "left_out.json"
-"""In the work folder: for every train clip the log-odds of heads that never saw its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +221,12 @@ def left_out_scores(material: Material, recipe: HeadRecipe) -> dict[str, float]:
 
 def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
     """Figures of :func:`left_out_scores`."""
-    entries = {c.entry.file: c.entry for c in material.crops}
-    return figures(list(entries.values()), left_out_scores(material, recipe))
+    return figures(_entries(material), left_out_scores(material, recipe))
+
+
+def _entries(material: Material) -> list[Entry]:
+    """Every file of the corpus that a crop is of, once."""
+    return list({c.entry.file: c.entry for c in material.crops if not c.own}.values())
 
 
 def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
@@ -259,12 +260,16 @@ def train_encoder(
     jobs: int = 0,
     stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
 ) -> ModelRecord:
-    """Fit the head on all of train, and register it with the encoder; left-out scores stay in ``work``.
+    """Fit the head on all of train, and register it with the encoder.
+
+    The record holds what genuine clips get from heads that never saw their source (``left_out``): the verdict
+    needs it (:func:`vidscan.training.evidence.as_unseen`).
 
     Raises SetupError where the start or the corpus is not usable.
     """
     material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
-    write_text(work / LEFT_OUT, json.dumps(left_out_scores(material, recipe), indent=0))
+    left_out = left_out_scores(material, recipe)
+    genuine = [left_out[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
     (head,) = fit_heads(material, recipe, [None])
     tensors = start_tensors(start, recipe.taps)
     tensors["pos_embed"] = tensors["pos_embed"].half()
@@ -283,8 +288,13 @@ def train_encoder(
             "range": [0, 255],
             "learnt_from": {
                 "crops": len(learnt),
-                "generators": len({e.method for e in learnt if not e.genuine}),
+                "generators": sorted({e.method for e in learnt if not e.genuine}),
                 "people": len({e.identity for e in learnt if e.genuine}),
+            },
+            "left_out": {
+                "median": float(np.median(genuine)),
+                "deviation": float(np.std(genuine)),
+                "clips": len(genuine),
             },
             "recipe": asdict(recipe),
         },
