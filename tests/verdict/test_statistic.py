@@ -177,7 +177,7 @@ def test_forged_tracks_stand_out_and_are_explained() -> None:
     assert min(j.statistic for j in forged) > max(genuine)
     for judged in forged:
         assert sum(judged.shares.values()) == pytest.approx(1)
-        assert max(judged.shares, key=lambda g: judged.shares[g]) == "encoder"
+        assert max(judged.shares, key=lambda g: judged.shares[g]) in ("encoder", "patch")
         assert judged.telling["head_pose"].value < judged.telling["head_pose"].low
         assert judged.alone["patch"] is not None
 
