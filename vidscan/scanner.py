@@ -24,6 +24,7 @@ from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.patches.detail import detail_px
 from vidscan.patches.parts import part_levels
 from vidscan.report.masks import MaskRegion, MaskSink
 from vidscan.report.paths import path_names
@@ -343,6 +344,7 @@ class _Pass:
             index = np.array([face.frame_index - chunk.first_index for face in chosen])
             crops = classifier.crops(chunk.images, index, transforms)
             sharpness, brightness = crop_quality(crops)
+            detail = detail_px(crops, classifier.spec)
             logits = classifier.logits(crops)
             found = classifier.maps(logits, transforms)
             parts = part_levels(logits.numpy(), classifier.spec)
@@ -358,6 +360,7 @@ class _Pass:
                         sharpness=float(sharpness[i]),
                         brightness=float(brightness[i]),
                         parts=tuple(parts[i].tolist()),
+                        detail_px=float(detail[i]),
                     )
                 )
                 scored[face.frame_index, face.track_id] = patch_map
@@ -481,7 +484,7 @@ class _Pass:
             frames=tuple(self.frames or ()),
             quality=judgement.quality,
             timing_s=Timing(**self.spent),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *judgement.notes),
             error=None,
         )
 
