@@ -64,6 +64,8 @@ class VerdictRecipe:
     bits_share: float = 0.5
     """The least bits a pixel: this share of that percentile of the genuine clips, since newer codecs need
     half of H.264's for the same picture."""
+    min_detail_px: float = 28.0
+    """More than 99 of 100 genuine crops show."""
 
 
 def windows(
@@ -204,6 +206,7 @@ def calibrated(
         recipe.min_seconds,
         recipe.min_crops,
         recipe.bits_share * float(np.percentile(bits, recipe.bits_percentile)) if bits else 0.0,
+        recipe.min_detail_px,
     )
     return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
 
