@@ -87,6 +87,7 @@ def _picture(path: PathLike) -> dict[str, str]:
         return {
             "size": f"{image.width} x {image.height}",
             "mode": image.mode,
+            "file comment": str(image.info.get("Comment", "")),
             **{f"exif {name}": str(exif[tag]).strip("\0 ") for tag, name in _EXIF.items() if tag in exif},
         }
     return {}

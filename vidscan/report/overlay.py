@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -22,6 +21,7 @@ from vidscan.faces.align import invert_affine
 from vidscan.media import VideoSource, VideoWriter, open_video, write_png
 from vidscan.media.faststart import index_first
 from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name, sniff
+from vidscan.outputs import Replacement
 from vidscan.report.drawing import (
     INK,
     LABEL_COLOURS,
@@ -45,6 +45,7 @@ _LEAST_WIDTH, _LEAST_HEIGHT = 320, 240
 """Smaller pictures are enlarged: on them nobody could read a word."""
 _MOST_SIDE, _MOST_PIXELS = 4096, 36864 * 256
 """H.264 level 5.2, the highest that browsers can be relied on to play."""
+_COMMENT = "drawn by vidscan: not the original clip"
 _PANEL_SHARE = 1.3
 """The panel makes the picture larger by no more than this."""
 
@@ -167,7 +168,7 @@ def write_overlay(
         drawing = _Drawing(report, spool, video.info, picture, series or {}, pose, gaze)
         if picture:
             (image,) = (image for _, image in drawing.frames(video))
-            write_png(target, image)
+            write_png(target, image, comment=_COMMENT)
             done = OverlayFile(os.fspath(output), image.shape[1], image.shape[0], 1, None)
         else:
             done = _write_film(source, target, video, drawing, crf, progress)
@@ -194,15 +195,14 @@ def _write_film(
     width, height = drawing.size
     # Sound of a whole film must not follow upon its first minute.
     cut_short = any(note.code == "max_duration" for note in drawing.report.warnings)
-    hidden = target.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.mp4")
-    try:
+    with Replacement(target) as part:
         with VideoWriter(
-            hidden,
+            part.path,
             width,
             height,
             fps=info.fps or 25.0,
             crf=crf,
-            metadata={"comment": "drawn by vidscan: not the original clip"},
+            metadata={"comment": _COMMENT},
             sound_of=None if cut_short else source,
         ) as film:
             for time_s, image in drawing.frames(video):
@@ -211,11 +211,8 @@ def _write_film(
                 if progress is not None and info.duration_s:
                     progress(min(1.0, time_s / info.duration_s))
             sound = film.has_sound if info.has_audio else None
-        with hidden.open("r+b") as file:
+        with part.open("r+b") as file:
             index_first(file)
-        hidden.replace(target)
-    finally:
-        hidden.unlink(missing_ok=True)
     return OverlayFile(os.fspath(target), width, height, count, sound)
 
 
