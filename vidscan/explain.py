@@ -256,6 +256,7 @@ def _cut(
         decoder=settings.decoder,
         max_pixels=settings.max_pixels,
         max_duration_s=settings.max_duration_s,
+        stream=settings.stream,
     ) as source:
         for chunk in source:
             end = chunk.first_index + len(chunk.times)

@@ -269,6 +269,7 @@ class _Pass:
             decoder=settings.decoder,
             max_pixels=settings.max_pixels,
             max_duration_s=settings.max_duration_s,
+            stream=settings.stream,
         ) as source:
             self.content, self.size = self._content()
             if self.scanner.reader is not None:

@@ -56,7 +56,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the container says of a clip. ``width`` and ``height`` are upright, in pixels."""
+    """What the container says of a clip. ``width`` and ``height`` are as shown: upright, of square pixels."""
 
     container: str
     codec: str
@@ -69,7 +69,9 @@ class VideoInfo:
     """Clockwise rotation in degrees (0, 90, 180, 270) that the decoder has applied."""
     has_audio: bool
     decoder: str
-    """``decord``, ``pyav`` or ``opencv`` (pictures)."""
+    """``decord``, ``pyav``, or for pictures ``opencv`` or ``pillow``."""
+    mirrored: bool = False
+    """The decoder has exchanged left and right, before the rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,9 @@ class ScanSettings:
     """Frames of more pixels are refused (``too_large``)."""
     max_duration_s: float = 0.0
     """Only the first so many seconds are analysed, with a warning; 0 means all."""
+    stream: int | None = None
+    """Index in the container of the video stream to scan; None takes the default one or one that is much
+    larger."""
     patch_model: str = ""
     """Name of the patch model in the registry; empty means the registry's default."""
     verdict_model: str = ""

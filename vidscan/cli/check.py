@@ -69,6 +69,7 @@ def check(
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -113,7 +114,7 @@ def check(
 
     known = None if person is None else PeopleStore(dir).load(person)
     settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
     scanner = Scanner(settings, device=device)
     wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, overwrite, known, track)

@@ -25,6 +25,7 @@ def inspect(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -55,8 +56,9 @@ def inspect(
     from vidscan.report.series_summary import summarise, summary_lines
     from vidscan.scanner import Scanner
 
-    metadata = read_metadata(clip)
-    scanner = Scanner(options.scan_settings(context, 0, max_pixels, max_duration, blink_rule), device=device)
+    metadata = read_metadata(clip, stream)
+    settings = options.scan_settings(context, 0, max_pixels, max_duration, blink_rule, stream=stream)
+    scanner = Scanner(settings, device=device)
     with Progress(1, quiet=quiet) as progress:
         report, series = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)

@@ -82,6 +82,16 @@ MaxDuration = Annotated[
         help="Analyse only the first S seconds of a clip, with a warning.",
     ),
 ]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        envvar="VIDSCAN_STREAM",
+        min=0,
+        metavar="N",
+        show_default="the default one, or one that is much larger",
+        help="Scan this video stream of the container; inspect lists them.",
+    ),
+]
 Blinks = Annotated[
     BlinkRule | None,
     typer.Option(
@@ -221,6 +231,7 @@ def scan_settings(
     blink_rule: BlinkRule | None = None,
     target_fpr: float | None = None,
     uncertain_fpr: float | None = None,
+    stream: int | None = None,
 ) -> ScanSettings:
     """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
     from pydantic import TypeAdapter, ValidationError
@@ -235,6 +246,7 @@ def scan_settings(
         "blink_rule": None if blink_rule is None else blink_rule.value,
         "target_fpr": target_fpr,
         "uncertain_fpr": uncertain_fpr,
+        "stream": stream,
     }
     values |= {name: value for name, value in flags.items() if value is not None}
     try:

@@ -16,7 +16,7 @@ from vidscan.cli.failures import UsageError
 from vidscan.cli.options import NOT_WRITTEN
 from vidscan.cli.outputs import holds_foreign_media
 from vidscan.errors import InputError, SetupError
-from vidscan.media.sniff import display_name
+from vidscan.media.sniff import display_name, is_picture
 from vidscan.report.masks import FailSafe, MaskSink, MaskSinks, MaskWriter
 from vidscan.report.paths import clip_name
 from vidscan.report.spool import RegionSpool
@@ -139,7 +139,7 @@ class Products:
 
         wanted = self._wanted
         assert wanted.overlay is not None and self._spool is not None
-        picture = report.input.duration_s is None and report.input.decoder == "opencv"
+        picture = is_picture(report.input.container, report.input.duration_s)
         target = self._target(wanted.overlay, path, report, ".png" if picture else ".mp4")
         done = write_overlay(
             path,

@@ -93,6 +93,7 @@ def scan(
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -144,7 +145,7 @@ def scan(
     from vidscan.report import open_writer
 
     settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
     spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
     if report is not None:

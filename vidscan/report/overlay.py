@@ -18,9 +18,10 @@ import numpy as np
 
 from vidscan.errors import SetupError
 from vidscan.faces.align import invert_affine
-from vidscan.media import VideoSource, VideoWriter, open_video, write_png
+from vidscan.media import VideoSource, VideoWriter, write_png
 from vidscan.media.faststart import index_first
-from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name, sniff
+from vidscan.media.sniff import PathLike, display_name, is_picture
+from vidscan.media.source import reopen
 from vidscan.outputs import Replacement
 from vidscan.report.drawing import (
     INK,
@@ -159,12 +160,12 @@ def write_overlay(
     OSError
         A file cannot be written.
     """
-    target, picture = Path(output), sniff(source) in PICTURE_KINDS
+    target, picture = Path(output), is_picture(report.input.container, report.input.duration_s)
     suffix = ".png" if picture else ".mp4"
     if target.suffix.lower() != suffix:
         what = "a picture" if picture else "a clip"
         raise SetupError(f"{display_name(target)}: the overlay of {what} is written as {suffix}")
-    with _reopen(source, report) as video:
+    with reopen(source, report) as video:
         drawing = _Drawing(report, spool, video.info, picture, series or {}, pose, gaze)
         if picture:
             (image,) = (image for _, image in drawing.frames(video))
@@ -175,12 +176,6 @@ def write_overlay(
     if progress is not None:
         progress(1.0)
     return done
-
-
-def _reopen(source: PathLike, report: Report) -> VideoSource:
-    """The clip as the scan read it: what its frames are called depends on the decoder's settings."""
-    known = ("decoder", "max_pixels", "max_duration_s")
-    return open_video(source, **{name: report.settings[name] for name in known if name in report.settings})
 
 
 def _write_film(
@@ -194,7 +189,8 @@ def _write_film(
     info, count = video.info, 0
     width, height = drawing.size
     # Sound of a whole film must not follow upon its first minute.
-    cut_short = any(note.code == "max_duration" for note in drawing.report.warnings)
+    # And sound keeps the time stamps that were mended.
+    cut_short = any(note.code in ("max_duration", "time_stamps") for note in drawing.report.warnings)
     with Replacement(target) as part:
         with VideoWriter(
             part.path,
@@ -326,7 +322,7 @@ class _Drawing:
 def _duration(report: Report, info: VideoInfo) -> float:
     """Seconds that the timeline stands for."""
     last = max((face.time_s for face in report.frames), default=0.0)
-    known = info.duration_s or 0.0
+    known = report.input.duration_s or info.duration_s or 0.0
     limit = float(report.settings.get("max_duration_s") or 0.0)
     return max(last, min(known, limit) if limit > 0 else known, 1e-3)
 
