@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,9 @@ def _hevc(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
         stream.codec_context.options = {"crf": "8", "x265-params": "log-level=error:info=0:pools=1"}
         stream.codec_context.codec_tag = "hvc1"
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        frame = frame.reformat(format="yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     data = buffer.getvalue()
     at = data.index(b"hvcC") - 4
