@@ -103,10 +103,10 @@ def test_a_face_clip(report: Report, clips: Path, weights: Path) -> None:
     assert track.start_s <= 0.1
     assert track.end_s == pytest.approx(24 / 25, abs=0.05)
     assert 70 < track.face_px < 160
-    assert report.verdict.label in ("authentic", "uncertain", "manipulated")
+    assert report.verdict.label in ("no_manipulation_found", "uncertain", "manipulated")
     assert report.verdict.label == track.label
     assert report.verdict.score == track.score
-    assert report.signals.patch.values["crops"] == report.input.frames_analysed
+    assert report.signals["patch"].values["crops"] == report.input.frames_analysed
     registry = models.load_registry(weights)
     kinds = ("patches", "verdict", "landmarks", "blink")
     assert report.models == tuple(registry.get(kind).ref for kind in kinds)
@@ -198,7 +198,7 @@ def test_a_bug_costs_one_clip(scanner: Scanner, clips: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("constant", "limits", "label"),
     [
-        (-4.0, (0.0, 0.0, 0.0), "authentic"),
+        (-4.0, (0.0, 0.0, 0.0), "no_manipulation_found"),
         (1.0, (0.0, 0.0, 0.0), "uncertain"),
         (4.0, (0.0, 0.0, 0.0), "manipulated"),
         (4.0, (500.0, 0.0, 0.0), "uncertain"),
@@ -214,8 +214,8 @@ def test_the_network_decides_the_label(
     report = scanner.scan(clips / "face.png")
     assert report.verdict.label == label
     assert report.verdict.score == pytest.approx(scanner.judge.scale.score(constant), abs=1e-4)
-    assert report.signals.patch.values["log_odds"] == pytest.approx(constant, abs=1e-4)
-    if label != "authentic":
+    assert report.signals["patch"].values["log_odds"] == pytest.approx(constant, abs=1e-4)
+    if label != "no_manipulation_found":
         assert report.verdict.reasons
         assert sum(r.weight for r in report.verdict.reasons) == pytest.approx(1)
     if any(limits):
@@ -581,8 +581,8 @@ def test_only_the_rule_network_needs_its_weights(tmp_path: Path, clips: Path) ->
 def test_labels_follow_the_false_alarms_that_are_allowed(weights: Path, clips: Path) -> None:
     plain = scanner_with(weights).scan(clips / "face.mp4").verdict
     # Four in ten of the made-up genuine people look at least as suspicious.
-    assert plain.label == "authentic" and plain.p_value == pytest.approx(0.41, abs=0.05)
-    for rate, label in ((0.1, "authentic"), (0.3, "uncertain"), (0.5, "manipulated")):
+    assert plain.label == "no_manipulation_found" and plain.p_value == pytest.approx(0.41, abs=0.05)
+    for rate, label in ((0.1, "no_manipulation_found"), (0.3, "uncertain"), (0.5, "manipulated")):
         verdict = scanner_with(weights, ScanSettings(target_fpr=rate)).scan(clips / "face.mp4").verdict
         assert (verdict.score, verdict.label) == (plain.score, label)
         assert verdict.thresholds.manipulated < plain.thresholds.manipulated
@@ -615,7 +615,7 @@ def test_shipped_weights_on_the_face_clip(shipped: Scanner, clips: Path) -> None
 
 
 def test_shipped_weights_do_not_call_the_astronaut_manipulated(shipped: Scanner, clips: Path) -> None:
-    assert shipped.scan(clips / "face.png").verdict.label in ("authentic", "uncertain")
+    assert shipped.scan(clips / "face.png").verdict.label in ("no_manipulation_found", "uncertain")
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidscan.behavior.windows import GROUPS, spans
+from vidscan.behavior.windows import DESCRIBERS, spans
 from vidscan.patches.parts import PARTS
 from vidscan.types import BehaviorWindow, FaceEvidence, Track
+from vidscan.verdict.groups import GROUPS
 
 FPS = 4.0
 
@@ -64,10 +65,10 @@ def _behavior(
 ) -> dict[str, dict[str, float] | None]:
     """Every feature of behaviour: positive, spread by a fifth; low where forgeries move less."""
     found: dict[str, dict[str, float] | None] = {}
-    for group, (_, features) in GROUPS.items():
-        sign = 1.0 if group in ("temporal", "blink") else -1.0
+    for group in DESCRIBERS:
+        sign = 1.0 if group in ("flicker", "blink") else -1.0
         level = 0.2 * sign * shift
-        found[group] = {name: float(np.exp(rng.normal(level, 0.2))) for name in features}
+        found[group] = {name: float(np.exp(rng.normal(level, 0.2))) for name in GROUPS[group].features}
         if group in absent:
             found[group] = None
     return found

@@ -3,7 +3,7 @@
 >>> import vidscan
 >>> report = vidscan.scan("clip.mp4")
 >>> report.verdict.label
-'authentic'
+'no_manipulation_found'
 
 Nothing heavy is imported until it is used.
 """

@@ -42,8 +42,6 @@ from vidscan.types import (
     Quality,
     Report,
     ScanSettings,
-    Signal,
-    Signals,
     Thresholds,
     Timing,
     ToolInfo,
@@ -51,7 +49,7 @@ from vidscan.types import (
     Verdict,
 )
 from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
-from vidscan.verdict.judge import Judgement, load_judge
+from vidscan.verdict.judge import Judgement, load_judge, no_signals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -534,7 +532,6 @@ def error_report(
     else:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         info = ErrorInfo("internal", f"unexpected failure, please report it ({line})")
-    missing = Signal(None, "not_applicable")
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=TOOL,
@@ -568,7 +565,7 @@ def error_report(
         ),
         tracks=(),
         segments=(),
-        signals=Signals(missing, missing, missing, missing, missing, missing),
+        signals=no_signals(),
         person=None,
         frames=(),
         quality=Quality(None, None, None, None),

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_VERSION: Literal["2.0"] = "2.0"
 
-Label = Literal["authentic", "uncertain", "manipulated", "no_face", "error"]
+Label = Literal["no_manipulation_found", "uncertain", "manipulated", "no_face", "error"]
 SignalStatus = Literal["ok", "insufficient", "not_applicable"]
 ErrorCode = Literal[
     "not_found",
@@ -35,7 +35,7 @@ ErrorCode = Literal[
 
 LABEL_SEVERITY: dict[str, int] = {
     "no_face": 0,
-    "authentic": 1,
+    "no_manipulation_found": 1,
     "uncertain": 2,
     "manipulated": 3,
     "error": 4,
@@ -366,19 +366,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
+    """What one group of evidence says of the track that gave the verdict."""
+
     score: float | None
+    """0..1 that this group alone would give; None where it was not measured or is not judged."""
     status: SignalStatus
+    weight: float | None = None
+    """Share of what is unusual about the track that this group carries, 0..1; None where it is not judged."""
     values: dict[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    patch: Signal
-    temporal: Signal
-    blink: Signal
-    head_pose: Signal
-    gaze: Signal
-    action_units: Signal
+    """What was measured, by feature (``vidscan schema --features``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,7 +421,7 @@ class ErrorInfo:
 class Report:
     """Everything vidscan says of one input; ``vidscan schema`` prints its JSON Schema."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["2.0"]
     tool: ToolInfo
     models: tuple[ModelRef, ...]
     device: str
@@ -434,7 +430,8 @@ class Report:
     verdict: Verdict
     tracks: tuple[TrackReport, ...]
     segments: tuple[Segment, ...]
-    signals: Signals
+    signals: dict[str, Signal]
+    """By group of evidence (:data:`vidscan.verdict.groups.GROUPS`)."""
     person: PersonReport | None
     frames: tuple[FrameReport, ...]
     quality: Quality

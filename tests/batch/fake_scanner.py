@@ -1,8 +1,8 @@
 """Stands in for vidscan.scanner: a file's text says what scanning it does.
 
-``authentic`` and the other labels give that verdict; ``crash`` kills the process, ``once`` does so the
-first time only, ``sleep`` never ends, ``grow`` takes memory, ``raise`` breaks the scanner's promise. Each
-scan leaves a line in the file that FAKE_LOG names.
+``no_manipulation_found`` and the other labels give that verdict; ``crash`` kills the process, ``once`` does
+so the first time only, ``sleep`` never ends, ``grow`` takes memory, ``raise`` breaks the scanner's promise.
+Each scan leaves a line in the file that FAKE_LOG names.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Scanner:
             raise RuntimeError("broken promise")
         if progress:
             progress(0.5)
-        label = word if word in ("uncertain", "manipulated", "no_face") else "authentic"
+        label = word if word in ("uncertain", "manipulated", "no_face") else "no_manipulation_found"
         content = hashlib.sha256(data).hexdigest()
         assert sha256 in (None, content)  # a batch hashes once, check leaves it to the scanner
         return sample(label, path, settings=self.settings, sha256=content)

@@ -45,14 +45,14 @@ def run(
 def test_reports_do_not_depend_on_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("FAKE_LOG", str(log))
-    paths = files(tmp_path, a="authentic", b="manipulated", c="uncertain", d="no_face")
+    paths = files(tmp_path, a="no_manipulation_found", b="manipulated", c="uncertain", d="no_face")
     one, two = ({k: dumps(r) for k, r in run(paths, jobs=n).items()} for n in (1, 2))
     assert one == two and len(one) == 4
     assert {line.split()[1] for line in log.read_text().splitlines()} == {"1"}
 
 
 def test_order_of_completion(tmp_path: Path) -> None:
-    paths = files(tmp_path, a="slow", b="authentic", c="authentic 2")
+    paths = files(tmp_path, a="slow", b="no_manipulation_found", c="no_manipulation_found 2")
     with LocalEngine(spec(), jobs=2) as engine:
         engine.start()
         done = [job.path.stem for job, _ in engine.scan([Job(p) for p in paths])]
@@ -62,7 +62,9 @@ def test_order_of_completion(tmp_path: Path) -> None:
 def test_a_crash_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("FAKE_LOG", str(log))
-    reports = run(files(tmp_path, a="crash", b="authentic", c="crash 2", d="manipulated", e="raise"))
+    reports = run(
+        files(tmp_path, a="crash", b="no_manipulation_found", c="crash 2", d="manipulated", e="raise")
+    )
     tried = [line.split()[0] for line in log.read_text().splitlines()]
     assert sorted(tried) == ["a.mp4", "a.mp4", "b.mp4", "c.mp4", "c.mp4", "d.mp4", "e.mp4"]
     codes = {name: report.error and report.error.code for name, report in reports.items()}
@@ -72,19 +74,19 @@ def test_a_crash_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_timeout_costs_one_file(tmp_path: Path) -> None:
     started = time.monotonic()
-    reports = run(files(tmp_path, a="sleep", b="authentic"), timeout_s=0.5)
+    reports = run(files(tmp_path, a="sleep", b="no_manipulation_found"), timeout_s=0.5)
     assert reports["a"].error.code == "timeout" and reports["b"].error is None
     assert time.monotonic() - started < 30
 
 
 def test_a_worker_that_did_not_die_of_its_file_costs_none(tmp_path: Path) -> None:
-    reports = run(files(tmp_path, a="once", b="kill", c="authentic"))
+    reports = run(files(tmp_path, a="once", b="kill", c="no_manipulation_found"))
     assert [reports[name].error for name in "abc"] == [None] * 3
 
 
 @pytest.mark.skipif(not resident_bytes(os.getpid()), reason="this system does not tell resident memory")
 def test_too_much_memory_costs_one_file(tmp_path: Path) -> None:
-    paths = files(tmp_path, a="grow", b="authentic")
+    paths = files(tmp_path, a="grow", b="no_manipulation_found")
     reports = run(paths, max_memory=450_000_000)
     assert reports["a"].error.code == "out_of_memory" and reports["b"].error is None
     with pytest.raises(SetupError, match="before its first file"):
@@ -93,7 +95,7 @@ def test_too_much_memory_costs_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_death_while_idle_costs_no_file(tmp_path: Path) -> None:
-    paths = files(tmp_path, a="authentic", b="manipulated")
+    paths = files(tmp_path, a="no_manipulation_found", b="manipulated")
     with LocalEngine(spec(), jobs=1) as engine:
         assert len(list(engine.scan([Job(paths[0])]))) == 1
         for _ in range(3):
@@ -104,7 +106,7 @@ def test_a_death_while_idle_costs_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_death_while_loading_costs_no_file(tmp_path: Path) -> None:
-    paths = files(tmp_path, a="authentic", b="manipulated")
+    paths = files(tmp_path, a="no_manipulation_found", b="manipulated")
     with LocalEngine(spec(), jobs=2) as engine:
         threading.Timer(0.1, lambda: os.kill(engine.pids[0], signal.SIGKILL)).start()
         assert len(list(engine.scan([Job(path) for path in paths]))) == 2
@@ -113,7 +115,7 @@ def test_a_death_while_loading_costs_no_file(tmp_path: Path) -> None:
 
 
 def test_an_abandoned_scan_does_not_disturb_the_next(tmp_path: Path) -> None:
-    paths = files(tmp_path, a="authentic", b="slow", c="manipulated")
+    paths = files(tmp_path, a="no_manipulation_found", b="slow", c="manipulated")
     with LocalEngine(spec(), jobs=2) as engine:
         for _ in engine.scan([Job(paths[0]), Job(paths[1])]):
             break
@@ -133,7 +135,7 @@ def test_setup_errors_come_before_the_first_file() -> None:
 def test_same_content_is_scanned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "log"
     monkeypatch.setenv("FAKE_LOG", str(log))
-    paths = files(tmp_path, a="manipulated", b="authentic", c="manipulated", d="manipulated")
+    paths = files(tmp_path, a="manipulated", b="no_manipulation_found", c="manipulated", d="manipulated")
     with LocalEngine(spec(), jobs=2) as engine:
         reports = list(scan_all(paths, engine))
     assert sorted(report.input.path for report in reports) == [str(path) for path in paths]
@@ -180,12 +182,12 @@ class Batch:
 
 def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Batch(tmp_path, monkeypatch)
-    first = files(tmp_path, a="authentic", b="raise", c="uncertain")
+    first = files(tmp_path, a="no_manipulation_found", b="raise", c="uncertain")
     assert batch.scan(first) == (["a.mp4", "b.mp4", "c.mp4"], [], 0)
     with batch.out.open("a") as stream:
         stream.write('{"schema_version":"1.0","tool":{"na')
     # d has a's content, so only e is new; the error stays.
-    paths = first + files(tmp_path, d="authentic", e="manipulated")
+    paths = first + files(tmp_path, d="no_manipulation_found", e="manipulated")
     assert batch.scan(paths, resume=True) == (["e.mp4"], ["a.mp4", "b.mp4", "c.mp4"], 3)
     assert batch.names() == ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]
     assert batch.scan(paths, resume=True) == ([], ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"], 5)
@@ -193,7 +195,7 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_retry_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Batch(tmp_path, monkeypatch)
-    paths = [*files(tmp_path, a="raise", b="raise 2", c="authentic"), tmp_path / "gone.mp4"]
+    paths = [*files(tmp_path, a="raise", b="raise 2", c="no_manipulation_found"), tmp_path / "gone.mp4"]
     batch.scan(paths)
     assert batch.scan(paths, resume=True)[0] == []
     # Only what is asked for now is tried again; other lines stay.

@@ -125,7 +125,7 @@ def test_renamed_keeps_undecodable_names() -> None:
 def test_summary() -> None:
     summary = Summary()
     summary.add(sample("manipulated"))
-    summary.add(sample("authentic"), skipped=True)
+    summary.add(sample("no_manipulation_found"), skipped=True)
     summary.add(sample("error", error=ErrorInfo("corrupt", "x")))
     table = summary.table(2.0)
     assert "3 files in 0:00:02.0, 1 of them done before" in table
@@ -133,5 +133,5 @@ def test_summary() -> None:
         "error",
         "corrupt",
         "manipulated",
-        "authentic",
+        "no_manipulation_found",
     ]

@@ -16,7 +16,7 @@ from vidscan.behavior import blink
 from vidscan.behavior.eye_closure import RULES
 from vidscan.behavior.series import cut
 from vidscan.behavior.windows import (
-    GROUPS,
+    DESCRIBERS,
     HOP_S,
     WINDOW_S,
     BehaviorCollector,
@@ -25,6 +25,7 @@ from vidscan.behavior.windows import (
 )
 from vidscan.faces.landmarks import FaceReadings
 from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
+from vidscan.verdict.groups import GROUPS
 
 
 def rows_of(series: FaceSeries, rows: slice | list[int]) -> tuple[list[Face], FaceReadings]:
@@ -79,11 +80,11 @@ def test_streamed_windows_are_those_of_the_whole_series(chunk: int, start_s: flo
     found = collect(series, chunk).windows()
     assert found == {0: whole(series)}
     assert len(found[0]) == 4
-    assert set(found[0][0].values) == set(GROUPS)
+    assert set(found[0][0].values) == set(DESCRIBERS)
     for window in found[0]:
         for group, values in window.values.items():
             assert values is not None, group
-            assert set(values) == set(GROUPS[group][1])
+            assert set(values) == set(GROUPS[group].features)
             assert np.isfinite(list(values.values())).all()
 
 

@@ -42,7 +42,8 @@ def run(
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    for label in ("authentic", "uncertain", "manipulated", "no_face"):
+    (tmp_path / "clear.mp4").write_text("no_manipulation_found")
+    for label in ("uncertain", "manipulated", "no_face"):
         (tmp_path / f"{label}.mp4").write_text(label)
     return tmp_path
 
@@ -114,7 +115,7 @@ def test_version_and_schema() -> None:
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (["authentic.mp4", "no_face.mp4"], 0),
+        (["clear.mp4", "no_face.mp4"], 0),
         (["manipulated.mp4"], 1),
         (["manipulated.mp4", "--exit-zero"], 0),
         (["uncertain.mp4"], 0),
@@ -132,21 +133,21 @@ def test_check_exit_codes(clips: Path, args: list[str], code: int) -> None:
 def test_check_json(clips: Path) -> None:
     one = run("check", "--json", "gone.mp4", cwd=clips)
     assert one.returncode == 3 and json.loads(one.stdout)["error"]["code"] == "not_found"
-    several = run("check", "--json", "authentic.mp4", "gone.mp4", cwd=clips)
+    several = run("check", "--json", "clear.mp4", "gone.mp4", cwd=clips)
     assert [json.loads(line)["input"]["path"] for line in several.stdout.splitlines()] == [
-        "authentic.mp4",
+        "clear.mp4",
         "gone.mp4",
     ]
 
 
 def test_paths_from_standard_input(clips: Path) -> None:
-    (clips / "new\nline.mp4").write_text("authentic")
+    (clips / "new\nline.mp4").write_text("no_manipulation_found")
     result = run("check", "-0", "-", "--format", "jsonl", cwd=clips, stdin="new\nline.mp4\0uncertain.mp4\0")
     assert [json.loads(x)["input"]["path"] for x in result.stdout.splitlines()] == [
         "new\nline.mp4",
         "uncertain.mp4",
     ]
-    assert run("check", "-", "--json", cwd=clips, stdin="authentic.mp4\n").stdout.startswith("{\n")
+    assert run("check", "-", "--json", cwd=clips, stdin="clear.mp4\n").stdout.startswith("{\n")
 
 
 def test_unexpected_failures_are_3_and_one_line(clips: Path) -> None:
@@ -230,7 +231,7 @@ BAD_FILES = (
 @pytest.mark.parametrize("text", BAD_FILES)
 def test_bad_configuration(clips: Path, text: str) -> None:
     (clips / "v.toml").write_text(text)
-    result = run("check", "--config", "v.toml", "authentic.mp4", cwd=clips)
+    result = run("check", "--config", "v.toml", "clear.mp4", cwd=clips)
     assert result.returncode == 2 and "error[usage]" in result.stderr and result.stderr.count("\n") == 1
 
 
@@ -251,17 +252,17 @@ def test_scan(clips: Path) -> None:
 def test_the_exit_code_covers_all_lines(clips: Path) -> None:
     out = ["--out", "r.jsonl", "--jobs", "1"]
     assert run("scan", "manipulated.mp4", *out, cwd=clips).returncode == 1
-    result = run("scan", "authentic.mp4", *out, "--resume", cwd=clips)
+    result = run("scan", "clear.mp4", *out, "--resume", cwd=clips)
     assert result.returncode == 1 and "2 files" in result.stderr
     # Lines of other settings are lines too.
-    assert run("scan", "authentic.mp4", *out, "--resume", "--every", "3", cwd=clips).returncode == 1
-    assert run("scan", "authentic.mp4", *out, "--overwrite", cwd=clips).returncode == 0
+    assert run("scan", "clear.mp4", *out, "--resume", "--every", "3", cwd=clips).returncode == 1
+    assert run("scan", "clear.mp4", *out, "--overwrite", cwd=clips).returncode == 0
 
 
 def test_limits_are_settings(clips: Path) -> None:
     limits = ["--max-pixels", "1000", "--max-duration", "2.5"]
     for command in ("check", "scan"):
-        result = run(command, "authentic.mp4", "--format", "jsonl", *limits, cwd=clips)
+        result = run(command, "clear.mp4", "--format", "jsonl", *limits, cwd=clips)
         settings = json.loads(result.stdout)["settings"]
         assert (settings["max_pixels"], settings["max_duration_s"]) == (1000, 2.5)
 
@@ -271,7 +272,7 @@ def test_a_full_standard_output_is_one_line_and_3(clips: Path) -> None:
     for command in ("check", "scan"):
         with Path("/dev/full").open("w") as full:
             result = subprocess.run(
-                [*FAKE, command, "authentic.mp4", "-q"], stdout=full, stderr=subprocess.PIPE, text=True,
+                [*FAKE, command, "clear.mp4", "-q"], stdout=full, stderr=subprocess.PIPE, text=True,
                 cwd=clips, env=environment(),
             )  # fmt: skip
         assert result.returncode == 3, result.stderr
@@ -303,7 +304,7 @@ class TestEndings:
     def test_closed_pipe(self, clips: Path) -> None:
         read, write = os.pipe()
         os.close(read)
-        for args in (["schema"], ["check", "authentic.mp4"], ["scan", ".", "-q", "--jobs", "1"]):
+        for args in (["schema"], ["check", "clear.mp4"], ["scan", ".", "-q", "--jobs", "1"]):
             result = subprocess.run(
                 [*FAKE, *args], stdout=write, stderr=subprocess.PIPE, text=True, cwd=clips, env=environment()
             )

@@ -141,7 +141,7 @@ def test_the_summary_counts_blinks_by_the_rule_of_the_scan(
 
 def test_a_plot(clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
-    report = with_frames(sample("authentic"))
+    report = with_frames(sample("no_manipulation_found"))
     monkeypatch.setattr("vidscan.scanner.Scanner", fake_scanner(report, [replace(nodding(), track_id=1)]))
     assert run(["inspect", clip, "-o", "out.png"]) == 0
     assert capsys.readouterr().out == "out.png\n" and cv2.imread("out.png") is not None

@@ -46,7 +46,7 @@ def test_jobs_do_not_change_reports_and_a_bad_file_costs_its_own_line(tmp_path: 
     assert one == two
     labels = {name: report["verdict"]["label"] for name, report in one.items()}
     assert labels == {
-        "genuine.mp4": "authentic",
+        "genuine.mp4": "no_manipulation_found",
         "manipulated.mp4": "manipulated",
         "broken.mp4": "error",
         "empty.png": "no_face",

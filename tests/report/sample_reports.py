@@ -20,20 +20,20 @@ from vidscan.types import (
     ScanSettings,
     Segment,
     Signal,
-    Signals,
     Thresholds,
     Timing,
     ToolInfo,
     TrackReport,
     Verdict,
 )
+from vidscan.verdict.judge import no_signals
 
 MODELS = (ModelRef("patches", "ab" * 32),)
-_SCORES = {"authentic": 0.1, "uncertain": 0.6, "manipulated": 0.9}
+_SCORES = {"no_manipulation_found": 0.1, "uncertain": 0.6, "manipulated": 0.9}
 
 
 def sample(
-    label: str = "authentic",
+    label: str = "no_manipulation_found",
     path: Any = "clip.mp4",
     *,
     settings: ScanSettings | None = None,
@@ -49,13 +49,13 @@ def sample(
     if score is not None:
         tracks = (
             TrackReport(1, label, score, 0.01, 0.0, 12.5, 312, 120.0, quality),
-            TrackReport(2, "authentic", 0.05, 0.8, 1.0, 3.0, 50, 80.0, quality),
+            TrackReport(2, "no_manipulation_found", 0.05, 0.8, 1.0, 3.0, 50, 80.0, quality),
         )
     if label == "manipulated":
         segments = (Segment(1, 3.04, 75.26, 5.0, 0.95),)
         reasons = (Reason("patch", "Patches look generated", 1, 3.04, 75.26, 0.8),)
         quality = replace(quality, flags=(Note("small_face", "The face is small"),))
-    signal = Signal(None, "not_applicable")
+    signals = no_signals() | {"patch": Signal(score, "ok", 1.0, {"mean": 1 / 3, "p99": None})}
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=ToolInfo("vidscan", "0.0.0"),
@@ -89,7 +89,7 @@ def sample(
         ),
         tracks=tracks,
         segments=segments,
-        signals=Signals(Signal(score, "ok", {"mean": 1 / 3, "p99": None}), *[signal] * 5),
+        signals=signals,
         person=None,
         frames=(),
         quality=quality,

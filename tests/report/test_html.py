@@ -19,11 +19,12 @@ from tests.series import make_series
 from vidscan.report.charts import Domain, clock, ticks
 from vidscan.report.html import render_html, write_html
 from vidscan.report.json import loads, to_dict
-from vidscan.report.meaning import LABEL_NAMES, calibration_words, one_in, p_value_words
+from vidscan.report.meaning import calibration_words, one_in, p_value_words
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
+from vidscan.report.words import LABEL_NAMES
 from vidscan.types import Calibration, ErrorInfo, FrameReport, Note, Report
 
-LABELS = ("authentic", "uncertain", "manipulated", "no_face", "error")
+LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 
 
 class Page(HTMLParser):
@@ -169,16 +170,16 @@ def flat(label: str, score: float) -> Report:
 
 
 def test_looks_that_are_not_suspicious_are_said_not_shown() -> None:
-    quiet = flat("authentic", 0.0312)
+    quiet = flat("no_manipulation_found", 0.0312)
     assert suspicious(quiet) == []
     text = Page(render_html(quiet)).text
     assert "the highest score of one is 0.03, and uncertain begins at 0.5" in text
     assert "adds up" not in text and "The most telling" not in text
     assert "adds up" in Page(render_html(flat("manipulated", 0.2))).text
     # At the threshold a look tells something; without frames nobody knows.
-    loud = flat("authentic", 0.5)
+    loud = flat("no_manipulation_found", 0.5)
     assert len(suspicious(loud)) == len([f for f in loud.frames if f.score is not None])
-    for report in (loud, sample("authentic")):
+    for report in (loud, sample("no_manipulation_found")):
         assert "No single look" not in render_html(report)
 
 
@@ -270,7 +271,7 @@ def test_a_picture_has_no_timeline() -> None:
 def test_quality_and_warnings_stand_out() -> None:
     page = Page(render_html(sample("uncertain")))
     assert "Mind this" in page.text and "The file ends early" in page.text
-    assert "Mind this" not in Page(render_html(sample("authentic"))).text
+    assert "Mind this" not in Page(render_html(sample("no_manipulation_found"))).text
 
 
 def test_p_values_in_words() -> None:

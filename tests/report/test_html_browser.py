@@ -33,7 +33,7 @@ pytestmark = [
 
 SCHEMES = ("light", "dark")
 WIDTHS = (1200, 360)
-LABELS = ("authentic", "uncertain", "manipulated", "no_face", "error")
+LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def made(label: str, path: str = "x/<img src=x onerror=alert(1)>\u202e'\".mp4") 
         Reason("blink", "blinks rarely", 1, 0.0, 12.0, 0.2),
     )
     values = {f"value_{n}": n / 7 for n in range(9)}
-    signals = replace(report.signals, blink=Signal(0.4, "ok", values))
+    signals = report.signals | {"blink": Signal(0.4, "ok", 0.2, values)}
     verdict = replace(report.verdict, reasons=reasons)
     return replace(report, frames=frames, signals=signals, verdict=verdict)
 
@@ -235,7 +235,7 @@ def test_the_index_sorts_and_filters(browser: Any, pages: Path) -> None:
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
     assert page.locator("th[aria-sort]").count() == 1
-    assert "authentic" in first.inner_text()
+    assert "no_manipulation_found" in first.inner_text()
     button.click()
     assert head.get_attribute("aria-sort") == "descending"
     assert "manipulated" in first.inner_text()
@@ -254,7 +254,7 @@ def test_the_index_sorts_and_filters(browser: Any, pages: Path) -> None:
 
 
 def test_a_large_index_shows_its_rows_in_steps(browser: Any, tmp_path: Path) -> None:
-    base = sample("authentic")
+    base = sample("no_manipulation_found")
     rows = (
         (
             replace(

@@ -13,7 +13,7 @@ from sample_reports import sample
 from vidscan.report.index import WrittenPages, write_index
 from vidscan.types import ErrorInfo, Report
 
-LABELS = ("no_face", "authentic", "error", "manipulated", "uncertain")
+LABELS = ("no_face", "no_manipulation_found", "error", "manipulated", "uncertain")
 
 
 def report(label: str, path: str | bytes, score: float | None = None) -> Report:
@@ -44,7 +44,7 @@ def test_all_rows_are_there_without_a_script_the_most_urgent_first(tmp_path: Pat
         "uncertain.mp4",
         "error.mp4",
         "no_face.mp4",
-        "authentic.mp4",
+        "no_manipulation_found.mp4",
     ]
     assert "<code>corrupt</code> moov atom not found" in found[3]
 
@@ -56,9 +56,11 @@ def test_an_error_does_not_repeat_the_file_that_its_row_names(tmp_path: Path) ->
 
 
 def test_counts_and_error_codes_head_the_page(tmp_path: Path) -> None:
-    rows = [(report("error", f"{n}.mp4"), None) for n in range(3)] + [(report("authentic", "a.mp4"), None)]
+    rows = [(report("error", f"{n}.mp4"), None) for n in range(3)] + [
+        (report("no_manipulation_found", "a.mp4"), None)
+    ]
     text = written(tmp_path, rows)
-    assert re.search(r"<strong>3</strong> <span>Not scanned", text)
+    assert re.search(r"<strong>3</strong> <span>Could not be scanned", text)
     assert re.search(r"<strong>0</strong> <span>Manipulated", text)
     assert "<code>corrupt</code>&nbsp;3" in text
 
@@ -73,17 +75,17 @@ def test_counts_and_error_codes_head_the_page(tmp_path: Path) -> None:
     ],
 )
 def test_links_are_relative_and_quoted(tmp_path: Path, link: str, href: str) -> None:
-    assert f'<a href="{href}">' in written(tmp_path, [(report("authentic", "a.mp4"), link)])
+    assert f'<a href="{href}">' in written(tmp_path, [(report("no_manipulation_found", "a.mp4"), link)])
 
 
 def test_absolute_links_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not relative"):
-        write_index([(report("authentic", "a.mp4"), "/etc/a.html")], tmp_path / "index.html")
+        write_index([(report("no_manipulation_found", "a.mp4"), "/etc/a.html")], tmp_path / "index.html")
     assert not list(tmp_path.iterdir())
 
 
 def test_names_are_only_text(tmp_path: Path) -> None:
-    text = written(tmp_path, [(report("authentic", b"<b>\xff\"' \xe2\x80\xae.mp4"), "x.html")])
+    text = written(tmp_path, [(report("no_manipulation_found", b"<b>\xff\"' \xe2\x80\xae.mp4"), "x.html")])
     assert "<b>" not in text and "\u202e" not in text
     assert r"&lt;b&gt;\xff&#34;&#39; \u202e.mp4" in text
 
@@ -92,11 +94,14 @@ def test_pages_are_found_by_name_and_else_by_content(tmp_path: Path) -> None:
     for name in ("a-cdcdcdcd.html", "b-cdcdcdcd.html", "c-00000000.html", "index.html"):
         (tmp_path / name).touch()
     pages = WrittenPages(tmp_path)
-    assert pages.find(report("authentic", "in/b.mp4")) == "b-cdcdcdcd.html"
-    assert pages.find(report("authentic", "in/other.mp4")) in ("a-cdcdcdcd.html", "b-cdcdcdcd.html")
+    assert pages.find(report("no_manipulation_found", "in/b.mp4")) == "b-cdcdcdcd.html"
+    assert pages.find(report("no_manipulation_found", "in/other.mp4")) in (
+        "a-cdcdcdcd.html",
+        "b-cdcdcdcd.html",
+    )
     assert pages.find(report("error", "in/b.mp4")) is None
-    assert pages.find(sample("authentic", "c.mp4", sha256=None)) is None
-    assert pages.find(sample("authentic", "c.mp4", sha256="ef" * 32)) is None
+    assert pages.find(sample("no_manipulation_found", "c.mp4", sha256=None)) is None
+    assert pages.find(sample("no_manipulation_found", "c.mp4", sha256="ef" * 32)) is None
 
 
 def test_an_empty_folder_is_a_page_too(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_ten_thousand_reports_are_let_go_as_they_come(tmp_path: Path) -> None:
             nonlocal alive
             alive -= 1
 
-    base = report("authentic", "a.mp4")
+    base = report("no_manipulation_found", "a.mp4")
     fields = {name: getattr(base, name) for name in Report.__dataclass_fields__}
     most = 0
 

@@ -192,11 +192,11 @@ def test_heat_grows_lighter_and_denser() -> None:
 def test_boxes_have_the_colour_of_the_verdict(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mkv", numbered(1, 400, 300), codec="ffv1", pix_fmt="bgr0")
     reds = {}
-    for label in ("manipulated", "authentic"):
+    for label in ("manipulated", "no_manipulation_found"):
         _, images, _ = overlay(clip, tmp_path, label=label, hot=0.0)
         corner = images[0, 206:214, 140:160].astype(int)  # the lower left corner of its box
         reds[label] = (corner[..., 0] - corner[..., 1]).max()
-    assert reds["manipulated"] > 80 > 20 > reds["authentic"]
+    assert reds["manipulated"] > 80 > 20 > reds["no_manipulation_found"]
 
 
 def test_the_playhead_moves_with_time(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from vidscan.report.text import TextWriter
 from vidscan.report.words import escape, headline, timecode
 from vidscan.types import ErrorInfo, Report, VideoInfo
 
-LABELS = ("authentic", "uncertain", "manipulated", "no_face", "error")
+LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 VIDEO = VideoInfo("mp4", "h264", 64, 48, 25.0, 1.0, 0, False, "pyav")
 
 
@@ -127,7 +127,7 @@ def test_text_says_verdict_and_time() -> None:
     text = rendered("text", sample("manipulated"))
     assert "Face manipulation found in 1 of 2 faces" in text
     assert "0:01:15.3" in text and "Patches look generated" in text and "The face is small" in text
-    assert "sound, scene and edits not examined" in headline(sample("authentic"))
+    assert "sound, scene and edits not examined" in headline(sample("no_manipulation_found"))
     assert "at least 40 pixels" in headline(sample("no_face"))
     assert "\x1b" not in text
 

@@ -34,7 +34,7 @@ def scored(
     method: str = "",
     pair: str = "",
     person: str = "",
-    label: str = "authentic",
+    label: str = "no_manipulation_found",
 ) -> Scored:
     entry = Entry(
         split="dev",

@@ -82,7 +82,7 @@ def test_a_clip_without_a_face_is_only_encoded(tmp_path: Path) -> None:
 
 def test_rates_by_hand() -> None:
     genuine = [scored(f"g{i}", 0.0) for i in range(4)]
-    labels = ["manipulated", "authentic", "uncertain", "manipulated"]
+    labels = ["manipulated", "no_manipulation_found", "uncertain", "manipulated"]
     kinds = ["make_up", "make_up", "resampling", "resampling"]
     edited = [
         (kind, scored(f"g{i}", 0.0, label=label))

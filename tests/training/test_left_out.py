@@ -47,7 +47,7 @@ def test_pictures_of_unseen_methods_against_people_held_out(
 ) -> None:
     def scan(folder: Path, entries: list[Entry], *rest: Any) -> tuple[list[Scored], Any]:
         value = {A: 1.0, B: -1.0, "": 0.0}
-        return [Scored(e, value[e.method], "authentic", None) for e in entries], MODELS
+        return [Scored(e, value[e.method], "no_manipulation_found", None) for e in entries], MODELS
 
     monkeypatch.setattr(module, "scan_corpus", scan)
     corpus(tmp_path)

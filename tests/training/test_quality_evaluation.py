@@ -109,12 +109,17 @@ def test_rows_by_hand() -> None:
     short = [report("uncertain", "too_short")] * 2
     both = report("uncertain", "too_short", "face_too_dark")
     clips = [*short, both, report("uncertain"), report("manipulated"), report("no_face")]
-    row, other = tabulate({"poor": [*clips, report("authentic"), None], "well": [report("authentic")] * 4})
+    row, other = tabulate(
+        {
+            "poor": [*clips, report("no_manipulation_found"), None],
+            "well": [report("no_manipulation_found")] * 4,
+        }
+    )
     assert (row.false_alarms.count, row.false_alarms.of) == (1, 8)
     assert row.false_alarms.interval[0] < 1 / 8 < row.false_alarms.interval[1]
     assert row.why == {"too_short": 3, "face_too_dark": 1, SUSPICIOUS: 1}
-    assert (row.uncertain, row.authentic, row.faceless, row.failed) == (4, 1, 1, 1)
-    assert (other.authentic, other.uncertain, other.why) == (4, 0, {})
+    assert (row.uncertain, row.nothing_found, row.faceless, row.failed) == (4, 1, 1, 1)
+    assert (other.nothing_found, other.uncertain, other.why) == (4, 0, {})
     heads, lines = table([row, other])
     assert [len(line) for line in lines] == [len(heads)] * 2
     told = dict(zip(heads, lines[0], strict=True))
@@ -177,7 +182,7 @@ def test_the_command_says_why_and_makes_nothing_twice(
     assert "spoiling clips: 6 files" in captured.err
     plain, small, short = data["quality"]
     assert [row["name"] for row in data["quality"]] == list(chosen)
-    assert (plain["authentic"], plain["why"]) == (2, {})
+    assert (plain["no_manipulation_found"], plain["why"]) == (2, {})
     assert small["uncertain"] + small["faceless"] == 2
     assert set(small["why"]) <= {"face_too_small"}
     assert (short["uncertain"], short["why"]) == (2, {"too_short": 2})

@@ -54,7 +54,8 @@ def test_treated_clips_have_the_sources_frames(tmp_path: Path) -> None:
 
 def clips(shift: float = 0.0) -> list[Scored]:
     genuine = [
-        scored(f"g{i}", float(i), label="manipulated" if shift and i == 5 else "authentic") for i in range(6)
+        scored(f"g{i}", float(i), label="manipulated" if shift and i == 5 else "no_manipulation_found")
+        for i in range(6)
     ]
     forged = [scored(f"f{i}", i + 2.5 - shift, method="A", pair=f"g{i}", person=f"g{i}") for i in range(3)]
     return genuine + forged

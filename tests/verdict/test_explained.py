@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vidscan.patches.parts import PARTS
 from vidscan.types import Label, Note, Quality, Segment, TrackReport
-from vidscan.verdict.explained import LEAST_SHARE, WORDINGS, evidence_reasons, quality_reasons
-from vidscan.verdict.features import COLUMNS, FEATURES
+from vidscan.verdict.explained import LEAST_SHARE, evidence_reasons, quality_reasons
+from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.statistic import Judged, Telling
 
 
@@ -18,17 +18,17 @@ def report(label: Label = "manipulated", flags: tuple[Note, ...] = ()) -> TrackR
 
 
 def judged(shares: dict[str, float], values: dict | None = None, telling: dict | None = None) -> Judged:
-    return Judged(3.0, shares, dict.fromkeys(FEATURES), values or {}, telling or {})
+    return Judged(3.0, shares, dict.fromkeys(GROUPS), values or {}, telling or {})
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    raw=st.lists(st.floats(0, 1), min_size=len(FEATURES), max_size=len(FEATURES)),
+    raw=st.lists(st.floats(0, 1), min_size=len(GROUPS), max_size=len(GROUPS)),
     lengths=st.lists(st.floats(0, 20), max_size=4),
 )
 def test_weights_sum_to_one_and_light_groups_are_not_named(raw: list[float], lengths: list[float]) -> None:
     total = sum(raw)
-    shares = {g: v / total if total > 1e-6 else 0.0 for g, v in zip(FEATURES, raw, strict=True)}
+    shares = {g: v / total if total > 1e-6 else 0.0 for g, v in zip(GROUPS, raw, strict=True)}
     segments = tuple(Segment(3, 1.0, 1.0 + s, 1.0, 0.7) for s in lengths)
     reasons = evidence_reasons(report(), judged(shares), segments)
     assert sum(r.weight for r in reasons) == pytest.approx(1)
@@ -53,7 +53,7 @@ def test_code_of_the_patches_follows_the_label(label: Label, code: str) -> None:
 
 
 def test_where_nothing_is_anomalous_the_patches_are_named() -> None:
-    (reason,) = evidence_reasons(report("uncertain"), judged(dict.fromkeys(FEATURES, 0.0)), ())
+    (reason,) = evidence_reasons(report("uncertain"), judged(dict.fromkeys(GROUPS, 0.0)), ())
     assert (reason.code, reason.weight) == ("patches_suspicious", 1.0)
 
 
@@ -105,7 +105,6 @@ def test_a_number_that_falls_as_the_feature_rises_is_told_in_order() -> None:
 
 
 def test_every_judged_behaviour_has_plain_words() -> None:
-    assert set(WORDINGS) == {column.name for column in COLUMNS if column.group != "patch"}
     for column in COLUMNS:
         if column.group != "patch":
             telling = {column.group: Telling(column.name, 9.0, -1.0, 1.0)}

@@ -11,19 +11,14 @@ from hypothesis import strategies as st
 
 from tests.people import person_series
 from tests.tracks import make_faces, make_track
-from vidscan.behavior.windows import GROUPS, HOP_S, WINDOW_S, describe_window, spans
+from vidscan.behavior.windows import DESCRIBERS, HOP_S, WINDOW_S, describe_window, spans
 from vidscan.patches.parts import PARTS
 from vidscan.types import BehaviorWindow, Track
+from vidscan.verdict import patch_features
 from vidscan.verdict.aggregate import statistic
-from vidscan.verdict.features import (
-    COLUMNS,
-    DERIVED,
-    FEATURES,
-    PATCH_FEATURES,
-    evidence,
-    feature_list,
-    patch_features,
-)
+from vidscan.verdict.features import evidence, feature_list
+from vidscan.verdict.groups import COLUMNS, GROUP_OF, GROUPS
+from vidscan.verdict.standardiser import Column
 
 # Windows
 
@@ -62,10 +57,10 @@ def test_spans_cover_the_track_but_for_a_sliver(start: float, seconds: float) ->
 def test_a_window_describes_its_own_rows_and_every_group() -> None:
     series = person_series(1, 20.0)
     whole = describe_window(series, 5.0, 15.0)
-    assert set(whole.values) == set(GROUPS)
+    assert set(whole.values) == set(DESCRIBERS)
     for group, values in whole.values.items():
         if values is not None:
-            assert set(values) == set(GROUPS[group][1])
+            assert set(values) == set(GROUPS[group].features)
             assert np.isfinite(list(values.values())).all()
     assert any(values is not None for values in whole.values.values())
     lost = replace(series, landmarks=np.where(series.times[:, None, None] < 5, np.nan, series.landmarks))
@@ -115,7 +110,7 @@ def test_the_vector_is_in_the_order_of_the_columns() -> None:
         if column.name in window.measured[column.group]:
             assert value == window.measured[column.group][column.name]
         else:
-            assert column.name in DERIVED
+            assert column.name in GROUPS[column.group].derived
     derived = dict(zip((c.name for c in COLUMNS), window.values, strict=True))
     assert derived["head_pose_wander_log"] == pytest.approx(
         np.log(window.measured["head_pose"]["head_pose_wander"]), abs=0.01
@@ -124,7 +119,15 @@ def test_the_vector_is_in_the_order_of_the_columns() -> None:
     assert derived["expression_stillness"] == pytest.approx(-np.mean(np.log(spreads)), abs=0.01)
 
 
-@pytest.mark.parametrize("group", list(GROUPS))
+def test_the_vector_holds_the_columns_asked_for() -> None:
+    columns = (Column("patch_share", "patch"), Column("gaze_vergence_log", "gaze", "low"))
+    (window,), (whole,) = evidence(make_track(1), columns), evidence(make_track(1))
+    assert window.values[0] == window.measured["patch"]["patch_share"]
+    assert window.values[1] == whole.values[[c.name for c in COLUMNS].index("gaze_vergence_log")]
+    assert window.measured == whole.measured
+
+
+@pytest.mark.parametrize("group", list(DESCRIBERS))
 def test_a_missing_group_is_nan_and_invalid_and_leaves_the_others(group: str) -> None:
     (whole,), (window,) = evidence(make_track(1)), evidence(make_track(1, absent=[group]))
     own = np.array([c.group == group for c in COLUMNS])
@@ -145,7 +148,7 @@ def test_a_track_without_behaviour_is_judged_by_its_patches() -> None:
 
 def test_a_value_that_is_not_finite_is_invalid() -> None:
     track = make_track(1)
-    values = {**track.behavior[0].values, "temporal": {"flicker_blue_coarse": float("nan")}}
+    values = {**track.behavior[0].values, "flicker": {"flicker_blue_coarse": float("nan")}}
     (window,) = evidence(replace(track, behavior=(BehaviorWindow(0.0, 6.0, values),)))
     assert not window.valid[[c.name for c in COLUMNS].index("flicker_blue_coarse")]
 
@@ -156,7 +159,7 @@ def test_a_value_that_is_not_finite_is_invalid() -> None:
 def test_patch_features_by_hand() -> None:
     scores = [-2.0, 1.0, 1.0, 1.0, -2.0, -2.0, 1.0, -2.0]
     times = np.arange(8) * 3.0  # two seconds hold one crop each
-    found = patch_features(list(make_faces(times, scores)))
+    found = patch_features.describe(list(make_faces(times, scores)))
     assert found is not None
     assert found["patch_statistic"] == pytest.approx(statistic(times, np.array(scores)))
     assert found["patch_upper"] == pytest.approx(1.0)
@@ -165,12 +168,12 @@ def test_patch_features_by_hand() -> None:
     assert found["patch_flicker"] == pytest.approx(3.0)
     assert found["patch_spread"] == pytest.approx(1.5)
     of_parts = {f"patch_{p}" for p in PARTS} | {"patch_mouth_level", "patch_contrast"}
-    assert set(found) | of_parts == set(PATCH_FEATURES) and not set(found) & of_parts
+    assert set(found) | of_parts == set(patch_features.FEATURES) and not set(found) & of_parts
 
 
 def test_contrast_is_the_mouth_less_the_brow() -> None:
     levels = dict.fromkeys(PARTS, -3.0) | {"mouth": 2.0, "brow": -4.0}
-    found = patch_features(list(make_faces(np.arange(5.0), np.zeros(5), list(levels.values()))))
+    found = patch_features.describe(list(make_faces(np.arange(5.0), np.zeros(5), list(levels.values()))))
     assert found is not None
     assert found["patch_contrast"] == pytest.approx(6.0)
     assert found["patch_mouth"] == pytest.approx(5.0)  # the whole face's median is -3
@@ -181,7 +184,7 @@ def test_contrast_is_the_mouth_less_the_brow() -> None:
 def test_a_part_that_is_never_seen_is_left_out() -> None:
     levels = dict.fromkeys(PARTS, -3.0) | {"mouth": float("nan")}
     faces = make_faces(np.arange(6.0), np.zeros(6), list(levels.values()))
-    found = patch_features(list(faces))
+    found = patch_features.describe(list(faces))
     assert found is not None
     assert np.isfinite(list(found.values())).all()
     assert "patch_mouth" not in found
@@ -192,8 +195,8 @@ def test_a_part_that_is_never_seen_is_left_out() -> None:
 
 
 def test_faces_without_parts_or_too_few_crops_tell_only_their_level() -> None:
-    assert patch_features([]) is None
-    assert patch_features(list(make_faces([0.0, 0.1], [1.0, 2.0]))) == {"patch_statistic": 1.5}
+    assert patch_features.describe([]) is None
+    assert patch_features.describe(list(make_faces([0.0, 0.1], [1.0, 2.0]))) == {"patch_statistic": 1.5}
 
 
 # The list of features
@@ -202,8 +205,7 @@ def test_faces_without_parts_or_too_few_crops_tell_only_their_level() -> None:
 def test_feature_list_covers_everything_once() -> None:
     listed = feature_list()
     names = [row["name"] for row in listed]
-    measured = [name for own in FEATURES.values() for name in own]
-    assert sorted(names) == sorted([*measured, *DERIVED])
+    assert sorted(names) == sorted(GROUP_OF)
     assert len(set(names)) == len(names)
     assert {c.name for c in COLUMNS} == {row["name"] for row in listed if row["suspicious"]}
     by_name = {row["name"]: row for row in listed}

@@ -18,10 +18,11 @@ from vidscan.models import register
 from vidscan.types import Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.calibration import ScoreScale
-from vidscan.verdict.features import COLUMNS, FEATURES, Evidence, evidence
+from vidscan.verdict.features import Evidence, evidence
+from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.judge import Judge, QualityLimits, load_judge
 from vidscan.verdict.one_class import LinearOneClassSVM
-from vidscan.verdict.standardiser import Standardiser
+from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, PatchStatistic, QualityEffect
 
 GENUINE = [w for seed in range(120) for w in evidence(make_track(seed))]
@@ -29,7 +30,7 @@ VALUES, VALID = np.stack([w.values for w in GENUINE]), np.stack([w.valid for w i
 
 
 def fitted() -> EvidenceStatistic:
-    limits = dict.fromkeys(FEATURES, 1.0) | {"patch": 10.0}
+    limits = {group.name: group.limit for group in GROUPS.values()}
     standardiser = Standardiser.fit(VALUES, VALID, COLUMNS, limit=limits, signed=True)
     points = standardiser.transform(VALUES, VALID)
     model = LinearOneClassSVM.fit(points, corner=standardiser.weight * 6.0)
@@ -161,7 +162,7 @@ def test_suspicious_values_do_raise_it() -> None:
         assert combined([window(values)]) > before, COLUMNS[column].name
 
 
-@pytest.mark.parametrize("group", list(FEATURES))
+@pytest.mark.parametrize("group", list(GROUPS))
 def test_a_missing_group_is_neutral(group: str) -> None:
     own = np.array([c.group == group for c in COLUMNS])
     for genuine in GENUINE[:20]:
@@ -254,17 +255,51 @@ def test_load_judge_reads_an_evidence_verdict(tmp_path: Path) -> None:
     assert judge.judge([track], 0.1) == own.judge([track], 0.1)
     assert judge.patch_scale.manipulated == 1.0
     signals = judge.judge([track], 0.1).signals
-    assert {signals.patch.status, signals.head_pose.status, signals.action_units.status} == {"ok"}
-    assert "correlation_smile" in signals.action_units.values
+    assert {name: signal.status for name, signal in signals.items()} == dict.fromkeys(GROUPS, "ok")
+    assert "correlation_smile" in signals["correlation"].values
+    assert sum(signal.weight for signal in signals.values()) == pytest.approx(1)
+    assert max(signals, key=lambda name: signals[name].weight) == "patch"
     del tensors["patch_thresholds"]
     with pytest.raises(WeightsError, match="verdict model w is not usable"):
         load_judge(register(tmp_path, "w", tensors, settings_of))
 
 
-def test_a_model_for_other_columns_is_refused() -> None:
+def test_a_model_brings_its_own_columns() -> None:
+    own = (Column("patch_upper", "patch", "one"), Column("gaze_vergence_log", "gaze", "low"))
+    windows = [w for seed in range(120) for w in evidence(make_track(seed), own)]
+    values, valid = np.stack([w.values for w in windows]), np.stack([w.valid for w in windows])
+    standardiser = Standardiser.fit(values, valid, own, signed=True)
+    points = standardiser.transform(values, valid)
+    model = LinearOneClassSVM.fit(points, corner=standardiser.weight * 6.0)
+    fitted = EvidenceStatistic(standardiser, model, model.score_samples(points), QualityEffect.none())
+    tensors, record = fitted.to_record()
+    loaded = EvidenceStatistic.from_record(tensors, json.loads(json.dumps(record)))
+    track = make_track(3, shift=4.0)
+    judged = loaded.judge(track, None)
+    assert judged == fitted.judge(track, None)
+    assert set(judged.alone) == set(judged.shares) == {"patch", "gaze"}
+    signals = Judge(SCALE, LIMITS, statistic=loaded).judge([track], None).signals
+    assert {name for name, signal in signals.items() if signal.status == "ok"} == {"patch", "gaze"}
+    assert {s.status for n, s in signals.items() if n not in judged.alone} == {"not_applicable"}
+    assert STATISTIC.judge(track, None).statistic != judged.statistic  # side by side with all columns
+
+
+def test_columns_follow_their_names_into_other_orders_and_renamed_groups() -> None:
     tensors, record = STATISTIC.to_record()
-    record["columns"] = [*record["columns"][1:], record["columns"][0]]
-    with pytest.raises(WeightsError, match="other features than this version"):
+    order = list(range(len(COLUMNS)))[::-1]
+    turned = {k: v[order] if v.shape == (len(COLUMNS),) else v for k, v in tensors.items()}
+    columns = [[name, "once called otherwise", sided] for name, _, sided in record["columns"][::-1]]
+    loaded = EvidenceStatistic.from_record(turned, record | {"columns": columns})
+    track = make_track(4, shift=3.0)
+    found, expected = loaded.judge(track, 0.1), STATISTIC.judge(track, 0.1)
+    assert found.statistic == pytest.approx(expected.statistic, abs=1e-9)
+    assert found.shares == pytest.approx(expected.shares)
+
+
+def test_a_feature_that_nobody_measures_is_refused() -> None:
+    tensors, record = STATISTIC.to_record()
+    record["columns"] = [["ear_wiggle", "ears", "one"], *record["columns"][1:]]
+    with pytest.raises(WeightsError, match="does not measure: ear_wiggle"):
         EvidenceStatistic.from_record(tensors, record)
 
 

@@ -24,21 +24,20 @@ _SLIVER_S = 1.0
 
 Describe = Callable[[FaceSeries], dict[str, float] | None]
 
-GROUPS: dict[str, tuple[Describe, dict[str, str]]] = {
-    "temporal": (flicker.describe, flicker.FEATURES),
-    "blink": (blink.describe, blink.FEATURES),
-    "head_pose": (head_pose.describe, head_pose.FEATURES),
-    "gaze": (gaze.describe, gaze.FEATURES),
-    "action_units": (action_units.describe, action_units.FEATURES),
-    "correlation": (correlation.describe, correlation.FEATURES),
+DESCRIBERS: dict[str, Describe] = {
+    "flicker": flicker.describe,
+    "blink": blink.describe,
+    "head_pose": head_pose.describe,
+    "gaze": gaze.describe,
+    "action_units": action_units.describe,
+    "correlation": correlation.describe,
 }
-"""What is measured of a window, by group of the evidence vector: the function, and its features."""
+"""What measures a window, by group of evidence (:mod:`vidscan.verdict.groups`)."""
 
 
 def describers(blink_rule: EyeRule) -> dict[str, Describe]:
-    """What measures each of :data:`GROUPS`, with blinks found by ``blink_rule``."""
-    found = {name: describe for name, (describe, _) in GROUPS.items()}
-    return found | {"blink": partial(blink.describe, rule=blink_rule)}
+    """:data:`DESCRIBERS`, with blinks found by ``blink_rule``."""
+    return DESCRIBERS | {"blink": partial(blink.describe, rule=blink_rule)}
 
 
 def spans(start_s: float, end_s: float) -> list[tuple[float, float]]:

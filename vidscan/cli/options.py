@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vidscan.batch.remote import RemoteFile
     from vidscan.types import Report, ScanSettings
 
-FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "authentic")
+FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "no_manipulation_found")
 """What --fail-on takes."""
 
 NOT_WRITTEN = "_not_written"

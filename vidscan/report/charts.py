@@ -70,7 +70,7 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
     at = 100 * min(1.0, max(0.0, score))
     top, deep = 34, 26
     zones = [
-        ("authentic", 0.0, low, "start", "nothing found", 0.0),
+        ("no_manipulation_found", 0.0, low, "start", "no manipulation found", 0.0),
         ("uncertain", low, high, "start", "uncertain", low),
         ("manipulated", high, 100.0, "end", "manipulated", 100.0),
     ]

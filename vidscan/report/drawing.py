@@ -25,7 +25,7 @@ TEXT: Colour = (238, 240, 244)
 MUTED: Colour = (158, 166, 178)
 
 LABEL_COLOURS: dict[str, Colour] = {
-    "authentic": (38, 150, 118),
+    "no_manipulation_found": (38, 150, 118),
     "uncertain": (214, 146, 22),
     "manipulated": (214, 48, 62),
     "no_face": (110, 118, 130),

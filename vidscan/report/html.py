@@ -18,8 +18,6 @@ from vidscan.report.charts import score_scale
 from vidscan.report.face_timelines import face_timelines
 from vidscan.report.json import dumps
 from vidscan.report.meaning import (
-    LABEL_NAMES,
-    SIGNAL_NAMES,
     STATUS_NAMES,
     calibration_words,
     is_picture,
@@ -29,9 +27,10 @@ from vidscan.report.meaning import (
 from vidscan.report.movement import movements
 from vidscan.report.page import json_block, picture_uri, render_page, write_page
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
-from vidscan.report.words import headline
+from vidscan.report.words import LABEL_NAMES, headline
 from vidscan.spread import evenly
 from vidscan.types import FaceSeries, Report
+from vidscan.verdict.groups import GROUPS
 
 MAX_THUMBNAILS = 300
 """Of more frames only so many, evenly chosen, are kept in the file."""
@@ -103,7 +102,7 @@ def _context(
     timelines = face_timelines(report, reasons[:_MAX_REASONS])
     ranks = {line.track.track_id: rank for rank, line in enumerate(timelines)}
     seen = sorted(series, key=lambda one: (ranks.get(one.track_id, len(ranks)), one.track_id))
-    signals = [(name, getattr(report.signals, name)) for name in SIGNAL_NAMES]
+    signals = [(_title(name), signal) for name, signal in report.signals.items()]
     scale = None
     if verdict.score is not None:
         label = (
@@ -130,13 +129,17 @@ def _context(
         "meaning": meaning(report),
         "behaviour": movements(seen[:_MAX_SERIES], report.settings["blink_rule"]),
         "more_series": len(seen[_MAX_SERIES:]),
-        "signals": [(name, signal) for name, signal in signals if signal.status != "not_applicable"],
-        "unused": [SIGNAL_NAMES[name] for name, signal in signals if signal.status == "not_applicable"],
-        "signal_names": SIGNAL_NAMES,
+        "signals": [(title, signal) for title, signal in signals if signal.status != "not_applicable"],
+        "unused": [title for title, signal in signals if signal.status == "not_applicable"],
         "status_names": STATUS_NAMES,
         "calibration": calibration_words(verdict.calibration),
         "thumbnails": _thumbnails(report, thumbnails),
     }
+
+
+def _title(group: str) -> str:
+    """Of a group of evidence; a report of another version may hold groups that this one does not know."""
+    return GROUPS[group].title if group in GROUPS else group.replace("_", " ").capitalize()
 
 
 def _thumbnails(report: Report, given: Mapping[int, NDArray[np.uint8]]) -> dict[int, str]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from vidscan.report.meaning import LABEL_NAMES, one_in
+from vidscan.report.meaning import one_in
 from vidscan.report.page import write_page
 from vidscan.report.paths import clip_name
+from vidscan.report.words import LABEL_NAMES
 from vidscan.types import Label, Report
 
 _RANKS = {label: rank for rank, label in enumerate(LABEL_NAMES)}

@@ -9,7 +9,8 @@ import math
 import numbers
 from typing import Any, TextIO
 
-from vidscan.types import SCHEMA_VERSION, Report
+from vidscan.report.upgrade import upgraded
+from vidscan.types import Report
 
 DIGITS = 6
 """Decimal places that floats keep."""
@@ -39,18 +40,17 @@ def dumps(report: Report, *, indent: int | None = None) -> str:
 
 
 def loads(text: str | bytes) -> Report:
-    """The report that :func:`dumps` wrote.
+    """The report that :func:`dumps` wrote, of this schema version or an earlier one.
 
     Raises
     ------
     ValueError
-        Where the text is not a report of this schema version.
+        Where the text is not a report of a known schema version.
     """
     data = json.loads(text)
-    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"not a vidscan report of schema version {SCHEMA_VERSION}")
-    data.setdefault("frames", [])
-    report: Report = _adapter().validate_python(data)
+    if not isinstance(data, dict):
+        raise ValueError("not a vidscan report")
+    report: Report = _adapter().validate_python({"frames": [], **upgraded(data)})
     return report
 
 

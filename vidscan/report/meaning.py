@@ -6,26 +6,8 @@ from dataclasses import dataclass
 
 from vidscan.report.page import percent
 from vidscan.report.words import count
-from vidscan.types import LABEL_SEVERITY, Calibration, Label, Report, Verdict
+from vidscan.types import Calibration, Report, Verdict
 
-LABEL_NAMES: dict[Label, str] = {
-    "manipulated": "Manipulated",
-    "uncertain": "Uncertain",
-    "error": "Not scanned",
-    "no_face": "No face",
-    "authentic": "Nothing found",
-}
-"""Labels as people read them, in the order in which somebody has to look at them."""
-assert set(LABEL_NAMES) == set(LABEL_SEVERITY)
-
-SIGNAL_NAMES: dict[str, str] = {
-    "patch": "Texture of the face",
-    "temporal": "Change of texture through time",
-    "blink": "Blinking",
-    "head_pose": "Head pose",
-    "gaze": "Gaze",
-    "action_units": "Movement of the face",
-}
 STATUS_NAMES: dict[str, str] = {
     "ok": "measured",
     "insufficient": "too little material",
@@ -84,7 +66,7 @@ def calibration_words(calibration: Calibration) -> tuple[str, ...]:
 def meaning(report: Report) -> Meaning:
     """What the report's label means, what it does not, and what to do next."""
     return {
-        "authentic": _authentic,
+        "no_manipulation_found": _nothing_found,
         "uncertain": _uncertain,
         "manipulated": _manipulated,
         "no_face": _no_face,
@@ -148,7 +130,7 @@ def _uncertain(report: Report) -> Meaning:
     )
 
 
-def _authentic(report: Report) -> Meaning:
+def _nothing_found(report: Report) -> Meaning:
     faces = count(len(report.tracks), "face")
     return Meaning(
         (f"In {faces}, nothing was found that tells known face manipulations from genuine footage.",),

@@ -39,7 +39,8 @@ from vidscan.report.drawing import (
 from vidscan.report.head import draw_gaze, draw_pose, row_of
 from vidscan.report.masks import MaskRegion, render
 from vidscan.report.spool import RegionSpool, SpooledFrame
-from vidscan.report.timeline import LABEL_WORDS, Panel, ScoreLine, score_lines
+from vidscan.report.timeline import Panel, ScoreLine, score_lines
+from vidscan.report.words import label_words
 from vidscan.types import FaceSeries, FrameReport, Report, VideoInfo
 
 _LEAST_WIDTH, _LEAST_HEIGHT = 320, 240
@@ -302,7 +303,8 @@ class _Drawing:
     ) -> tuple[float, float, float, float]:
         """Number, verdict and present score of a face, where they hide no other's; returns the place."""
         size = self._layout.text
-        words = LABEL_WORDS.get(self._labels.get(face.track_id, ""), "")
+        label = self._labels.get(face.track_id)
+        words = label_words(label) if label else ""
         line = self._lines.get(face.track_id)
         row = line.at(face.time_s) if line is not None else None
         score = f"{line.scores[row]:.2f}" if line is not None and row is not None else ""

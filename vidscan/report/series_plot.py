@@ -19,7 +19,7 @@ from vidscan.behavior.correlation import correlations
 from vidscan.behavior.eye_closure import closure
 from vidscan.faces.units import MAX_INTENSITY, UNIT_NAMES
 from vidscan.report.pyplot import load_pyplot, save_figure
-from vidscan.report.words import count, escape, headline
+from vidscan.report.words import count, escape, headline, label_words
 from vidscan.types import EyeRule, FaceSeries, FrameReport, Report, TrackReport
 
 MOST_TRACKS = 3
@@ -94,7 +94,7 @@ def plot_series(report: Report, series: Sequence[FaceSeries], out: Path, metadat
             axes = figure.add_subplot(grid[row, column], sharex=shared if timed else None)
             _dress(axes, title)
             if row == 0:
-                face = f"face {view.track.track_id}: {view.track.label}"
+                face = f"face {view.track.track_id}: {label_words(view.track.label)}"
                 axes.set_title(face, loc="right", fontsize=10, color=_INK)
             draw(axes, view)
             if timed:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior.series import seen, seen_seconds
-from vidscan.behavior.windows import GROUPS, describers
+from vidscan.behavior.windows import DESCRIBERS, describers
 from vidscan.faces.units import UNIT_NAMES
-from vidscan.report.words import escape, headline, timecode
+from vidscan.report.words import escape, headline, label_words, timecode
 from vidscan.types import EyeRule, FaceSeries, Report
+from vidscan.verdict.groups import GROUPS
 
-_MEASURES = {name.replace("_", " "): name for name in GROUPS if name != "temporal"}
+_MEASURES = {name.replace("_", " "): name for name in DESCRIBERS if name != "flicker"}
 """The behaviour that is told, by its name in words: what the evidence vector calls it."""
 _ROTATION = ("pitch", "yaw", "roll")
 _GAZE = ("yaw", "pitch")
@@ -59,7 +60,7 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {escape(name)}: {escape(value)}"
     for track in summary["tracks"]:
         yield (
-            f"  Face {track['track_id']}: {track['label']}, {timecode(track['start_s'])} to "
+            f"  Face {track['track_id']}: {label_words(track['label'])}, {timecode(track['start_s'])} to "
             f"{timecode(track['end_s'])}, {track['frames']} frames, {track['face_px']:.0f} px"
         )
         yield f"    landmarks seen for {track['seen_s']:.1f} s"
@@ -69,7 +70,7 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             if values is None:
                 yield f"    {name}: too little material"
                 continue
-            about = GROUPS[_MEASURES[name]][1]
+            about = GROUPS[_MEASURES[name]].features
             yield from (f"    {key}: {value:.3f} ({about[key]})" for key, value in values.items())
 
 

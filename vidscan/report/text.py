@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from vidscan.report.words import count, escape, headline, timecode
+from vidscan.report.words import count, escape, headline, label_words, timecode
 from vidscan.types import Report, Segment, TrackReport
 
 _STYLES = {
-    "authentic": "green",
+    "no_manipulation_found": "green",
     "uncertain": "yellow",
     "manipulated": "bold red",
     "no_face": "cyan",
@@ -92,7 +92,7 @@ def lines(report: Report) -> Iterator[Line]:
 def _track(track: TrackReport) -> Line:
     score = "" if track.score is None else f" {track.score:.2f}"
     return Line(
-        f"Face {track.track_id}: {track.label}{score}, {_span(track.start_s, track.end_s)}, "
+        f"Face {track.track_id}: {label_words(track.label)}{score}, {_span(track.start_s, track.end_s)}, "
         f"{count(track.frames, 'frame')}, {track.face_px:.0f} px",
         1,
         _STYLES[track.label],

@@ -28,12 +28,12 @@ from vidscan.report.drawing import (
     text_width,
     track_colour,
 )
-from vidscan.report.words import headline, timecode
-from vidscan.types import Report
+from vidscan.report.words import headline, label_words, timecode
+from vidscan.types import Label, Report
 from vidscan.verdict.aggregate import running_level
 
-LABEL_WORDS = {"authentic": "nothing found", "uncertain": "uncertain", "manipulated": "manipulated"}
-"""Labels of faces, in as few words as are true."""
+_BANDS: tuple[Label, ...] = ("manipulated", "uncertain", "no_manipulation_found")
+"""What scores can come to, from the top of the panel down."""
 
 _SCENE: Colour = (120, 128, 140)
 _GAP_S = 1.0
@@ -117,7 +117,7 @@ class Panel:
         size = self.size
         self._pad = max(2, round(0.7 * size))
         self._small = max(9, round(0.82 * size))
-        names = max(text_width(word, self._small) for word in LABEL_WORDS.values()) + round(0.8 * size)
+        names = max(text_width(word, self._small) for word in map(label_words, _BANDS)) + round(0.8 * size)
         self._left = self._pad + (names if names < 0.28 * self.width else 0)
         self._plot_top = round(2.3 * size)
         self._plot_high = round(4.6 * size) if self.duration_s > 0 else 0
@@ -189,17 +189,16 @@ class Panel:
         top, bottom = self._plot_top, self._plot_top + self._plot_high
         limits = self.report.verdict.thresholds
         high, middle = float(self._y(limits.manipulated)), float(self._y(limits.uncertain))
-        bands = (("manipulated", top, high), ("uncertain", high, middle), ("authentic", middle, bottom))
         self._still[top:bottom, left:right] = INK
-        for label, upper, lower in bands:
+        for label, (upper, lower) in zip(_BANDS, pairwise((top, high, middle, bottom)), strict=True):
             colour = LABEL_COLOURS[label]
             band = np.full((max(0, round(lower) - round(upper)), max(0, right - left)), 255, np.uint8)
-            paint(self._still, band, left, upper, colour, 0.2 if label != "authentic" else 0.0)
+            paint(self._still, band, left, upper, colour, 0.2 if label != "no_manipulation_found" else 0.0)
             if lower < bottom:
                 edge = np.array([(left, lower), (right - 1, lower)])
                 draw_lines(self._still, edge, colour, self.size / 16)
             if self._left > self._pad and lower - upper >= 0.9 * self._small:
-                name = LABEL_WORDS[label]
+                name = label_words(label)
                 draw_text(self._still, name, self._pad, (upper + lower) / 2, self._small, MUTED)
         for line in self.lines.values():
             self._curve(line)

@@ -5,13 +5,29 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from vidscan.types import Report
+from vidscan.types import LABEL_SEVERITY, Label, Report
 
 # Control, format (text direction!), surrogate, private, unassigned, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 _SMALLEST_FACE_PX = 40
 """``ScanSettings.min_face`` never asks for less."""
+
+LABEL_NAMES: dict[Label, str] = {
+    "manipulated": "Manipulated",
+    "uncertain": "Uncertain",
+    "error": "Could not be scanned",
+    "no_face": "No face found",
+    "no_manipulation_found": "No manipulation found",
+}
+"""Labels as people read them, in the order in which somebody has to look at them."""
+assert set(LABEL_NAMES) == set(LABEL_SEVERITY)
+
+
+def label_words(label: Label) -> str:
+    """The label within a line of text."""
+    return LABEL_NAMES[label].lower()
+
 
 _SCOPE = "(sound, scene and edits not examined)"
 
@@ -53,7 +69,7 @@ def headline(report: Report) -> str:
     """The verdict in one sentence."""
     label = report.verdict.label
     faces = count(len(report.tracks), "face")
-    if label == "authentic":
+    if label == "no_manipulation_found":
         return f"No face manipulation found in {faces} {_SCOPE}"
     if label == "uncertain":
         return f"Uncertain: face manipulation neither shown nor ruled out in {faces} {_SCOPE}"

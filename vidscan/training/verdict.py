@@ -27,28 +27,18 @@ from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.baselines import PatchOnly
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
-from vidscan.verdict.features import COLUMNS, evidence
+from vidscan.verdict.features import evidence
+from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.judge import Judge, QualityLimits, worth_judging
 from vidscan.verdict.one_class import MODELS, AnomalyModel, LinearOneClassSVM
-from vidscan.verdict.standardiser import Standardiser
+from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
 
 FOLDS = 10
-WEIGHTS: dict[str, float] = {
-    "patch": 1.3,
-    "temporal": 0.6,
-    "blink": 0.4,
-    "head_pose": 0.5,
-    "gaze": 0.5,
-    "action_units": 0.5,
-    "correlation": 0.2,
-}
-"""How much each group counts; chosen on dev."""
+WEIGHTS: dict[str, float] = {group.name: group.weight for group in GROUPS.values()}
+"""How much each group counts."""
 CORNER = 6.0
 """Standard deviations from the median at which every feature is as suspicious as can be."""
-PATCH_LIMIT, OTHER_LIMIT = 10.0, 1.0
-"""Standard deviations that one feature may count. Texture may convict alone; calm, or one odd measure of
-behaviour, must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class VerdictRecipe:
 
     model: str = LinearOneClassSVM.name
     weights: Mapping[str, float] | None = None
-    """By group; :data:`WEIGHTS` where None."""
+    """By group; :data:`WEIGHTS` where None. A group without weight is no part of the verdict."""
     normalise_quality: bool = True
     """Take off what face size, sharpness and compression do to genuine clips."""
     manipulated_fpr: float = 0.01
@@ -75,9 +65,12 @@ class VerdictRecipe:
     half of H.264's for the same picture."""
 
 
-def windows(clips: Sequence[ClipEvidence]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(n, d) evidence of all windows of all tracks worth judging, and (n, d) its validity."""
-    found = [w for clip in clips for track in worth_judging(list(clip.tracks)) for w in evidence(track)]
+def windows(
+    clips: Sequence[ClipEvidence], columns: Sequence[Column] = COLUMNS
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n, d) ``columns`` of all windows of all tracks worth judging, and (n, d) their validity."""
+    tracks = [track for clip in clips for track in worth_judging(list(clip.tracks))]
+    found = [window for track in tracks for window in evidence(track, columns)]
     if not found:
         raise SetupError("no face was found in the genuine clips")
     return np.stack([w.values for w in found]), np.stack([w.valid for w in found])
@@ -90,14 +83,15 @@ def fit_statistic(
 
     Raises SetupError where they are too few, or no face was found in them.
     """
-    values, valid = windows(clips)
-    weights = WEIGHTS if recipe.weights is None else recipe.weights
+    weights = _weights(recipe)
+    columns = tuple(column for column in COLUMNS if column.group in weights)
+    values, valid = windows(clips, columns)
     linear, alone = recipe.model == LinearOneClassSVM.name, recipe.model == PatchOnly.name
     # A rival's score must not tie far out, or its ranking would be judged by its ties.
-    limits = {group: PATCH_LIMIT if group == "patch" else OTHER_LIMIT for group in WEIGHTS}
+    limits = {group.name: group.limit for group in GROUPS.values()}
     try:
         standardiser = Standardiser.fit(
-            values, valid, COLUMNS, weights, math.inf if alone else limits, signed=linear or alone
+            values, valid, columns, weights, math.inf if alone else limits, signed=linear or alone
         )
     except ValueError as error:
         raise SetupError(f"the genuine clips cannot train a verdict: {error}") from error
@@ -112,6 +106,12 @@ def fit_statistic(
     fitted = EvidenceStatistic(standardiser, model, np.zeros(0), QualityEffect.none())
     fitted = replace(fitted, margins_of_genuine=_margins(fitted, reference))
     return with_quality(fitted, reference) if recipe.normalise_quality else fitted
+
+
+def _weights(recipe: VerdictRecipe) -> dict[str, float]:
+    """By group, of those that count."""
+    given = WEIGHTS if recipe.weights is None else recipe.weights
+    return {group: weight for group, weight in given.items() if weight}
 
 
 def with_quality(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> EvidenceStatistic:
@@ -130,7 +130,7 @@ def _longest(clip: ClipEvidence) -> Track | None:
 
 
 def _margins(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> NDArray[np.float64]:
-    values, valid = windows(clips)
+    values, valid = windows(clips, fitted.standardiser.columns)
     return fitted.model.score_samples(fitted.standardiser.transform(values, valid))
 
 
@@ -303,7 +303,10 @@ def train_verdict(
             "people_unseen_by_patches": len({e.identity for e in used if e.held_out}),
             "windows": len(windows([clips[e.file] for e in used])[0]),
         },
-        "weights": dict(WEIGHTS if recipe.weights is None else recipe.weights),
+        "groups": {
+            group: {"weight": weight, "limit": GROUPS[group].limit}
+            for group, weight in _weights(recipe).items()
+        },
         **record,
     }
     name = f"verdict-evidence-{patches.name.removeprefix('patches-')}"

@@ -19,7 +19,6 @@ from vidscan.types import (
     Reason,
     Segment,
     Signal,
-    Signals,
     Thresholds,
     Track,
     TrackReport,
@@ -29,7 +28,7 @@ from vidscan.verdict.aggregate import running_level, stretches
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.explained import evidence_reasons, quality_reasons
-from vidscan.verdict.features import FEATURES
+from vidscan.verdict.groups import GROUPS
 from vidscan.verdict.statistic import EvidenceStatistic, Judged, PatchStatistic, TrackStatistic
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class Judgement:
     verdict: Verdict
     tracks: tuple[TrackReport, ...]
     segments: tuple[Segment, ...]
-    signals: Signals
+    signals: dict[str, Signal]
     quality: Quality
 
 
@@ -117,7 +116,7 @@ def _label(score: float, flags: tuple[Note, ...], thresholds: Thresholds) -> Lab
         return "uncertain"
     if score >= thresholds.manipulated:
         return "manipulated"
-    return "uncertain" if score >= thresholds.uncertain else "authentic"
+    return "uncertain" if score >= thresholds.uncertain else "no_manipulation_found"
 
 
 class Judge:
@@ -240,11 +239,11 @@ class Judge:
             quality=Quality(face_px, sharpness, brightness, bits_per_pixel, flags),
         )
 
-    def _signals(self, judged: Judged | None, track: Track | None) -> Signals:
+    def _signals(self, judged: Judged | None, track: Track | None) -> dict[str, Signal]:
         """Every group's own score and what was measured, of the track that gave the verdict."""
         if judged is None or track is None:
-            return Signals(*[Signal(None, "not_applicable")] * 6)
-        groups = {group: self._signal(judged, group) for group in FEATURES}
+            return no_signals()
+        signals = {group: self._signal(judged, group) for group in GROUPS}
         scores = np.array([f.score for f in track.faces])
         patch: dict[str, float | None] = {
             "log_odds": judged.values["patch"]["patch_statistic"],
@@ -252,23 +251,16 @@ class Judge:
             "spread": float(scores.std()),
             "crops": float(len(scores)),
         }
-        groups["patch"] = replace(groups["patch"], values={**groups["patch"].values, **patch})
-        units, pairs = groups["action_units"], groups.pop("correlation")
-        known = [s.score for s in (units, pairs) if s.score is not None]
-        groups["action_units"] = Signal(
-            max(known, default=None),
-            "ok" if known else units.status,
-            {**units.values, **pairs.values},
-        )
-        return Signals(**groups)
+        signals["patch"] = replace(signals["patch"], values={**signals["patch"].values, **patch})
+        return signals
 
     def _signal(self, judged: Judged, group: str) -> Signal:
         if group not in judged.alone:
             return Signal(None, "not_applicable")
-        alone = judged.alone[group]
+        alone, share = judged.alone[group], judged.shares[group]
         if alone is None:
-            return Signal(None, "insufficient")
-        return Signal(self.scale.score(alone), "ok", dict(judged.values.get(group, {})))
+            return Signal(None, "insufficient", share)
+        return Signal(self.scale.score(alone), "ok", share, dict(judged.values.get(group, {})))
 
     def _segments(self, track: Track) -> list[Segment]:
         times = np.array([f.time_s for f in track.faces])
@@ -283,10 +275,15 @@ class Judge:
         return found
 
 
+def no_signals() -> dict[str, Signal]:
+    """Every group, none of which has anything to say."""
+    return {group: Signal(None, "not_applicable") for group in GROUPS}
+
+
 def _reasons(
     worst: TrackReport | None, judged: Judged | None, segments: tuple[Segment, ...]
 ) -> tuple[Reason, ...]:
-    if worst is None or judged is None or worst.label == "authentic":
+    if worst is None or judged is None or worst.label == "no_manipulation_found":
         return ()
     if worst.quality.flags:
         return quality_reasons(worst)

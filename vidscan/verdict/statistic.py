@@ -13,7 +13,8 @@ from vidscan.errors import WeightsError
 from vidscan.types import Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.combine import Survival, combine_windows
-from vidscan.verdict.features import COLUMNS, FEATURES, Evidence, evidence
+from vidscan.verdict.features import Evidence, evidence
+from vidscan.verdict.groups import GROUP_OF
 from vidscan.verdict.one_class import AnomalyModel, pack, unpack
 from vidscan.verdict.reasons import occlusion
 from vidscan.verdict.standardiser import Standardiser
@@ -176,9 +177,14 @@ class EvidenceStatistic:
         """Survival of the margins of genuine windows."""
         return Survival.fit(self.margins_of_genuine)
 
+    @property
+    def _groups(self) -> tuple[str, ...]:
+        """Those that are judged, each once."""
+        return tuple(dict.fromkeys(self.standardiser.groups))
+
     def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
         """See :class:`TrackStatistic`."""
-        windows = evidence(track)
+        windows = evidence(track, self.standardiser.columns)
         margins = self.margins(windows)
         usual = self.quality.usual(track, bits_per_pixel)
         value = self.combine(windows, margins) - usual
@@ -186,7 +192,7 @@ class EvidenceStatistic:
         return Judged(
             statistic=value,
             shares=occlusion(self.model, self.standardiser, worst.values, worst.valid),
-            alone={group: self._alone(windows, group, usual) for group in FEATURES},
+            alone={group: self._alone(windows, group, usual) for group in self._groups},
             values=worst.measured,
             telling=self._telling(worst),
         )
@@ -203,7 +209,7 @@ class EvidenceStatistic:
         return float(combine_windows(margins, seconds, self.reference))
 
     def _alone(self, windows: Sequence[Evidence], group: str, usual: float) -> float | None:
-        own = np.array([column.group == group for column in COLUMNS])
+        own = np.array([column.group == group for column in self.standardiser.columns])
         if not any((w.valid & own).any() for w in windows):
             return None
         only = [replace(w, valid=w.valid & own) for w in windows]
@@ -212,13 +218,14 @@ class EvidenceStatistic:
     def _telling(self, window: Evidence) -> dict[str, Telling]:
         z = self.standardiser.transform(window.values[None], window.valid[None])[0]
         found = {}
-        for group in FEATURES:
-            own = [i for i, column in enumerate(COLUMNS) if column.group == group and window.valid[i]]
+        columns = self.standardiser.columns
+        for group in self._groups:
+            own = [i for i, column in enumerate(columns) if column.group == group and window.valid[i]]
             if own:
                 i = max(own, key=lambda k: abs(z[k]))
                 centre, scale = self.standardiser.centre[i], self.standardiser.scale[i]
                 found[group] = Telling(
-                    COLUMNS[i].name, float(window.values[i]), centre - 2 * scale, centre + 2 * scale
+                    columns[i].name, float(window.values[i]), centre - 2 * scale, centre + 2 * scale
                 )
         return found
 
@@ -233,16 +240,20 @@ class EvidenceStatistic:
 
     @classmethod
     def from_record(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> EvidenceStatistic:
-        """:meth:`to_record` backwards.
+        """:meth:`to_record` backwards; any columns will do that this version measures.
 
         Raises
         ------
         WeightsError
-            Where something is missing, damaged, or of other features than this version measures.
+            Where something is missing or damaged, or a feature is unknown.
         """
         standardiser, model = unpack(tensors, settings)
-        if standardiser.columns != COLUMNS:
-            raise WeightsError("the verdict model is for other features than this version measures")
+        if unknown := [c.name for c in standardiser.columns if c.name not in GROUP_OF]:
+            names = ", ".join(unknown)
+            raise WeightsError(f"the verdict model judges what this version does not measure: {names}")
+        # Groups may have been called otherwise when the record was written.
+        columns = tuple(replace(c, group=GROUP_OF[c.name]) for c in standardiser.columns)
+        standardiser = replace(standardiser, columns=columns)
         try:
             margins = tensors["reference"].double().numpy()
             Survival.fit(margins)

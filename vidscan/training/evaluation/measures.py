@@ -19,7 +19,8 @@ from vidscan.training.evaluation.scanning import Scanning, load_split
 from vidscan.training.evaluation.text import left_out_markdown
 from vidscan.training.evidence import ClipEvidence
 from vidscan.types import FaceSeries
-from vidscan.verdict.features import FEATURES, Evidence, evidence
+from vidscan.verdict.features import Evidence, evidence
+from vidscan.verdict.groups import GROUPS
 from vidscan.verdict.judge import worth_judging
 
 _LIST = "behavior.csv"
@@ -78,7 +79,7 @@ def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage, *, rec
 def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict[str, float]]:
     """Of every feature: windows, median with its bootstrap interval over clips, and where 95 % lie."""
     rng = np.random.default_rng(seed)
-    names = [name for features in FEATURES.values() for name in features]
+    names = [name for group in GROUPS.values() for name in group.features]
     rows = [
         _mean(np.array([[_measured(w).get(name, np.nan) for name in names] for w in found]))
         for clip in clips
@@ -120,8 +121,8 @@ def _usual_table(usual: dict[str, dict[str, float]]) -> str:
         "| feature | unit and meaning | clips | median | its 95 % interval | 95 % of genuine clips |",
         "|---|---|---|---|---|---|",
     ]
-    for features in FEATURES.values():
-        for name, meaning in features.items():
+    for group in GROUPS.values():
+        for name, meaning in group.features.items():
             if name in usual:
                 v = usual[name]
                 lines.append(

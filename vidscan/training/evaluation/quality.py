@@ -88,7 +88,7 @@ class Gate:
     why: dict[str, int]
     """Of the uncertain ones, how many have each of the gate's codes, or :data:`SUSPICIOUS`; a clip may have
     several codes."""
-    authentic: int
+    nothing_found: int
     faceless: int
     failed: int
     """Could not be made or scanned."""
@@ -187,7 +187,7 @@ def _row(name: str, reports: Sequence[Report | None]) -> Gate:
         ),
         uncertain=labels["uncertain"],
         why=dict(why.most_common()),
-        authentic=labels["authentic"],
+        nothing_found=labels["no_manipulation_found"],
         faceless=labels["no_face"],
         failed=labels["error"],
     )
@@ -199,7 +199,16 @@ def _codes(report: Report) -> Iterable[str]:
 
 def table(rows: Sequence[Gate]) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a Markdown table."""
-    heads = ["clips are", "clips", "manipulated", "95 % interval", "uncertain", "why", "authentic", "no face"]
+    heads = [
+        "clips are",
+        "clips",
+        "manipulated",
+        "95 % interval",
+        "uncertain",
+        "why",
+        "nothing found",
+        "no face",
+    ]
     return heads, [
         [
             row.name + (f" ({row.failed} not scanned)" if row.failed else ""),
@@ -208,7 +217,7 @@ def table(rows: Sequence[Gate]) -> tuple[list[str], list[list[str]]]:
             f"{row.false_alarms.interval[0]:.1%} to {row.false_alarms.interval[1]:.1%}",
             _share(row.uncertain, row),
             ", ".join(f"{code} {count}" for code, count in row.why.items()) or "-",
-            _share(row.authentic, row),
+            _share(row.nothing_found, row),
             _share(row.faceless, row),
         ]
         for row in rows
