@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.clips import COUNT, FPS, difference, make_clip, numbered, pattern, shade
-from tests.media.heic import write_grid
+from tests.heic import write_grid
 from tests.media.test_source import read
+from tests.real_files import encode, frames_of, set_matrix, write_hdr
 from vidscan.errors import NoVideoStreamError, TooLargeError
 from vidscan.media import open_video
 from vidscan.media.clock import Clock, broken
@@ -25,44 +25,6 @@ IMAGE = pattern(1, 192, 128)[0]
 
 def codes(source) -> list[str]:
     return [note.code for note in source.warnings]
-
-
-def encode(path: Path, streams: list[list], **given) -> Path:
-    """Several video streams of ready frames; ``given`` are attributes of the codec context."""
-    av = pytest.importorskip("av")
-    codec = given.pop("codec", "libx264")
-    if codec not in av.codecs_available:
-        pytest.skip(f"this FFmpeg build has no {codec}")
-    dispositions = given.pop("dispositions", [])
-    options = given.pop("options", {})
-    with av.open(str(path), "w") as container:
-        made = []
-        for frames in streams:
-            stream = container.add_stream(codec, rate=FPS)
-            stream.width, stream.height, stream.pix_fmt = (
-                frames[0].width,
-                frames[0].height,
-                frames[0].format.name,
-            )
-            context = stream.codec_context
-            context.options, context.time_base = {"g": "10", **options}, Fraction(1, FPS)
-            for name, value in given.items():
-                setattr(context, name, value)
-            made.append(stream)
-        for stream, disposition in zip(made, dispositions, strict=False):
-            stream.disposition = disposition
-        for stream, frames in zip(made, streams, strict=True):
-            for index, frame in enumerate(frames):
-                frame.pts, frame.time_base = index, Fraction(1, FPS)
-                container.mux(stream.encode(frame))
-        for stream in made:
-            container.mux(stream.encode(None))
-    return path
-
-
-def frames_of(images: NDArray[np.uint8]) -> list:
-    av = pytest.importorskip("av")
-    return [av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p") for image in images]
 
 
 # --------------------------------------------------------------------------- HEIF and AVIF
@@ -98,42 +60,10 @@ def test_pictures_that_opencv_need_not_know(tmp_path: Path, suffix: str) -> None
 # --------------------------------------------------------------------------- high dynamic range
 
 
-def _hdr_code(image: NDArray[np.uint8], transfer: int) -> NDArray[np.uint16]:
-    """What a camera would have coded of the same scene: 16-bit R'G'B' of BT.2020, white at 203 cd/m2."""
-    light = (image / 255.0) ** 2.4
-    to_2020 = [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]  # BT.2087
-    nits = 203 * light @ np.array(to_2020).T
-    if transfer == 16:
-        power = (nits / 10_000) ** 0.1593017578125
-        code = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
-    else:
-        luminance = nits @ [0.2627, 0.6780, 0.0593]
-        scene = nits / 1000 * (np.maximum(luminance, 1e-9) / 1000)[..., None] ** (1 / 1.2 - 1)
-        curve = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
-        code = np.where(scene <= 1 / 12, np.sqrt(3 * scene), curve)
-    return np.rint(np.clip(code, 0, 1) * 65535).astype(np.uint16)
-
-
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_high_dynamic_range_looks_like_its_plain_twin(tmp_path: Path, transfer: int, name: str) -> None:
-    av = pytest.importorskip("av")
     plain = pattern(6) // 3 * 2 + 20  # below the knee
-    coded = []
-    for image in plain:
-        frame = av.VideoFrame.from_ndarray(_hdr_code(image, transfer), format="rgb48le")
-        frame = frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
-        frame.color_trc, frame.color_primaries = transfer, 9
-        coded.append(frame)
-    path = encode(
-        tmp_path / "a.mp4",
-        [coded],
-        codec="libx265",
-        options={"crf": "10", "x265-params": "log-level=error:pools=1"},
-        colorspace=9,
-        color_range=1,
-        color_trc=transfer,
-        color_primaries=9,
-    )
+    path = write_hdr(tmp_path / "a.mp4", plain, transfer)
     source, _, images = read(path)
     assert difference(images, plain) < 6
     assert np.abs(images.mean((0, 1, 2)) - plain.mean((0, 1, 2))).max() < 2
@@ -176,11 +106,7 @@ def test_pixels_that_are_not_square(tmp_path: Path, aspect: Fraction) -> None:
 )
 def test_a_display_matrix_may_mirror(tmp_path: Path, matrix: tuple, shown) -> None:
     path = make_clip(tmp_path / "a.mp4", pattern(4))
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 8 + (32 if data[data.index(b"tkhd") + 4] else 20) + 16
-    a, b, c, d = (v << 16 for v in matrix)
-    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
+    set_matrix(path, matrix)
     source, _, images = read(path)
     assert difference(images, np.stack([shown(image) for image in pattern(4)])) < 4
     assert (source.info.mirrored, source.info.rotation) == {
