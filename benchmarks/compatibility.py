@@ -3,8 +3,8 @@
     python -m benchmarks.compatibility [--only NAME ...] [--out FILE.json] [--docs docs/compatibility.md]
 
 Makes every kind of tests/real_files.py of the forged stretch of examples/manipulated.mp4, scans it and the
-plain file of the same content with the shipped weights, and compares the scores. Exit code 1 where one differs
-by more than 0.05, or where a file that is to be refused is not.
+plain file of the same content with the shipped weights, and compares the scores. Exit code 1 where one
+differs by more than 0.05, or where a file that is to be refused is not.
 """
 
 from __future__ import annotations
