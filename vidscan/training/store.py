@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.media import open_video
 from vidscan.training.corpus import Entry
 from vidscan.training.teacher import Teacher
@@ -94,7 +94,7 @@ def build_store(
     if (folder / "rows.jsonl").exists():
         return Store.open(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    detector = FaceDetector()
+    detector = load_detector()
     crops, landmarks, rows = [], [], []
     for entry in tqdm(entries, desc="crops", unit="file", disable=None):
         count = frames_per_clip if entry.kind == "video" else 1
