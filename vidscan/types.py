@@ -84,6 +84,9 @@ class FrameChunk:
     """(T,) presentation times in seconds, never decreasing; the clip's first frame is 0."""
     images: NDArray[np.uint8]
     """(T, H, W, 3) RGB uint8, contiguous."""
+    quantisers: NDArray[np.uint8] | None = None
+    """(T, h, w) quantiser, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
+    where the decoder does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,10 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+    inside: float = 1.0
+    """Share of the face box that is inside the frame."""
+    quantiser: float | None = None
+    """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +242,8 @@ class ScanSettings:
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
     detect_s: float = 1.0
     """Seconds between full detections; faces are followed between."""
-    max_faces: int = 8
-    """Faces followed at once; the largest win."""
+    max_faces: int = 64
+    """Faces followed at once; the largest win, with a warning that tells how many are left out."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
     max_pixels: int = 8192 * 8192
     """Frames of more pixels are refused (``too_large``)."""

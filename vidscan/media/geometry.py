@@ -54,7 +54,7 @@ class Geometry:
         return (self.height, self.width) if turned else (self.width, self.height)
 
     def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Mirror and turn a stretched (height, width, 3) frame; contiguous."""
+        """Mirror and turn a stretched (height, width, ...) frame; contiguous."""
         if self.mirrored:
             image = image[:, ::-1]
         return np.ascontiguousarray(np.rot90(image, -self.rotation // 90))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vidscan.media.clock import Clock
 from vidscan.media.geometry import Geometry
 from vidscan.media.probe import Header, default_threads, limit_pixels, open_container
+from vidscan.media.quantiser import CODECS, OPTION, quantiser_map
 from vidscan.media.streams import video_stream
 from vidscan.media.tone import TRANSFERS, ToneMapper
 from vidscan.types import FrameChunk, Note
@@ -64,6 +65,7 @@ def read_pyav(
     tone = ToneMapper(header.transfer, header.primaries) if header.transfer in TRANSFERS else None
     times: list[float] = []
     images: list[NDArray[np.uint8]] = []
+    coarse: list[NDArray[np.uint8] | None] = []
     index = first_index
     last = None
     with open_container(header.path, header.kind, header.start) as container:
@@ -73,19 +75,24 @@ def read_pyav(
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = default_threads()
         limit_pixels(stream, header.max_pixels)
+        if header.codec in CODECS:
+            stream.codec_context.options = {**stream.codec_context.options, **OPTION}
         for frame in _decode(container, stream, damage):
             last = clock.time(_stamp(frame, stream))
             if after_s is not None and last <= after_s + 1e-6:
                 continue
             times.append(last)
             images.append(header.geometry.upright(_rgb(frame, header.geometry, tone)))
+            found = quantiser_map(frame) if header.codec in CODECS else None
+            coarse.append(None if found is None else header.geometry.upright(found))
             if len(images) == chunk:
-                yield FrameChunk(index, np.array(times), np.stack(images))
+                yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
                 index += len(images)
                 times.clear()
                 images.clear()
+                coarse.clear()
     if images:
-        yield FrameChunk(index, np.array(times), np.stack(images))
+        yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
     if last is not None:
         if clock.mended:
             faults = ", ".join(f"{count} {fault}" for fault, count in clock.mended.items())
@@ -161,6 +168,13 @@ def _stamp(frame: VideoFrame, stream: VideoStream) -> float | None:
     stamp = frame.pts if frame.pts is not None else frame.dts
     base = frame.time_base or stream.time_base
     return None if stamp is None or base is None else float(stamp * base)
+
+
+def _stacked(maps: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+    """(T, h, w), or None where one is missing or of another size."""
+    known = [found for found in maps if found is not None]
+    alike = len(known) == len(maps) and len({found.shape for found in known}) == 1
+    return np.stack(known) if alike else None
 
 
 def _rgb(frame: VideoFrame, geometry: Geometry, tone: ToneMapper | None) -> NDArray[np.uint8]:

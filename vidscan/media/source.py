@@ -293,7 +293,8 @@ class _Source(VideoSource):
         for frames in chunks:
             keep = int((frames.times < limit).sum())
             if keep:
-                yield replace(frames, times=frames.times[:keep], images=frames.images[:keep])
+                coarse = None if frames.quantisers is None else frames.quantisers[:keep]
+                yield FrameChunk(frames.first_index, frames.times[:keep], frames.images[:keep], coarse)
             if keep < len(frames.times):
                 self.warnings.append(Note("max_duration", f"only the first {limit:g} seconds were read"))
                 return
