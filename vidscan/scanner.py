@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -27,10 +27,12 @@ from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.parts import worse_part
 from vidscan.patches.classifier import PatchClassifier
+from vidscan.patches.encoder import EncoderClassifier
 from vidscan.report.masks import MaskSink
 from vidscan.report.paths import path_names
 from vidscan.stages import (
     BehaviorStage,
+    EncoderStage,
     FaceBatch,
     FrameStage,
     PatchStage,
@@ -44,6 +46,7 @@ from vidscan.types import (
     SCHEMA_VERSION,
     Calibration,
     ErrorInfo,
+    FaceEvidence,
     FaceSeries,
     FrameReport,
     InputInfo,
@@ -61,9 +64,6 @@ from vidscan.types import (
 )
 from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
 from vidscan.verdict.judge import Judgement, load_judge, no_signals
-
-if TYPE_CHECKING:
-    pass
 
 TOOL = ToolInfo("vidscan", __version__)
 
@@ -99,6 +99,9 @@ class Scanner:
         self.detector: Detector = SecondLook(detector)
         self.classifier = PatchClassifier(records["patches"], self.device)
         self.judge = load_judge(records["verdict"], self.settings.target_fpr, self.settings.uncertain_fpr)
+        self.encoder: EncoderClassifier | None = None
+        if "encoder" in records:
+            self.encoder = EncoderClassifier(records["encoder"], self.device)
         self.reader: LandmarkReader | None = None
         self.eyes: EyeState | None = None
         if "landmarks" in records:
@@ -218,6 +221,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
+    if settings.encoder_fps > 0 and "encoder" in registry.defaults:
+        records["encoder"] = registry.get("encoder", verdict.settings.get("encoder", ""))
     if settings.behavior_fps > 0:
         records["landmarks"] = registry.get("landmarks", verdict.settings.get("landmarks", ""))
         if settings.blink_rule == "network":
@@ -261,8 +266,12 @@ class _Pass:
             self.stages.append(
                 BehaviorStage(scanner.reader, scanner.eyes, self.collector, settings.behavior_fps)
             )
+        self.encoder: EncoderStage | None = None
         if classifies:
             self.stages.append(self.patches)
+            if scanner.encoder is not None:
+                self.encoder = EncoderStage(self.patches, scanner.encoder, settings.encoder_fps)
+                self.stages.append(self.encoder)
         self.spent = dict.fromkeys(("startup", "decode", "detect", "landmarks", "classify", "verdict"), 0.0)
         self.spent["startup"] = scanner._startup
         self.decoded = 0
@@ -362,7 +371,7 @@ class _Pass:
         return [
             Track(
                 track_id,
-                tuple(self.patches.evidence[track_id]),
+                self._faces(track_id),
                 seen.frames,
                 seen.start_s,
                 seen.end_s,
@@ -371,6 +380,10 @@ class _Pass:
             for track_id, seen in sorted(self.seen.tracks.items())
             if track_id in self.patches.evidence
         ]
+
+    def _faces(self, track_id: int) -> tuple[FaceEvidence, ...]:
+        faces = self.patches.evidence[track_id]
+        return tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
 
     def bits_per_pixel(self) -> float | None:
         """Of the file, over all frames."""

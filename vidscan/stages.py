@@ -22,6 +22,7 @@ from vidscan.faces.between import FrameFaces
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.patches.encoder import EncoderClassifier
 from vidscan.patches.parts import part_levels
 from vidscan.report.masks import MaskRegion, MaskSink
 from vidscan.types import (
@@ -218,6 +219,58 @@ class PatchStage(Stage):
                 )
             )
             self.maps[face.frame_index, face.track_id] = patch_map
+
+
+class EncoderStage(Stage):
+    """The encoder on some of the faces that the patch classifier looked at: it costs ten times as much.
+
+    Every second at the start of a track, so that a short one is looked at more than once, and at ``rate``
+    from then on.
+
+    Parameters
+    ----------
+    patches
+        Comes before this stage.
+    classifier
+        The encoder with its head.
+    rate
+        Frames per second of every track.
+    """
+
+    clock = "classify"
+
+    def __init__(self, patches: PatchStage, classifier: EncoderClassifier, rate: float) -> None:
+        self._patches, self.classifier, self._rate = patches, classifier, rate
+        self._next: dict[int, tuple[int, float]] = {}
+        self.log_odds: dict[tuple[int, int], float] = {}
+        """By frame and track."""
+
+    def add(self, batch: FaceBatch) -> None:
+        chosen = [
+            face
+            for face in batch.faces
+            if (face.frame_index, face.track_id) in self._patches.maps and self._due(face)
+        ]
+        if not chosen:
+            return
+        crops, _ = batch.crops(chosen, self.classifier.spec)
+        for face, value in zip(chosen, self.classifier.log_odds(crops), strict=True):
+            self.log_odds[face.frame_index, face.track_id] = float(value)
+
+    def _due(self, face: Face) -> bool:
+        looks, time_s = self._next.get(face.track_id, (0, face.time_s))
+        if face.time_s < time_s - 1e-6:
+            return False
+        wait = _FIRST_S if looks < _FIRST_LOOKS else 1 / self._rate
+        self._next[face.track_id] = looks + 1, face.time_s + min(wait, 1 / self._rate)
+        return True
+
+    def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
+        """The faces of a track with what the encoder said of them."""
+        return tuple(replace(f, encoder=self.log_odds.get((f.frame_index, track_id))) for f in faces)
+
+
+_FIRST_S, _FIRST_LOOKS = 1.0, 4
 
 
 @dataclass(slots=True)

@@ -194,6 +194,8 @@ class FaceEvidence:
     """Share of the face box that is inside the frame."""
     quantiser: float | None = None
     """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
+    encoder: float | None = None
+    """Log-odds by the encoder; None where it did not look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,9 @@ class ScanSettings:
 
     analysis_fps: float = 3.0
     """Faces are classified at about this rate (frames a second), and at the start of every track."""
+    encoder_fps: float = 0.5
+    """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
+    0 leaves it out."""
     behavior_fps: float = 15.0
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
     blink_rule: EyeRule = "network"

@@ -16,7 +16,7 @@ Corpus = Annotated[
 ]
 Start = Annotated[
     Path,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors) to read with."),
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors)."),
 ]
 Work = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps what the encoder says.")]
 Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")]

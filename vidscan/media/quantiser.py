@@ -52,7 +52,7 @@ def quantiser_map(frame: VideoFrame) -> NDArray[np.uint8] | None:
 def within(
     quantisers: NDArray[np.uint8], box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> float:
-    """Mean quantiser of the blocks that a box (x0, y0, x1, y1) touches; ``size`` is the frame's (width, height)."""
+    """Mean quantiser of the blocks that a box (x0, y0, x1, y1) touches in a frame of (width, height)."""
     rows, columns = quantisers.shape
     x0, x1 = _span(box[0] / size[0] * columns, box[2] / size[0] * columns, columns)
     y0, y1 = _span(box[1] / size[1] * rows, box[3] / size[1] * rows, rows)

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec
 from vidscan.models import ModelRecord
 from vidscan.patches.classifier import normalise
 from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
-from vidscan.types import Face
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet, RGB 0..255: what the encoder was trained with."""
@@ -85,10 +84,10 @@ class Encoder:
     def __init__(
         self, tensors: dict[str, Tensor], taps: tuple[int, ...], device: str = "cpu", batch: int = 8
     ) -> None:
-        network = VisionTransformer(taps, SPEC.size // PATCH)
         try:
+            network = VisionTransformer(taps, SPEC.size // PATCH, tensors["cls_token"].shape[-1])
             network.load_state_dict(unpacked(tensors))
-        except RuntimeError as error:
+        except (KeyError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the encoder's tensors do not fit: {error}") from error
         self.network = network.eval().requires_grad_(False).to(device)
         self.device, self.batch = device, batch
@@ -127,19 +126,15 @@ class EncoderClassifier:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
             taps = tuple(int(tap) for tap in record.settings["taps"])
         except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"registry record of {record.name} does not fit its weights: {error}") from error
+            raise WeightsError(
+                f"registry record of {record.name} does not fit its weights: {error}"
+            ) from error
         self.encoder = Encoder(tensors, taps, device)
         width = self.encoder.network.cls_token.shape[-1]
         if weight.shape != (len(taps) * 2 * len(REGIONS) * width,) or bias.numel() != 1:
             raise WeightsError(f"the head of {record.name} has {weight.numel()} weights")
         self.weight, self.bias = weight, float(bias)
         self.record, self.device = record, device
-
-    def crops(self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]) -> Tensor:
-        """Aligned crops (N, 3, 224, 224) 0..255 of frames (T, H, W, 3); ``index`` (N,) says which frame."""
-        points = np.stack([face.points for face in faces])
-        to_crop = crop_transform(points, SPEC, np.stack([face.box for face in faces]))
-        return align(torch.as_tensor(images).to(self.device), index, to_crop, SPEC)
 
     def log_odds(self, crops: Tensor) -> NDArray[np.float64]:
         """(N,) log-odds that crops (N, 3, 224, 224) RGB 0..255 are manipulated."""

@@ -95,7 +95,7 @@ def figures(entries: Sequence[Entry], scores: Mapping[str, float], seed: int = 0
         own=_mean_figure(
             {
                 name: np.array(
-                    [auc(by_source[e.repo], [scores[e.file]]) for e in own if e.repo in by_source]
+                    [auc(np.array(by_source[e.repo]), [scores[e.file]]) for e in own if e.repo in by_source]
                 )
                 for name, own in methods.items()
             },
@@ -154,9 +154,7 @@ def _area_figure(
     return Figure(float(rows.mean()), _percentiles(areas), len(rows))
 
 
-def _same_footage(
-    clips: Sequence[Entry], scores: Mapping[str, float], rng: np.random.Generator
-) -> Figure:
+def _same_footage(clips: Sequence[Entry], scores: Mapping[str, float], rng: np.random.Generator) -> Figure:
     forged = [e for e in clips if e.pairing == "same_footage" and e.pair in scores]
     if not forged:
         return Figure(float("nan"), (float("nan"), float("nan")), 0)
