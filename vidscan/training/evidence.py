@@ -16,7 +16,7 @@ import numpy as np
 
 from vidscan.batch.local import default_jobs
 from vidscan.models import ModelRecord, file_sha256, load_registry
-from vidscan.report.files import write_text
+from vidscan.outputs import write_text
 from vidscan.scanner import chosen_models
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
