@@ -18,6 +18,7 @@ from vidscan.media import open_video
 from vidscan.media.clock import Clock, broken
 from vidscan.media.metadata import read_metadata
 from vidscan.media.motion_photo import embedded_video
+from vidscan.media.quantiser import within
 from vidscan.media.sniff import sniff
 
 IMAGE = pattern(1, 192, 128)[0]
@@ -289,3 +290,33 @@ def test_the_clock() -> None:
     assert run([50.0, 0.0, 0.04]) == ([0, 0.04, 0.08], {"set back": 1})
     assert broken(np.array([0, 95_000.0]), "mp4") and broken(np.array([9.0, 0]), "mp4")
     assert not broken(np.array([0.08, 0, 0.04]), "mp4") and not broken(np.zeros(0), "mp4")
+
+
+# --------------------------------------------------------------------------- compression
+
+
+def test_the_quantiser_is_known_part_by_part(tmp_path: Path) -> None:
+    """A noisy square on a still ground, coded coarsely and finely: the file's size hides which is which."""
+    noise = np.full((6, 96, 128, 3), 90, np.uint8)
+    noise[:, 32:64, 64:96] = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3))
+    box = (64.0, 32.0, 96.0, 64.0)
+    for quantiser in (20, 44):
+        path = make_clip(tmp_path / "a.mp4", noise, options={"qp": str(quantiser), "aq-mode": "0"})
+        with open_video(path) as source:
+            (chunk,) = list(source)
+        assert chunk.quantisers is not None and chunk.quantisers.shape == (6, 6, 8)
+        assert abs(within(chunk.quantisers[2], box, (128, 96)) - quantiser) <= 4
+    turned = make_clip(tmp_path / "b.mp4", noise, rotation=90)
+    with open_video(turned) as source:
+        (chunk,) = list(source)
+    assert chunk.quantisers is not None and chunk.quantisers.shape == (6, 8, 6)
+    with open_video(make_clip(tmp_path / "c.mkv", codec="ffv1")) as source:
+        assert all(chunk.quantisers is None for chunk in source)
+
+
+def test_where_a_box_lies_in_the_quantisers() -> None:
+    quantisers = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert within(quantisers, (16, 16, 31, 31), (64, 48)) == 5
+    assert within(quantisers, (-40, -40, 15, 15), (64, 48)) == 0
+    assert within(quantisers, (60, 40, 900, 900), (64, 48)) == 11
+    assert within(quantisers, (0, 0, 64, 48), (64, 48)) == quantisers.mean()

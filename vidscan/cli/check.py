@@ -85,9 +85,15 @@ def check(
 
     One clip with --json prints one object, several print one object a line.
     """
+    from vidscan.batch.remote import is_remote
+
     start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
-    paths = [Path(text) for text in options.expand_paths(clips, null)]
+    given = options.expand_paths(clips, null)
+    for text in given:
+        if is_remote(text):
+            raise UsageError(f"{text} is not on this machine: use vidscan scan")
+    paths = [Path(text) for text in given]
     for path in paths:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: use vidscan scan")

@@ -142,6 +142,8 @@ class Pictures:
         check_size(self._name, *image.size, self._max_pixels)
         try:
             return _rgb(ImageOps.exif_transpose(image))
+        except MemoryError:
+            raise
         except Exception as error:
             raise CorruptError(f"{self._name}: picture {number} cannot be decoded ({error})") from None
 
