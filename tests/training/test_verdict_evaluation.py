@@ -17,6 +17,7 @@ from vidscan.training.evaluation.verdict import (
     tabulate,
     variants,
 )
+from vidscan.training.figures import figures
 from vidscan.training.verdict import WEIGHTS, folds_of
 from vidscan.verdict.calibration import conformal_quantile
 
@@ -131,12 +132,14 @@ def test_areas_and_rates_of_the_row() -> None:
     assert row.doubts.count >= row.false_alarms.count
     assert row.suspected.count > row.found.count
     points = operating_points(GENUINE + swaps + puppets + rare, values, (0.01, 0.1))
-    text = markdown(VerdictEvaluation((row,), points, 0.0214, 40, 130))
+    by_source = figures(GENUINE + swaps + puppets + rare, values)
+    text = markdown(VerdictEvaluation((row,), points, 0.0214, 40, 130, by_source))
     assert f"{row.same_footage:.3f} (" in text
     assert f"{row.false_alarms.count} of 130" in text
     assert "0.021" in text
-    rows, rates = (part for part in text.split("\n\n") if part.startswith("|"))
-    for table in (rows, rates):
+    rows, sources, rates = (part for part in text.split("\n\n") if part.startswith("|"))
+    assert f"{by_source.all.value:.2f} (" in sources
+    for table in (rows, sources, rates):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     first = rates.splitlines()[2]
     assert first.startswith(f"| 1% | {row.false_alarms.rate:.1%} | ")

@@ -23,6 +23,8 @@ from vidscan.training.evaluation.scanning import Scanning
 from vidscan.training.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
 from vidscan.training.evaluation.tables import LEAST_CLIPS
 from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
+from vidscan.training.figures import Figures, figures
+from vidscan.training.figures import markdown as figures_table
 from vidscan.training.transfer import auc
 from vidscan.training.verdict import (
     WEIGHTS,
@@ -92,6 +94,8 @@ class VerdictEvaluation:
     """Mean over ten equal bins of |share of genuine clips whose p-value falls in - a tenth|."""
     fitted_clips: int
     people: int
+    figures: Figures
+    """Of the shipped way: forged clips against genuine ones of their own source, and against all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +172,14 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
         if recipe == _only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values)
             points = operating_points(corpus.entries, values)
+            by_source = figures(corpus.entries, values, seed)
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
     for name, scores in corpus.others.items():
         values = {e.file: scores.get(e.file, _LOWEST) for e in corpus.entries}
         rows.append(tabulate(name, corpus.entries, values, seed))
-    return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people))
+    return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
 
 
 def _lowest(found: tuple[float, int] | None) -> float:
@@ -366,6 +371,7 @@ def markdown(result: VerdictEvaluation) -> str:
         cells += [f"{r.count} of {r.of}" for r in (row.false_alarms, row.doubts)]
         cells += [f"{r.rate:.1%}" for r in (row.found, row.suspected)]
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *figures_table({"all groups": result.figures}).splitlines()]
     lines += ["", f"Calibration error of the p-values: {result.calibration_error:.3f}.", ""]
     lines += [
         "| allowed | false alarms | 95 % interval | forged found | 95 % interval | "
