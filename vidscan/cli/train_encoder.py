@@ -15,8 +15,10 @@ Corpus = Annotated[
     Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
 ]
 Start = Annotated[
-    Path,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors)."),
+    Path | None,
+    typer.Option(
+        metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors); the shipped one."
+    ),
 ]
 Work = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps what the encoder says.")]
 Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")]
@@ -25,7 +27,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stder
 
 def encoder(
     corpus: Corpus,
-    start: Start,
+    start: Start = None,
     work: Work = Path("runs/encoder"),
     weights: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
@@ -35,18 +37,24 @@ def encoder(
 ) -> None:
     """Learn the encoder's head from the train clips of CORPUS."""
     start_log(quiet, False)
-    from vidscan.training.encoder import HeadRecipe, train_encoder
+    from vidscan.training.encoder import HeadRecipe, shipped_start, train_encoder
 
     with ExitStack() as bars:
         record = train_encoder(
-            corpus, start, work, weights, HeadRecipe(), jobs=jobs, stage=_stages(bars, quiet)
+            corpus,
+            start or shipped_start(),
+            work,
+            weights,
+            HeadRecipe(),
+            jobs=jobs,
+            stage=_stages(bars, quiet),
         )
     typer.echo(f"{record.name} {record.sha256}")
 
 
 def cross(
     corpus: Corpus,
-    start: Start,
+    start: Start = None,
     work: Work = Path("runs/encoder"),
     ledger: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Note new runs here (JSON lines).")
@@ -62,7 +70,7 @@ def cross(
     Prints a Markdown table, the control (only what lies outside the face) among its rows.
     """
     start_log(quiet, False)
-    from vidscan.training.encoder import cross_validate, read_material, variants
+    from vidscan.training.encoder import cross_validate, read_material, shipped_start, variants
     from vidscan.training.figures import markdown
     from vidscan.training.ledger import note
 
@@ -70,7 +78,12 @@ def cross(
     with ExitStack() as bars:
         recipes = variants(curves=curves)
         material = read_material(
-            corpus, start, work, next(iter(recipes.values())), jobs=jobs, stage=_stages(bars, quiet)
+            corpus,
+            start or shipped_start(),
+            work,
+            next(iter(recipes.values())),
+            jobs=jobs,
+            stage=_stages(bars, quiet),
         )
         for name, recipe in recipes.items():
             say(f"vidscan: {name}", quiet=quiet)

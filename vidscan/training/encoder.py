@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
-from vidscan.models import ModelRecord, register
+from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.encoder import REGIONS
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.descriptions import Described, Describer, start_tensors
@@ -230,6 +230,13 @@ def _entries(material: Material) -> list[Entry]:
     return list({c.entry.file: c.entry for c in material.crops if not c.own}.values())
 
 
+def shipped_start() -> Path:
+    """The shipped encoder, to which training gives another head; raises WeightsError where there is none."""
+    record = load_registry().get("encoder")
+    record.verify()
+    return record.path
+
+
 def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
     """What ``vidscan train cross`` compares, by name: the shipped recipe, parts of the face, the control.
 
@@ -268,11 +275,11 @@ def train_encoder(
 
     Raises SetupError where the start or the corpus is not usable.
     """
+    tensors = start_tensors(start, recipe.taps)
     material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
     left_out = left_out_scores(material, recipe)
     genuine = [left_out[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
     (head,) = fit_heads(material, recipe, [None])
-    tensors = start_tensors(start, recipe.taps)
     tensors["pos_embed"] = tensors["pos_embed"].half()
     tensors |= {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.tensor([head.bias])}
     learnt = [material.crops[int(i)].entry for i in _chosen(material, recipe)]
