@@ -438,7 +438,7 @@ class _Pass:
             frames=frames,
             quality=judgement.quality,
             timing_s=Timing(**self.spent),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *judgement.notes),
             error=None,
         )
 

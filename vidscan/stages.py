@@ -22,6 +22,7 @@ from vidscan.faces.between import FrameFaces
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.patches.detail import detail_px
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.patches.parts import part_levels
 from vidscan.report.masks import MaskRegion, MaskSink
@@ -199,6 +200,7 @@ class PatchStage(Stage):
             return
         crops, to_crop = batch.crops(chosen, self.classifier.spec)
         sharpness, brightness = crop_quality(crops)
+        detail = detail_px(crops, self.classifier.spec)
         logits = self.classifier.logits(crops)
         found = self.classifier.maps(logits, to_crop)
         parts = part_levels(logits.numpy(), self.classifier.spec)
@@ -214,6 +216,7 @@ class PatchStage(Stage):
                     sharpness=float(sharpness[i]),
                     brightness=float(brightness[i]),
                     parts=tuple(parts[i].tolist()),
+                    detail_px=float(detail[i]),
                     inside=inside_of(box, batch.size),
                     quantiser=batch.quantiser(face, box),
                 )

@@ -10,6 +10,7 @@ The JSON schema of the report is generated from the ``Report`` dataclass of this
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -196,6 +197,9 @@ class FaceEvidence:
     """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
     encoder: float | None = None
     """Log-odds by the encoder; None where it did not look."""
+    detail_px: float = math.inf
+    """Side in pixels of the smallest face that could hold the crop's detail
+    (:func:`vidscan.patches.detail.detail_px`); infinite where that was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class BehaviorWindow:
     end_s: float
     values: dict[str, dict[str, float] | None]
     """By group of the evidence vector, its features; None where there is too little material."""
+    still: bool = False
+    """Nothing could be measured because the face does not move, as in a photograph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +318,18 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Share of forged clips that is called manipulated where so many genuine clips may be."""
+
+    target_fpr: float
+    rate: float
+    interval: tuple[float, float]
+    """95 % interval of ``rate``."""
+    clips: int
+    """Forged clips it was measured on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     n: int
     """Genuine people (one clip-level statistic each) that set the thresholds."""
@@ -320,6 +338,8 @@ class Calibration:
     measured_fpr: float | None
     interval: tuple[float, float] | None
     """95 % interval of ``measured_fpr``."""
+    found: tuple[Found, ...] = ()
+    """What ``target_fpr`` and other rates find, ascending; empty where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +370,8 @@ class Quality:
     brightness: float | None
     bits_per_pixel: float | None
     flags: tuple[Note, ...] = ()
+    detail_px: float | None = None
+    """Side in pixels of the smallest face that could hold the detail there is; None where not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,9 +129,9 @@ def test_summary() -> None:
     summary.add(sample("error", error=ErrorInfo("corrupt", "x")))
     table = summary.table(2.0)
     assert "3 files in 0:00:02.0, 1 of them done before" in table
-    assert [line.split()[0] for line in table.splitlines()[1:]] == [
-        "error",
-        "corrupt",
-        "manipulated",
-        "no_manipulation_found",
+    assert [" ".join(line.split()) for line in table.splitlines()[1:]] == [
+        "Could not be scanned 1",
+        "corrupt 1",
+        "Manipulated 1",
+        "No manipulation found 1",
     ]

@@ -19,9 +19,8 @@ from tests.series import make_series
 from vidscan.report.charts import Domain, clock, ticks
 from vidscan.report.html import render_html, write_html
 from vidscan.report.json import loads, to_dict
-from vidscan.report.meaning import calibration_words, one_in, p_value_words
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
-from vidscan.report.words import LABEL_NAMES
+from vidscan.report.words import LABEL_NAMES, calibration_words
 from vidscan.types import Calibration, ErrorInfo, FrameReport, Note, Report
 
 LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
@@ -272,21 +271,6 @@ def test_quality_and_warnings_stand_out() -> None:
     page = Page(render_html(sample("uncertain")))
     assert "Mind this" in page.text and "The file ends early" in page.text
     assert "Mind this" not in Page(render_html(sample("no_manipulation_found"))).text
-
-
-def test_p_values_in_words() -> None:
-    verdict = sample("manipulated").verdict
-    many = Calibration(999, "all", 0.01, None, None)
-
-    def words(p: float | None) -> str | None:
-        return p_value_words(replace(verdict, p_value=p, calibration=many))
-
-    assert words(None) is None
-    assert words(1 / 140) == "About 1 in 140 genuine people's clips looks at least as suspicious."
-    assert words(0.8) == "About 8 in 10 genuine people's clips look at least as suspicious."
-    assert words(1.0) == "Nearly all genuine people's clips look at least as suspicious."
-    assert words(0.001) is not None and words(0.001).startswith("None of the 999 genuine people")  # type: ignore[union-attr]
-    assert one_in(1 / 12_345) == "about 1 in 12,345"
 
 
 def test_calibration_in_words() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from vidscan.errors import SetupError, WeightsError
 from vidscan.models import ModelRecord, register
-from vidscan.types import FaceEvidence, Track
+from vidscan.types import BehaviorWindow, FaceEvidence, Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.judge import Judge, QualityLimits, load_judge
@@ -388,7 +388,7 @@ def test_rates_that_cannot_be_kept(rates: tuple[float, float], words: str, tmp_p
         ({"statistics": None}, {}),
         ({"thresholds": torch.zeros(3)}, {}),
         ({"limits": torch.zeros(2)}, {}),
-        ({"limits": torch.zeros(7)}, {}),
+        ({"limits": torch.zeros(8)}, {}),
         ({}, {"bin": None}),
         ({}, {"target_fpr": None}),
         ({}, {"measured_fpr": {"rate": 0.1}}),
@@ -424,3 +424,47 @@ def test_too_little_of_a_face_in_the_picture_is_no_base_for_a_verdict() -> None:
     (flag,) = limits.flags(100, 5, 100, inside=0.55)
     assert flag.code == "face_cut_off" and "55 %" in flag.message
     assert limits.flags(100, 5, 100, inside=0.75) == ()
+
+
+# --------------------------------------------------------------------------- detail, stillness, what is found
+
+
+@pytest.mark.parametrize(("detail", "flags"), [(41.0, ["face_without_detail"]), (43.0, []), (np.inf, [])])
+def test_an_enlarged_face_is_no_larger_than_its_detail(detail: float, flags: list[str]) -> None:
+    judge = Judge(SCALE, replace(LIMITS, min_detail_px=42.0))
+    track = make_track([-3.0] * 24)
+    track = replace(track, faces=tuple(replace(face, detail_px=detail) for face in track.faces))
+    judgement = judge.judge([track], None)
+    assert [flag.code for flag in judgement.quality.flags] == flags
+    assert judgement.verdict.label == ("uncertain" if flags else NONE)
+    assert judgement.quality.detail_px == (None if np.isinf(detail) else detail)
+    if flags:
+        assert "no more than one 41 px wide, 42 px are needed" in judgement.verdict.reasons[0].message
+
+
+def test_a_small_face_is_called_small_and_not_without_detail() -> None:
+    judge = Judge(SCALE, replace(LIMITS, min_detail_px=42.0))
+    track = make_track([-3.0] * 24, face_px=30)
+    track = replace(track, faces=tuple(replace(face, detail_px=28.0) for face in track.faces))
+    assert [flag.code for flag in judge.judge([track], None).quality.flags] == ["face_too_small"]
+
+
+def test_a_face_that_never_moves_is_said_not_to() -> None:
+    track = make_track([-3.0] * 24)
+    still = BehaviorWindow(0.0, 3.0, {}, still=True)
+    (note,) = JUDGE.judge([replace(track, behavior=(still, still))], None).notes
+    assert note.code == "still_face" and "does not move" in note.message
+    moving = replace(track, behavior=(still, replace(still, still=False)))
+    assert JUDGE.judge([moving], None).notes == JUDGE.judge([track], None).notes == ()
+
+
+def test_what_rates_find_comes_from_the_record(tmp_path: Path) -> None:
+    own = {"rate": 0.54, "interval": [0.46, 0.61], "clips": 170}
+    record = verdict_record(tmp_path, found={"0.1": own, "0.01": own | {"rate": 0.2}})
+    found = load_judge(record).judge([], None).verdict.calibration.found
+    assert [(f.target_fpr, f.rate, f.interval, f.clips) for f in found] == [
+        (0.01, 0.2, (0.46, 0.61), 170),
+        (0.1, 0.54, (0.46, 0.61), 170),
+    ]
+    with pytest.raises(WeightsError, match="not usable"):
+        load_judge(verdict_record(tmp_path, found={"0.1": {"rate": 0.5}}))

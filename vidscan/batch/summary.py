@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vidscan.report.words import count, timecode
+from vidscan.report.words import LABEL_NAMES, count, timecode
 from vidscan.types import LABEL_SEVERITY, Report
 
 
@@ -30,10 +30,10 @@ class Summary:
     def table(self, elapsed_s: float) -> str:
         """The counts as lines of text, worst label first."""
         total = sum(self.labels.values())
-        width = max(len(label) for label in LABEL_SEVERITY)
+        width = max(map(len, LABEL_NAMES.values()))
         rows = [
-            f"  {label:<{width}}  {self.labels[label]:>6}"
-            for label in sorted(LABEL_SEVERITY, key=LABEL_SEVERITY.__getitem__, reverse=True)
+            f"  {name:<{width}}  {self.labels[label]:>6}"
+            for label, name in sorted(LABEL_NAMES.items(), key=lambda item: -LABEL_SEVERITY[item[0]])
             if self.labels[label]
         ]
         head = f"{count(total, 'file')} in {timecode(elapsed_s)}"

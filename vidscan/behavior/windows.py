@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
-from vidscan.behavior.series import cut
+from vidscan.behavior.material import MIN_SECONDS, still
+from vidscan.behavior.series import cut, seen_seconds
 from vidscan.faces.landmarks import FaceReadings, SeriesBuilder
 from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
 
@@ -70,7 +71,8 @@ def describe_window(
     """
     part = cut(series, start_s, np.nextafter(end_s, np.inf))
     found = {name: describe(part) for name, describe in describers(blink_rule).items()}
-    return BehaviorWindow(start_s, end_s, found)
+    nothing = not any(found.values()) and seen_seconds(part) >= MIN_SECONDS
+    return BehaviorWindow(start_s, end_s, found, still=nothing and still(part))
 
 
 @dataclass(slots=True)

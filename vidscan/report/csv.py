@@ -6,36 +6,37 @@ import csv
 from typing import TextIO
 
 from vidscan.report.json import DIGITS
-from vidscan.report.words import escape
+from vidscan.report.words import LABEL_NAMES, LIKENESS, escape, headline, label_words
 from vidscan.types import Report
 
-COLUMNS: tuple[str, ...] = (
-    "path",
-    "label",
-    "score",
-    "p_value",
-    "threshold_uncertain",
-    "threshold_manipulated",
-    "tracks",
-    "worst_track",
-    "start_s",
-    "end_s",
-    "duration_s",
-    "width",
-    "height",
-    "fps",
-    "codec",
-    "frames_analysed",
-    "face_px",
-    "flags",
-    "warnings",
-    "reasons",
-    "error_code",
-    "error_message",
-    "sha256",
-    "models",
-)
-"""``start_s`` and ``end_s`` bound the most suspicious segment; lists are joined by spaces."""
+COLUMNS: dict[str, str] = {
+    "path": "of the input",
+    "label": ", ".join(f"{name} ({label_words(name)})" for name in LABEL_NAMES),
+    "score": "0 genuine to 1 manipulated; kept where the flags say that it means nothing",
+    "p_value": f"{LIKENESS}: their share",
+    "threshold_uncertain": "score from which the label is uncertain",
+    "threshold_manipulated": "score from which it is manipulated",
+    "tracks": "faces judged, one person through one shot each",
+    "worst_track": "number of the most suspicious",
+    "start_s": "where the most suspicious stretch begins, seconds",
+    "end_s": "where it ends",
+    "duration_s": "of the clip, seconds",
+    "width": "upright, pixels",
+    "height": "upright, pixels",
+    "fps": "frames per second",
+    "codec": "of the video",
+    "frames_analysed": "frames in which faces were looked at closely",
+    "face_px": "side of the face, pixels",
+    "flags": "codes of what keeps it from being judged",
+    "warnings": "codes of remarks",
+    "reasons": "codes of what the verdict rests on, the heaviest first",
+    "error_code": "why it could not be scanned",
+    "error_message": "the same in words",
+    "sha256": "of the input",
+    "models": "name and first digits of the sha256 of each",
+    "headline": "the verdict in one sentence",
+}
+"""Every column with its meaning, in order. Lists are joined by spaces; what is not known is empty."""
 
 # A spreadsheet takes a cell that starts with one of these (some also full-width) for a formula.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -90,6 +91,7 @@ def row(report: Report) -> list[str | int | float | None]:
         error.message if error else None,
         clip.sha256,
         " ".join(f"{model.name}:{model.sha256[:12]}" for model in report.models),
+        headline(report),
     ]
 
 

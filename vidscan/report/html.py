@@ -19,15 +19,21 @@ from vidscan.report.face_timelines import face_timelines
 from vidscan.report.json import dumps
 from vidscan.report.meaning import (
     STATUS_NAMES,
-    calibration_words,
-    is_picture,
     meaning,
-    p_value_words,
 )
 from vidscan.report.movement import movements
 from vidscan.report.page import json_block, picture_uri, render_page, write_page
+from vidscan.report.shown import shown
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
-from vidscan.report.words import LABEL_NAMES, headline
+from vidscan.report.words import (
+    LABEL_NAMES,
+    calibration_words,
+    found_words,
+    headline,
+    is_picture,
+    likeness_words,
+    score_words,
+)
 from vidscan.spread import evenly
 from vidscan.types import FaceSeries, Report
 from vidscan.verdict.groups import GROUPS
@@ -97,43 +103,43 @@ def _context(
     series: Sequence[FaceSeries],
     thumbnails: Mapping[int, NDArray[np.uint8]],
 ) -> dict[str, Any]:
-    verdict, text = report.verdict, headline(report)
+    plain = shown(report)
+    verdict, text = plain.verdict, headline(report)
     reasons = sorted(verdict.reasons, key=lambda reason: -reason.weight)
-    timelines = face_timelines(report, reasons[:_MAX_REASONS])
+    timelines = face_timelines(plain, reasons[:_MAX_REASONS])
     ranks = {line.track.track_id: rank for rank, line in enumerate(timelines)}
     seen = sorted(series, key=lambda one: (ranks.get(one.track_id, len(ranks)), one.track_id))
-    signals = [(_title(name), signal) for name, signal in report.signals.items()]
+    signals = [(_title(name), signal) for name, signal in plain.signals.items()]
+    told = score_words(report)
     scale = None
-    if verdict.score is not None:
-        label = (
-            f"Score {verdict.score:.2f} on a scale from 0, genuine, to 1, manipulated. Uncertain from "
-            f"{verdict.thresholds.uncertain:.3g}, manipulated from {verdict.thresholds.manipulated:.3g}."
-        )
-        scale = score_scale(verdict.score, verdict.thresholds, label)
+    if verdict.score is not None and told:
+        scale = score_scale(verdict.score, verdict.thresholds, told)
     return {
-        "report": report,
+        "report": plain,
         "json": json_block(dumps(report)),
         "name": file_name(report),
         "label": verdict.label,
         "label_names": LABEL_NAMES,
         "headline": [part for part in _NAME_PARTS.split(text) if part],
         "scale": scale,
-        "p_value_words": p_value_words(verdict),
+        "likeness": likeness_words(verdict),
+        "score_words": told,
+        "finds": found_words(verdict.calibration),
         "is_picture": is_picture(report),
         "timelines": timelines,
         "open_charts": _MAX_CHARTS,
         "pictures": telling_pictures(telling),
-        "none_telling": none_telling(report),
+        "none_telling": none_telling(plain),
         "reasons": reasons[:_MAX_REASONS],
         "more_reasons": reasons[_MAX_REASONS:],
-        "meaning": meaning(report),
+        "meaning": meaning(plain),
         "behaviour": movements(seen[:_MAX_SERIES], report.settings["blink_rule"]),
         "more_series": len(seen[_MAX_SERIES:]),
         "signals": [(title, signal) for title, signal in signals if signal.status != "not_applicable"],
         "unused": [title for title, signal in signals if signal.status == "not_applicable"],
         "status_names": STATUS_NAMES,
         "calibration": calibration_words(verdict.calibration),
-        "thumbnails": _thumbnails(report, thumbnails),
+        "thumbnails": _thumbnails(plain, thumbnails),
     }
 
 

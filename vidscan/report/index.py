@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from vidscan.report.meaning import one_in
 from vidscan.report.page import write_page
 from vidscan.report.paths import clip_name
-from vidscan.report.words import LABEL_NAMES
+from vidscan.report.shown import shown
+from vidscan.report.words import LABEL_NAMES, LIKENESS, error_words, likeness
 from vidscan.types import Label, Report
 
 _RANKS = {label: rank for rank, label in enumerate(LABEL_NAMES)}
@@ -29,7 +29,7 @@ class _Row:
     rank: int
     score: float | None
     p_value: float | None
-    one_in: str
+    likeness: str
     faces: int
     duration_s: float | None
     error: str | None
@@ -80,6 +80,7 @@ def write_index(rows: Iterable[tuple[Report, str | None]], out: Path, *, title: 
         "title": title,
         "rows": kept,
         "label_names": LABEL_NAMES,
+        "likeness": LIKENESS,
         "labels": labels,
         "errors": sorted(errors.items(), key=lambda pair: (-pair[1], pair[0])),
     }
@@ -91,11 +92,11 @@ def _urgency(row: _Row) -> tuple[int, float, str, str]:
 
 
 def _row(report: Report, link: str | None) -> _Row:
-    verdict, path = report.verdict, PurePath(report.input.path)
+    verdict, path = shown(report).verdict, PurePath(report.input.path)
     folder = str(path.parent)
     notes = [flag.message for flag in report.quality.flags] + [note.message for note in report.warnings]
     if report.error is not None:
-        notes.insert(0, report.error.message.removeprefix(f"{report.input.path}: "))
+        notes.insert(0, error_words(report))
     return _Row(
         folder="" if folder == "." else folder,
         name=path.name or report.input.path,
@@ -104,7 +105,7 @@ def _row(report: Report, link: str | None) -> _Row:
         rank=_RANKS[verdict.label],
         score=verdict.score,
         p_value=verdict.p_value,
-        one_in="" if verdict.p_value is None else one_in(verdict.p_value).removeprefix("about "),
+        likeness=likeness(verdict) or "",
         faces=len(report.tracks),
         duration_s=report.input.duration_s,
         error=None if report.error is None else report.error.code,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidscan.report.page import percent
-from vidscan.report.words import count
-from vidscan.types import Calibration, Report, Verdict
+from vidscan.report.words import abstained, at_most, count, found_words, is_picture
+from vidscan.types import Report
 
 STATUS_NAMES: dict[str, str] = {
     "ok": "measured",
@@ -24,45 +23,6 @@ class Meaning:
     next: tuple[str, ...]
 
 
-def one_in(share: float) -> str:
-    """A share above 0 in words: ``about 1 in 140``, ``about 8 in 10``, ``nearly all``."""
-    if share <= 0.4:
-        return f"about 1 in {round(1 / max(share, 1e-9)):,}"
-    return f"about {round(10 * share)} in 10" if share < 0.95 else "nearly all"
-
-
-def p_value_words(verdict: Verdict) -> str | None:
-    """The p-value in a sentence; None where there is none."""
-    p, n = verdict.p_value, verdict.calibration.n
-    if p is None:
-        return None
-    if n and p * (n + 1) < 1.5:  # the smallest p-value that n people allow
-        return f"None of the {n:,} genuine people whom vidscan was calibrated with looks as suspicious."
-    share = one_in(p)
-    verb = "looks" if share.startswith("about 1 in") else "look"
-    return f"{share.capitalize()} genuine people's clips {verb} at least as suspicious."
-
-
-def calibration_words(calibration: Calibration) -> tuple[str, ...]:
-    """How often the tool is wrong about genuine clips, in sentences; empty where it was not calibrated."""
-    if not calibration.n:
-        return ()
-    target = _at_most(calibration.target_fpr)
-    said = [
-        f"The thresholds were set with {calibration.n:,} genuine people, so that {target} genuine "
-        "clips should be called manipulated."
-    ]
-    if calibration.measured_fpr is None:
-        said.append("How often that happens to other genuine clips has not been measured.")
-    else:
-        interval = calibration.interval
-        range = f" (95 % interval {percent(interval[0])} to {percent(interval[1])})" if interval else ""
-        said.append(
-            f"Of other genuine clips, {percent(calibration.measured_fpr)} were called manipulated{range}."
-        )
-    return tuple(said)
-
-
 def meaning(report: Report) -> Meaning:
     """What the report's label means, what it does not, and what to do next."""
     return {
@@ -72,15 +32,6 @@ def meaning(report: Report) -> Meaning:
         "no_face": _no_face,
         "error": _error,
     }[report.verdict.label](report)
-
-
-def is_picture(report: Report) -> bool:
-    """Whether the input was a picture, which has no duration."""
-    return report.input.frames_decoded == 1 and not report.input.duration_s
-
-
-def _at_most(rate: float) -> str:
-    return f"at most {one_in(rate).removeprefix('about ')}" if rate > 0 else "no"
 
 
 _NO_PROOF = "It is no proof: the verdict of a tool is a reason to look closer, and nothing more."
@@ -93,7 +44,7 @@ _EXPERT = "Before anything that harms a person, ask a human examiner who uses ot
 
 def _manipulated(report: Report) -> Meaning:
     rate = report.verdict.calibration.target_fpr
-    alarm = f" vidscan is meant to say so of {_at_most(rate)} genuine clips." if rate > 0 else ""
+    alarm = f" vidscan is meant to say so of {at_most(rate)} genuine clips." if rate > 0 else ""
     return Meaning(
         (
             "At least one face looks more like the output of known face generators than like genuine "
@@ -114,11 +65,13 @@ def _watch(report: Report) -> tuple[str, ...]:
 
 
 def _uncertain(report: Report) -> Meaning:
-    cause = (
-        "The material is too poor for a clear answer: see the notes on quality."
-        if report.quality.flags
-        else "A face looks odder than most genuine ones, but not odd enough to be called manipulated."
-    )
+    if abstained(report):
+        return Meaning(
+            ("The material is too poor to be judged: see the notes on quality.",),
+            ("It says nothing for or against the clip.", _SCOPE),
+            ("Look for a larger, sharper or longer copy, and scan that.", _ORIGINAL, _EARLIER),
+        )
+    cause = "A face looks odder than most genuine ones, but not odd enough to be called manipulated."
     return Meaning(
         (cause, "Neither a manipulation nor a genuine clip is shown."),
         (
@@ -132,11 +85,13 @@ def _uncertain(report: Report) -> Meaning:
 
 def _nothing_found(report: Report) -> Meaning:
     faces = count(len(report.tracks), "face")
+    finds = found_words(report.verdict.calibration)
     return Meaning(
         (f"In {faces}, nothing was found that tells known face manipulations from genuine footage.",),
         (
             "It does not prove that the clip is genuine: new generators, and fakes that were compressed or "
             "made smaller afterwards, can be missed.",
+            *((finds,) if finds else ()),
             "It does not say that the person is who they are said to be, nor that the clip shows what its "
             "caption says.",
             _SCOPE,

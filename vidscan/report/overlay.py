@@ -38,6 +38,7 @@ from vidscan.report.drawing import (
 )
 from vidscan.report.head import draw_gaze, draw_pose, row_of
 from vidscan.report.masks import MaskRegion, render
+from vidscan.report.shown import shown, unjudged
 from vidscan.report.spool import RegionSpool, SpooledFrame
 from vidscan.report.timeline import Panel, ScoreLine, score_lines
 from vidscan.report.words import label_words
@@ -226,13 +227,13 @@ class _Drawing:
         pose: bool,
         gaze: bool,
     ) -> None:
-        self.report, self._spool = report, spool
+        self.report, self._spool, self._unjudged = shown(report), spool, unjudged(report)
         self._series, self._pose, self._gaze = series, pose, gaze
         self._layout = _Layout.of(info)
         self._labels = {track.track_id: track.label for track in report.tracks}
-        self._lines: dict[int, ScoreLine] = score_lines(report)
+        self._lines: dict[int, ScoreLine] = score_lines(self.report)
         duration = 0.0 if picture else _duration(report, info)
-        self._panel = Panel(report, self._lines, self._layout.width, self._layout.text, duration)
+        self._panel = Panel(self.report, self._lines, self._layout.width, self._layout.text, duration)
         tall = self._layout.height + self._panel.height
         self.size = (self._layout.width, tall + tall % 2)
 
@@ -274,6 +275,7 @@ class _Drawing:
             larger = layout.width > image.shape[1]
             how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
             picture[:] = cv2.resize(image, (layout.width, layout.height), interpolation=how)
+        regions = tuple(region for region in regions if region.track_id not in self._unjudged)
         if regions:
             mask = render(picture.shape[:2], [layout.region(region) for region in regions])
             draw_heat(picture, mask, layout.text / 14)

@@ -111,7 +111,7 @@ def _environment() -> Environment:
         # Text direction marks and control characters in a file name could make a page read otherwise.
         finalize=_visible,
     )
-    environment.filters.update(timecode=timecode, size=size, percent=percent)
+    environment.filters.update(timecode=timecode, size=size)
     environment.globals.update(count=count)
     return environment
 
@@ -131,8 +131,3 @@ def size(bytes: int) -> str:
         scaled /= 1000
         del units[0]
     return f"{scaled:.1f} {units[0]}" if scaled < 99.5 else f"{scaled:.0f} {units[0]}"
-
-
-def percent(share: float) -> str:
-    """A share as ``1.2 %``."""
-    return f"{100 * share:.1f} %"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vidscan.media.source import reopen
 from vidscan.report.masks import MaskRegion
+from vidscan.report.shown import shown
 from vidscan.report.spool import RegionSpool
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.spread import evenly
@@ -50,6 +51,7 @@ def gather_pictures(
     InputError
         Where the clip can no longer be read.
     """
+    report = shown(report)
     chosen = _strongest(suspicious(report))
     wanted = {(f.index, f.track_id): f for f in chosen}
     regions: dict[tuple[int, int], MaskRegion] = {}

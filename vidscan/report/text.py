@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from vidscan.report.words import count, escape, headline, label_words, timecode
-from vidscan.types import Report, Segment, TrackReport
+from vidscan.report.shown import shown
+from vidscan.report.words import (
+    count,
+    escape,
+    found_words,
+    headline,
+    is_picture,
+    label_words,
+    likeness_words,
+    score_words,
+    timecode,
+)
+from vidscan.types import Reason, Report, Segment, TrackReport
 
 _STYLES = {
     "no_manipulation_found": "green",
@@ -54,7 +66,14 @@ class TextWriter:
         from rich.padding import Padding
         from rich.text import Text
 
-        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        # Rich's own reading of NO_COLOR leaves bold.
+        console = Console(
+            file=self._stream,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            color_system=None if os.environ.get("NO_COLOR") else "auto",
+        )
         for line in block:
             # Text, not markup: a file called "[red]" is no instruction. A hanging indent keeps
             # wrapped lines together where the terminal is narrow.
@@ -64,39 +83,29 @@ class TextWriter:
 
 def lines(report: Report) -> Iterator[Line]:
     """The text report, line by line; everything in it is safe to print."""
-    verdict = report.verdict
+    plain, picture = shown(report), is_picture(report)
+    verdict = plain.verdict
     yield Line(escape(report.input.path), style="bold")
     yield Line(escape(headline(report)), 1, _STYLES[verdict.label])
-    if verdict.score is not None:
-        yield Line(
-            f"Score {verdict.score:.3f} on a scale from 0 (genuine) to 1 (manipulated): "
-            f"uncertain from {verdict.thresholds.uncertain:.3f}, "
-            f"manipulated from {verdict.thresholds.manipulated:.3f}",
-            1,
-        )
-    if verdict.p_value is not None:
-        share = 100 * verdict.p_value
-        shown = "less than 0.1" if share < 0.1 else f"{share:.1f}"
-        yield Line(
-            f"{shown.capitalize()} % of genuine people's clips look at least as suspicious (p-value)", 1
-        )
-    yield from (_track(track) for track in report.tracks)
-    yield from _list("When", [_segment(segment) for segment in _by_time(report.segments)])
-    yield from _list("Why", [_reason(report, n) for n in range(len(verdict.reasons))])
+    said = [score_words(report), likeness_words(verdict)]
+    if verdict.score is not None and verdict.label != "manipulated":
+        said.append(found_words(verdict.calibration))
+    yield from (Line(sentence, 1) for sentence in said if sentence)
+    yield from (_track(track, picture) for track in plain.tracks)
+    if not picture:
+        yield from _list("When", [_segment(segment) for segment in _by_time(plain.segments)])
+    yield from _list("Why", [_reason(reason, picture) for reason in verdict.reasons])
     yield from _list("Quality", [escape(flag.message) for flag in report.quality.flags], style="yellow")
     if report.person is not None:
         yield _person(report)
     yield from _list("Warning", [escape(note.message) for note in report.warnings], style="yellow")
 
 
-def _track(track: TrackReport) -> Line:
+def _track(track: TrackReport, picture: bool) -> Line:
     score = "" if track.score is None else f" {track.score:.2f}"
-    return Line(
-        f"Face {track.track_id}: {label_words(track.label)}{score}, {_span(track.start_s, track.end_s)}, "
-        f"{count(track.frames, 'frame')}, {track.face_px:.0f} px",
-        1,
-        _STYLES[track.label],
-    )
+    seen = [] if picture else [_span(track.start_s, track.end_s), count(track.frames, "frame")]
+    facts = ", ".join([f"{label_words(track.label)}{score}", *seen, f"{track.face_px:.0f} px"])
+    return Line(f"Face {track.track_id}: {facts}", 1, _STYLES[track.label])
 
 
 def _segment(segment: Segment) -> str:
@@ -106,10 +115,9 @@ def _segment(segment: Segment) -> str:
     )
 
 
-def _reason(report: Report, n: int) -> str:
-    reason = report.verdict.reasons[n]
+def _reason(reason: Reason, picture: bool) -> str:
     where = [] if reason.track_id is None else [f"face {reason.track_id}"]
-    if reason.start_s is not None and reason.end_s is not None:
+    if reason.start_s is not None and reason.end_s is not None and not picture:
         where.append(_span(reason.start_s, reason.end_s))
     return escape(reason.message) + (f" ({', '.join(where)})" if where else "")
 

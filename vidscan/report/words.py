@@ -1,11 +1,15 @@
-"""How vidscan speaks to people: times, escaped names, and verdicts in words."""
+"""How vidscan speaks to people: every sentence about a verdict is made here, and only here.
+
+The text report, the page, the index, the overlay and the CSV take theirs from this module, so that one number
+reads alike everywhere.
+"""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 
-from vidscan.types import LABEL_SEVERITY, Label, Report
+from vidscan.types import LABEL_SEVERITY, Calibration, Label, Report, Verdict
 
 # Control, format (text direction!), surrogate, private, unassigned, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -57,6 +61,28 @@ def count(n: int, noun: str, plural: str = "") -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
 
 
+def percent(share: float) -> str:
+    """A share as ``1.2 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def one_in(share: float) -> str:
+    """A share above 0 in words: ``about 1 in 140``, ``about 8 in 10``, ``nearly all``."""
+    if share <= 0.4:
+        return f"about 1 in {round(1 / max(share, 1e-9)):,}"
+    return f"about {round(10 * share)} in 10" if share < 0.95 else "nearly all"
+
+
+def is_picture(report: Report) -> bool:
+    """Whether the input was a picture, which has no duration."""
+    return report.input.frames_decoded == 1 and not report.input.duration_s
+
+
+def abstained(report: Report) -> bool:
+    """Whether the material was too poor to judge the face that gives the verdict."""
+    return report.verdict.label == "uncertain" and bool(report.quality.flags)
+
+
 def smallest_face(report: Report) -> int | None:
     """Side in pixels of the smallest face that was looked for, None where it is not known."""
     width, height, share = report.input.width, report.input.height, report.settings.get("min_face")
@@ -71,6 +97,9 @@ def headline(report: Report) -> str:
     faces = count(len(report.tracks), "face")
     if label == "no_manipulation_found":
         return f"No face manipulation found in {faces} {_SCOPE}"
+    if abstained(report):
+        why = "; ".join(flag.message for flag in report.quality.flags)
+        return f"Uncertain, because not judged: {why} {_SCOPE}"
     if label == "uncertain":
         return f"Uncertain: face manipulation neither shown nor ruled out in {faces} {_SCOPE}"
     if label == "manipulated":
@@ -80,6 +109,84 @@ def headline(report: Report) -> str:
         side = smallest_face(report)
         size = f" of at least {side} pixels" if side else ""
         return f"No face{size} found, so nothing was judged {_SCOPE}"
-    if report.error is not None:
-        return f"Could not be scanned: {report.error.message} ({report.error.code})"
-    return "Could not be scanned"
+    if report.error is None:
+        return LABEL_NAMES["error"]
+    return f"{LABEL_NAMES['error']}: {error_words(report)} ({report.error.code})"
+
+
+def error_words(report: Report) -> str:
+    """Why the input could not be scanned, without its path, which stands beside it; empty where it was."""
+    return "" if report.error is None else report.error.message.removeprefix(f"{report.input.path}: ")
+
+
+def score_words(report: Report) -> str | None:
+    """The score and what it is compared with, or why none is told; None where there is none."""
+    verdict = report.verdict
+    if verdict.score is None:
+        return None
+    if abstained(report):
+        return "No score is told: of such material it would mean nothing (the JSON report keeps it)."
+    return (
+        f"Score {verdict.score:.2f} on a scale from 0 (genuine) to 1 (manipulated): uncertain from "
+        f"{verdict.thresholds.uncertain:.3g}, manipulated from {verdict.thresholds.manipulated:.3g}."
+    )
+
+
+LIKENESS = "Genuine people's clips that look at least as suspicious"
+"""What a p-value is the share of."""
+
+
+def likeness(verdict: Verdict) -> str | None:
+    """The p-value as an answer to :data:`LIKENESS`; None where there is none."""
+    p, n = verdict.p_value, verdict.calibration.n
+    if p is None:
+        return None
+    # The smallest p-value that n people allow.
+    return f"none of {n:,}" if n and p * (n + 1) < 1.5 else one_in(p)
+
+
+def likeness_words(verdict: Verdict) -> str | None:
+    """The p-value in a sentence; None where there is none."""
+    share, p = likeness(verdict), verdict.p_value
+    if share is None or p is None:
+        return None
+    return f"{LIKENESS}: {share} (p-value {f'{p:.3f}' if p >= 0.001 else 'below 0.001'})."
+
+
+def found_words(calibration: Calibration) -> str | None:
+    """How many fakes the thresholds find, and what looser ones would; None where it was not measured."""
+    known = {found.target_fpr: found for found in calibration.found}
+    own, most = known.get(calibration.target_fpr), known.get(max(known, default=0.0))
+    if own is None or most is None:
+        return None
+    said = f"vidscan finds {100 * own.rate:.0f} % of the {own.clips:,} fakes that it was tested on"
+    if most is not own:
+        said += (
+            f"; with --target-fpr {most.target_fpr:g} it finds {100 * most.rate:.0f} %, and accuses "
+            f"{one_in(most.target_fpr)} genuine clips"
+        )
+    return f"{said}."
+
+
+def calibration_words(calibration: Calibration) -> tuple[str, ...]:
+    """How often the tool is wrong about genuine clips, in sentences; empty where it was not calibrated."""
+    if not calibration.n:
+        return ()
+    said = [
+        f"The thresholds were set with {calibration.n:,} genuine people, so that "
+        f"{at_most(calibration.target_fpr)} genuine clips should be called manipulated."
+    ]
+    if calibration.measured_fpr is None:
+        said.append("How often that happens to other genuine clips has not been measured.")
+    else:
+        interval = calibration.interval
+        range = f" (95 % interval {percent(interval[0])} to {percent(interval[1])})" if interval else ""
+        said.append(
+            f"Of other genuine clips, {percent(calibration.measured_fpr)} were called manipulated{range}."
+        )
+    return tuple(said)
+
+
+def at_most(rate: float) -> str:
+    """A rate of false alarms as a promise: ``at most 1 in 100``, ``no``."""
+    return f"at most {one_in(rate).removeprefix('about ')}" if rate > 0 else "no"

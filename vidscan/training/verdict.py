@@ -58,12 +58,14 @@ class VerdictRecipe:
     sharpness_percentile: float = 0.5
     min_seconds: float = 0.5
     """In less, genuine clips are called uncertain more often than is promised."""
-    min_crops: int = 4
-    """From so many on one bad crop does not set the level (:func:`vidscan.verdict.aggregate.level`)."""
+    min_crops: int = 3
+    """So many are analysed in two thirds of a second; one bad one among them is outvoted."""
     bits_percentile: float = 0.5
     bits_share: float = 0.5
     """The least bits a pixel: this share of that percentile of the genuine clips, since newer codecs need
     half of H.264's for the same picture."""
+    min_detail_px: float = 28.0
+    """More than 99 of 100 genuine crops show."""
 
 
 def windows(
@@ -204,6 +206,7 @@ def calibrated(
         recipe.min_seconds,
         recipe.min_crops,
         recipe.bits_share * float(np.percentile(bits, recipe.bits_percentile)) if bits else 0.0,
+        recipe.min_detail_px,
     )
     return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
 

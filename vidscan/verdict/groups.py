@@ -137,6 +137,11 @@ GROUPS: dict[str, Group] = {
             judged={"encoder_statistic": "one"},
             weight=2.0,
             limit=10.0,
+            wordings={
+                "encoder_statistic": Wording(
+                    "the odds that it is forged are {} to 1 by the look of it", number=math.exp, high=1e4
+                )
+            },
             measure=encoder_features.describe,
         ),
         Group(

@@ -13,6 +13,7 @@ from vidscan.models import ModelRecord
 from vidscan.types import (
     LABEL_SEVERITY,
     Calibration,
+    Found,
     Label,
     Note,
     Quality,
@@ -57,6 +58,8 @@ class QualityLimits:
     min_crops: float = 0.0
     """Analysed faces of a track; not asked of a picture."""
     min_bits_per_pixel: float = 0.0
+    min_detail_px: float = 0.0
+    """Of what the face really shows (:attr:`vidscan.types.FaceEvidence.detail_px`)."""
 
     def flags(
         self,
@@ -66,6 +69,7 @@ class QualityLimits:
         bits_per_pixel: float | None = None,
         seen: tuple[float, int] | None = None,
         *,
+        detail_px: float = math.inf,
         inside: float = 1.0,
         quantiser: float | None = None,
     ) -> tuple[Note, ...]:
@@ -78,6 +82,8 @@ class QualityLimits:
         seen
             For how many seconds, and in how many analysed frames; None for a picture, which is short by
             nature.
+        detail_px
+            Real detail of the face (px), however far it was enlarged.
         inside
             Share of the face that is inside the frame.
         quantiser
@@ -89,6 +95,12 @@ class QualityLimits:
             found.append(
                 Note("face_too_small", f"face is {face_px:.0f} px wide, {self.min_face_px:.0f} px are needed")
             )
+        elif detail_px < self.min_detail_px:
+            message = (
+                f"face is blurred or was enlarged: it shows no more than one {detail_px:.0f} px wide, "
+                f"{self.min_detail_px:.0f} px are needed"
+            )
+            found.append(Note("face_without_detail", message))
         if sharpness < self.min_sharpness:
             found.append(Note("face_too_blurred", "face is too blurred to judge"))
         if brightness < self.min_brightness:
@@ -124,6 +136,8 @@ class Judgement:
     segments: tuple[Segment, ...]
     signals: dict[str, Signal]
     quality: Quality
+    notes: tuple[Note, ...] = ()
+    """What should be known about the evidence."""
 
 
 def _label(score: float, flags: tuple[Note, ...], thresholds: Thresholds) -> Label:
@@ -147,6 +161,8 @@ class Judge:
         What a track is judged by; its patch scores alone by default.
     patch_scale
         The scale of patch scores, for frames and segments; ``scale`` by default.
+    found
+        What rates find, by the registry record; reports quote it.
     target_fpr, uncertain_fpr
         Shares of genuine clips that may be called manipulated, and manipulated or uncertain; 0 for those
         that the scale was fitted for. Raises ValueError where its people are too few for a rate.
@@ -160,6 +176,7 @@ class Judge:
         *,
         statistic: TrackStatistic | None = None,
         patch_scale: ScoreScale | None = None,
+        found: tuple[Found, ...] = (),
         target_fpr: float = 0.0,
         uncertain_fpr: float = 0.0,
     ) -> None:
@@ -175,6 +192,7 @@ class Judge:
             target_fpr=target_fpr or scale.target_fpr,
             measured_fpr=told[0] if told else None,
             interval=told[1] if told else None,
+            found=found,
         )
         self._suspicious = self.patch_scale.levels(target_fpr, uncertain_fpr)[0]
         whole = isinstance(self.statistic, EvidenceStatistic)
@@ -204,7 +222,7 @@ class Judge:
         track = None if worst is None else tracks[judged.index(worst)]
         signals = self._signals(own, track)
         quality = worst.quality if worst else Quality(None, None, None, bits_per_pixel)
-        return Judgement(verdict, tuple(judged), segments, signals, quality)
+        return Judgement(verdict, tuple(judged), segments, signals, quality, _notes(track))
 
     def _in_front(self, judged: list[TrackReport]) -> list[TrackReport]:
         """Without what must not cloud the verdict on a face that can be judged.
@@ -235,9 +253,9 @@ class Judge:
         self, track: Track, judged: Judged, bits_per_pixel: float | None, picture: bool
     ) -> TrackReport:
         faces = track.faces
-        face_px, sharpness, brightness = (
+        face_px, sharpness, brightness, detail = (
             float(np.median([getattr(f, name) for f in faces]))
-            for name in ("face_px", "sharpness", "brightness")
+            for name in ("face_px", "sharpness", "brightness", "detail_px")
         )
         seen = None if picture else (track.end_s - track.start_s, len(faces))
         known = [face.quantiser for face in faces if face.quantiser is not None]
@@ -247,6 +265,7 @@ class Judge:
             brightness,
             bits_per_pixel,
             seen,
+            detail_px=detail,
             inside=float(np.median([face.inside for face in faces])),
             quantiser=float(np.median(known)) if known else None,
         )
@@ -260,7 +279,14 @@ class Judge:
             end_s=track.end_s,
             frames=track.frames,
             face_px=face_px,
-            quality=Quality(face_px, sharpness, brightness, bits_per_pixel, flags),
+            quality=Quality(
+                face_px,
+                sharpness,
+                brightness,
+                bits_per_pixel,
+                flags,
+                detail if math.isfinite(detail) else None,
+            ),
         )
 
     def _signals(self, judged: Judged | None, track: Track | None) -> dict[str, Signal]:
@@ -314,6 +340,16 @@ def _reasons(
     return evidence_reasons(worst, judged, tuple(s for s in segments if s.track_id == worst.track_id))
 
 
+def _notes(track: Track | None) -> tuple[Note, ...]:
+    if track is None or not track.behavior or not all(window.still for window in track.behavior):
+        return ()
+    message = (
+        f"face {track.track_id} does not move, as in a photograph: blinking, head pose, gaze and expression "
+        "say nothing about it"
+    )
+    return (Note("still_face", message),)
+
+
 def _picture(tracks: list[Track]) -> bool:
     """Whether nobody was seen but in the very first frame: that is how a picture looks."""
     return all(t.frames == 1 and f.frame_index == 0 for t in tracks for f in t.faces)
@@ -323,10 +359,10 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
     """The judge of a registry record of kind ``verdict``; rates as in :class:`Judge`.
 
     Its tensors are ``statistics`` (n,), ``thresholds`` (uncertain, manipulated) on the same scale and
-    ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops and bits a
-    pixel: the fields of :class:`QualityLimits`); where the record names a one-class ``model`` also its own
-    (:meth:`EvidenceStatistic.to_record`), ``patch_statistics`` and ``patch_thresholds``. All that decides a
-    label is under the file's sha256.
+    ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops, bits a pixel
+    and detail px: the fields of :class:`QualityLimits`); where the record names a one-class ``model`` also
+    its own (:meth:`EvidenceStatistic.to_record`), ``patch_statistics`` and ``patch_thresholds``. All that
+    decides a label is under the file's sha256. ``found`` in the record says what rates find.
 
     Raises
     ------
@@ -342,11 +378,15 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
         limits = QualityLimits(*tensors["limits"].tolist())
         measured = settings.get("measured_fpr")
         rate = (measured["rate"], (measured["interval"][0], measured["interval"][1])) if measured else None
+        figures = tuple(
+            Found(float(target), own["rate"], (own["interval"][0], own["interval"][1]), own["clips"])
+            for target, own in sorted(settings.get("found", {}).items(), key=lambda item: float(item[0]))
+        )
         whole = "model" in settings
         patch_scale = (
             _scale(tensors["patch_statistics"], tensors["patch_thresholds"], settings) if whole else None
         )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise WeightsError(f"verdict model {record.name} is not usable: {error}") from error
     statistic = EvidenceStatistic.from_record(tensors, settings) if whole else None
     try:
@@ -356,6 +396,7 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
             rate,
             statistic=statistic,
             patch_scale=patch_scale,
+            found=figures,
             target_fpr=target_fpr,
             uncertain_fpr=uncertain_fpr,
         )
