@@ -335,7 +335,7 @@ def _hub(*threads: str) -> str:
 
 
 KINDS: dict[str, Kind] = {
-    "heic_tiles": Kind("HEIC made of tiles", _tiles, "photo", _hub("darktable-org/darktable#11974")),
+    "heic_tiles": Kind("HEIC made of tiles", _tiles, "photo", ""),
     "heic_single": Kind("HEIC in one piece", _still("HEIF", quality=95), "photo", ""),
     "avif": Kind("AVIF", _still("AVIF", quality=95), "photo", ""),
     "hlg": Kind(
