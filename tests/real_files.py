@@ -335,7 +335,7 @@ def _hub(*threads: str) -> str:
 
 
 KINDS: dict[str, Kind] = {
-    "heic_tiles": Kind("HEIC made of tiles", _tiles, "photo", _hub("darktable-org/darktable#11974")),
+    "heic_tiles": Kind("HEIC made of tiles", _tiles, "photo", ""),
     "heic_single": Kind("HEIC in one piece", _still("HEIF", quality=95), "photo", ""),
     "avif": Kind("AVIF", _still("AVIF", quality=95), "photo", ""),
     "hlg": Kind(
@@ -354,6 +354,12 @@ KINDS: dict[str, Kind] = {
     ),
     "pixel_aspect": Kind("Pixels of 4:3", _squeezed, "soft clip", "", "converted"),
     "mirrored": Kind("Display matrix that mirrors", _mirrored, "clip", "", "converted"),
+    "turned": Kind(
+        "Turned by 90 degrees, unsaid",
+        lambda folder, images: clip(folder, np.ascontiguousarray(np.rot90(images, -1, (1, 2)))),
+        "clip",
+        _hub("deepfakes/faceswap#253", "timesler/facenet-pytorch#229"),
+    ),
     "preview_first": Kind("Small preview stream first", _preview_first, "clip", ""),
     "exif_png": Kind(
         "PNG with alpha, turned by EXIF", _exif("png"), "photo", _hub("dacr/sotohp#30"), "converted"
