@@ -26,7 +26,7 @@ from skimage.data import astronaut
 
 import vidscan.forge.self_blend  # noqa: F401  (importing a forgery registers it)
 from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.forge.base import FORGERIES, Faces
 from vidscan.forge.template import mean_landmarks
 from vidscan.media.writer import VideoWriter, write_png
@@ -54,7 +54,7 @@ class Still:
 
 def forge_still(image: NDArray[np.uint8], kind: str = KIND, seed: int = SEED) -> Still:
     """Forge the largest face of a picture, leaving every pixel outside the mask as it was."""
-    face = FaceDetector("cpu").detect(image[None])[0][0]
+    face = load_detector().detect(image[None])[0][0]
     to_crop = crop_transform(face.points[None], SPEC, face.box[None])
     crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), to_crop, SPEC)
     faces = Faces(crop, torch.from_numpy(mean_landmarks(SPEC))[None])

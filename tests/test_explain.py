@@ -118,7 +118,9 @@ def test_without_captum_only_patches(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def scanner(tmp_path_factory: pytest.TempPathFactory) -> Scanner:
-    return scanner_with(make_weights(tmp_path_factory.mktemp("weights")), ScanSettings(behavior_fps=0))
+    return scanner_with(
+        make_weights(tmp_path_factory.mktemp("weights")), ScanSettings(behavior_fps=0, analysis_fps=8)
+    )
 
 
 @pytest.fixture(scope="module")

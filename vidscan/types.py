@@ -186,6 +186,8 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+    encoder: float | None = None
+    """Log-odds by the encoder; None where it did not look."""
     detail_px: float = math.inf
     """Side in pixels of the smallest face that could hold the crop's detail
     (:func:`vidscan.patches.detail.detail_px`); infinite where that was not measured."""
@@ -227,18 +229,21 @@ EyeRule = Literal["ear", "openness", "network"]
 class ScanSettings:
     """Everything that can change a verdict; written into the report as ``settings``."""
 
-    analysis_fps: float = 8.0
-    """Faces are classified at about this rate (frames a second); tracked in every frame."""
-    behavior_fps: float = 30.0
-    """Landmarks are read in every frame, up to about this rate; 0 leaves behaviour out."""
+    analysis_fps: float = 3.0
+    """Faces are classified at about this rate (frames a second), and at the start of every track."""
+    encoder_fps: float = 0.5
+    """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
+    0 leaves it out."""
+    behavior_fps: float = 15.0
+    """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
     blink_rule: EyeRule = "network"
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
     every: int = 0
     """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
     min_face: float = 1.0 / 12.0
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
-    detect_every: int = 8
-    """Frames between full detections; faces are tracked between."""
+    detect_s: float = 1.0
+    """Seconds between full detections; faces are followed between."""
     max_faces: int = 8
     """Faces followed at once; the largest win."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import Detector, load_detector
 
 
 @pytest.fixture(scope="session")
-def detector() -> FaceDetector:
-    return FaceDetector("cpu")
+def detector() -> Detector:
+    return load_detector()

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from itertools import chain
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from vidscan.faces.detect import FaceDetector, smallest_face_px
+from vidscan.errors import WeightsError
+from vidscan.faces import mtcnn
+from vidscan.faces.detect import load_detector, smallest_face_px
+from vidscan.faces.mtcnn import Networks
+from vidscan.models import load_registry
 
 from .scenes import astronaut, backdrop, head_of, other_person, pasted
 
@@ -44,8 +51,8 @@ def test_points_are_in_pixel_centres(detector):
 
 def test_the_smallest_face_of_interest_is_found(detector):
     width, height = 1280, 720
-    side = detector.smallest_face_px(width, height)
-    assert side == smallest_face_px(width, height) == 60
+    side = smallest_face_px(width, height)
+    assert side == 60
     assert smallest_face_px(320, 240) == 40
     zoom = 1.15 * side / 95  # of the box's 83 x 109
     head = cv2.resize(head_of(astronaut()), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
@@ -95,18 +102,43 @@ def test_a_grey_picture_still_shows_its_face(detector):
     assert len(detector.detect(grey[None])[0]) == 1
 
 
-def test_a_frame_that_derails_the_batch_costs_only_itself(monkeypatch):
-    detector = FaceDetector()
-    run = detector._mtcnn.detect
+def test_boxes_are_those_of_facenet_pytorch():
+    """The cascade and the weights are the stock ones, to the bit; the layout in memory costs 1e-4 px."""
+    one = pasted(backdrop(400, 640), head_of(astronaut()), 60, 100)
+    image = np.stack([pasted(one, head_of(other_person(), mirrored=True), 400, 100)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pickled weights
+        import facenet_pytorch
 
-    def fragile(batch, landmarks):
-        if any(frame.max() == 0 for frame in batch):
-            raise IndexError("shape mismatch")
-        return run(batch, landmarks=landmarks)
+        stock = facenet_pytorch.MTCNN(keep_all=True, min_face_size=20).eval()
+    boxes, confidence, points = stock.detect(image, landmarks=True)
+    ours = load_detector()
+    ((found, five, sure),) = ours._run(image)
+    np.testing.assert_allclose(found, boxes[0].astype(np.float64), atol=1e-3)
+    plain = Networks()
+    plain.load_state_dict(ours.record.load())
+    ours.networks = plain.eval().requires_grad_(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mtcnn, "_normalised", lambda pixels: (pixels - 127.5) * 0.0078125)
+        ((found, five, sure),) = ours._run(image)
+    assert len(found) == 2
+    order = np.argsort(-np.prod(found[:, 2:] - found[:, :2], axis=1))
+    np.testing.assert_array_equal(found[order], boxes[0].astype(np.float64))
+    np.testing.assert_array_equal(five[order], points[0].astype(np.float64))
+    np.testing.assert_array_equal(sure[order], confidence[0].astype(np.float64))
 
-    monkeypatch.setattr(detector._mtcnn, "detect", fragile)
-    frames = np.stack([astronaut(), np.zeros_like(astronaut())])
-    assert [len(faces) for faces in detector.detect(frames)] == [1, 0]
+
+def test_candidates_outside_their_frame_are_dropped():
+    boxes = torch.tensor([[-30.0, 5, -2, 33], [5, 5, 25, 25], [90, 70, 130, 110]])
+    kept, image, crops = mtcnn._crops(torch.zeros(1, 3, 60, 80), boxes, torch.zeros(3, dtype=torch.long), 24)
+    assert kept.tolist() == [[5, 5, 25, 25]] and image.tolist() == [0] and crops.shape == (1, 3, 24, 24)
+
+
+@pytest.mark.parametrize("change", [{"architecture": "other"}, {"thresholds": [0.6]}, {"factor": "wide"}])
+def test_records_that_do_not_fit_are_refused(change):
+    record = load_registry().get("detector")
+    with pytest.raises(WeightsError, match="mtcnn"):
+        load_detector(replace(record, settings=record.settings | change))
 
 
 def test_the_package_imports_nothing_heavy():

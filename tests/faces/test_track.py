@@ -90,6 +90,39 @@ def test_chunks_do_not_matter(detector):
         np.testing.assert_allclose(a.points, b.points, atol=0.3)
 
 
+def test_every_second_frame_is_enough_for_a_pan(detector):
+    frames, _ = pan(36)
+    every, counting = run(FaceTracker(detector), frames), Counting(detector)
+    tracker = FaceTracker(counting, detect_every=24, stride=2)
+    faces = run(tracker, frames)
+    assert [face.frame_index for face in faces] == list(range(0, 36, 2))
+    assert (tracker.track_count, counting.frames) == (1, 2)
+    apart = [np.abs(a.points - b.points).mean() for a, b in zip(faces, every[::2], strict=True)]
+    assert max(apart) < 2.5
+    again = run(FaceTracker(detector, detect_every=24, stride=2), frames, 5)
+    for a, b in zip(faces, again, strict=True):
+        assert (a.frame_index, a.track_id) == (b.frame_index, b.track_id)
+        np.testing.assert_array_equal(a.points, b.points)
+
+
+@pytest.mark.parametrize("size", [1, 7, 24])
+def test_a_cut_is_found_to_the_frame_where_frames_are_passed_over(detector, size):
+    one = [pasted(backdrop(360, 640, 0), head_of(astronaut()), 60 + 2 * t, 80) for t in range(7)]
+    two = [
+        pasted(backdrop(360, 640, 9), head_of(other_person(), mirrored=True), 400 - t, 80) for t in range(5)
+    ]
+    faces = run(FaceTracker(detector, detect_every=24, stride=4), one + two, size)
+    found = {(face.frame_index, face.track_id) for face in faces}
+    assert found == {(0, 0), (4, 0), (5, 0), (6, 0), (7, 1), (8, 1)}
+
+
+def test_a_face_that_appears_is_found_within_the_second(detector):
+    empty = backdrop(360, 640)
+    shown = pasted(empty, head_of(astronaut()), 200, 80)
+    faces = run(FaceTracker(detector, detect_every=25, stride=2), [empty] * 6 + [shown] * 30)
+    assert min(face.frame_index for face in faces) <= 6 + 25
+
+
 def test_crossing_faces_keep_their_identities(detector):
     ground = backdrop(360, 640)
     front, behind = head_of(astronaut()), head_of(other_person(), mirrored=True)

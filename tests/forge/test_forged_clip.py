@@ -16,7 +16,7 @@ from tests.corpus import needs_weights
 from tests.forge.moving_face import COUNT, FPS, SIDE, moving_face, write_moving_face
 from vidscan.errors import NoFaceError, SetupError
 from vidscan.faces.align import CropSpec, apply_affine
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.forge.base import Faces
 from vidscan.forge.clip import ClipForger, ForgedFrame, Plan
 from vidscan.forge.kinds import KINDS, Kind
@@ -36,7 +36,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def path(clip: Path) -> TrackPath:
     with open_video(clip) as source:
-        (track,) = find_tracks(source, FaceDetector()).values()
+        (track,) = find_tracks(source, load_detector()).values()
     return track
 
 

@@ -176,7 +176,7 @@ def test_decord_failing_on_the_way(tmp_path, monkeypatch):
         return get_batch(reader, indexes)
 
     monkeypatch.setattr(decord.VideoReader, "get_batch", fails_later)
-    source, times, images = read(path, chunk=4)
+    source, times, images = read(path, chunk=4, decoder="decord")
     assert [note.code for note in source.warnings] == ["decoder_fallback"]
     assert "Stack" not in source.warnings[0].message
     np.testing.assert_allclose(times, np.arange(COUNT) / FPS, atol=1e-6)

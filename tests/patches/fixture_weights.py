@@ -10,7 +10,7 @@ import torch
 from vidscan.behavior.eye_state import EyeNetwork
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
 from vidscan.faces.units import UNITS
-from vidscan.models import ModelRecord, register
+from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.networks import PatchNetwork
 
 SETTINGS: dict[str, Any] = {
@@ -97,10 +97,17 @@ def register_eyes(folder: Path, **changes: Any) -> ModelRecord:
     return register(folder, "blink-test", network.state_dict(), EYE_SETTINGS | changes)
 
 
+def register_detector(folder: Path) -> ModelRecord:
+    """The shipped detector: an untrained one would find no face to go on with."""
+    shipped = load_registry(Path(__file__).parents[2] / "weights").get("detector")
+    return register(folder, shipped.name, shipped.load(), shipped.settings)
+
+
 def make_weights(
     folder: Path, *, constant: float | None = None, limits: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> Path:
     """A whole weights folder, for ``VIDSCAN_WEIGHTS``."""
+    register_detector(folder)
     register_patches(folder, constant=constant)
     register_verdict(folder, limits)
     register_landmarks(folder)

@@ -303,6 +303,8 @@ def test_pose_and_gaze_are_drawn_on_request_where_they_are_known(tmp_path: Path)
     landmarks[1] = np.nan  # lost in frame 1; frame 2 has no row
     series = make_series(0.08, landmarks=landmarks, track_id=1)
     assert (row_of(series, 0), row_of(series, 1), row_of(series, 2), row_of(None, 0)) == (0, None, None, None)
+    thinned = replace(series, frames=2 * series.frames)  # only every second frame was read
+    assert [row_of(thinned, index) for index in (0, 1, 2, 3, 4)] == [0, 0, None, None, None]
     _, bare, _ = overlay(clip, tmp_path, hot=0.0, series={1: series})
     for more in ({"pose": True}, {"gaze": True}):
         _, drawn, _ = overlay(clip, tmp_path, hot=0.0, series={1: series}, **more)

@@ -27,6 +27,8 @@ class Method(str, Enum):
     saliency = "saliency"
 
 
+_CROPS_A_SECOND = 8.0
+
 _LEGENDS = {
     Method.patches: "Probability that a patch is manipulated",
     Method.gradcam: "Grad-CAM: evidence for a manipulation, as a share of the crop's peak",
@@ -88,8 +90,9 @@ def explain(
     from vidscan.report.words import timecode
     from vidscan.scanner import Scanner
 
-    # Patches alone are explained: how the face moves need not be measured.
-    settings = replace(options.scan_settings(context, 0), behavior_fps=0.0)
+    # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
+    settings = options.scan_settings(context, 0)
+    settings = replace(settings, behavior_fps=0.0, analysis_fps=max(settings.analysis_fps, _CROPS_A_SECOND))
     scanner = Scanner(settings, device=device)
     found: list[tuple[Path, list[Crop], Any]] = []
     failed: list[InputError] = []

@@ -10,6 +10,7 @@ import typer
 
 from vidscan.cli.console import say, start_log
 from vidscan.cli.train_blink import blink
+from vidscan.cli.train_encoder import cross, encoder
 from vidscan.cli.train_landmarks import landmarks
 from vidscan.cli.train_verdict import verdict
 
@@ -156,6 +157,8 @@ def curves(
     draw_run(run, out)
 
 
+app.command()(encoder)
+app.command()(cross)
 app.command()(landmarks)
 app.command()(blink)
 app.command()(verdict)

@@ -6,10 +6,13 @@ the frame as well as in the crop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vidscan.types import Face
 
 TEMPLATE_SIDE = 112.0
 """Side in pixels of the canonical face square that :data:`TEMPLATE` is drawn in."""
@@ -152,6 +155,14 @@ def crop_transform(
     out *= correction[:, None, None]
     out[:, :, 2] += centre * (1 - correction[:, None])
     return out
+
+
+def face_transforms(faces: Sequence[Face], spec: CropSpec) -> NDArray[np.float64]:
+    """(N, 2, 3) maps from frame pixels to crop pixels of N faces (:func:`crop_transform`)."""
+    if not faces:
+        return np.zeros((0, 2, 3))
+    points = np.stack([face.points for face in faces])
+    return crop_transform(points, spec, np.stack([face.box for face in faces]))
 
 
 def box_transform(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:

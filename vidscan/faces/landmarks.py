@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
+from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, face_transforms, invert_affine
 from vidscan.faces.landmark_network import GAZE_SCALE, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
@@ -114,8 +114,7 @@ class LandmarkReader:
         A face that turns out to lie off the middle of its crop is cut once more, where its own landmarks
         say that it is: tracking need not be as exact as detection.
         """
-        points = np.stack([face.points for face in faces])
-        to_crop = crop_transform(points, self.spec, np.stack([face.box for face in faces]))
+        to_crop = face_transforms(faces, self.spec)
         frames = torch.as_tensor(images).to(self.device)
         crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)

@@ -30,7 +30,7 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._last: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
 
     def update(self, image: NDArray[np.uint8]) -> Change:
         """How (H, W, 3) RGB uint8, best a scaled-down frame, follows on the one before."""
@@ -40,11 +40,11 @@ class CutDetector:
         if deviation < _FLAT:
             return "none"
         thumb = np.asarray((grey - grey.mean()) / deviation, np.float32)
-        colours = _histogram(image)
-        last, self._last = self._last, (thumb, colours)
+        last, self._last = self._last, (thumb, image)
         if last is None or float((thumb * last[0]).mean()) >= _SAME_PICTURE:
             return "none"
-        return "doubtful" if float(np.minimum(colours, last[1]).sum()) >= _SAME_COLOURS else "cut"
+        shared = np.minimum(_histogram(image), _histogram(last[1])).sum()
+        return "doubtful" if float(shared) >= _SAME_COLOURS else "cut"
 
 
 def _histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:

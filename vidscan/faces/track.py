@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from vidscan.faces.detect import Detector
 from vidscan.faces.flow import Look, SmallFrame, follow
-from vidscan.faces.shots import CutDetector
+from vidscan.faces.shots import Change, CutDetector
 from vidscan.types import Detection, Face, FrameChunk
 
 _MEMORY_S = 1.0
@@ -30,17 +30,15 @@ _CORRECTION = 0.5
 trembles more from frame to frame than the flow drifts."""
 _JUMP = 0.12
 """Distance, as a share of the face, from which following has failed and the detection is taken."""
-_SEARCHES = (1, 2, 4)
-"""Frames after a face was lost in which it is looked for besides the scheduled detections: a
+_SEARCHES = (1, 2, 4, 8, 12)
+"""Followed frames after a face was lost in which it is looked for besides the scheduled detections: a
 flash or a hand takes a few frames to pass."""
 _MISSES = 2
 """Scheduled detections that may miss a face in a row while following still holds it."""
-
-
-class Detects(Protocol):
-    """What :class:`FaceTracker` asks of a detector (:class:`vidscan.faces.detect.FaceDetector`)."""
-
-    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]: ...
+_DOUBT = 8
+"""Frames to the next detection where the last one missed a face that is followed, or found a weak one."""
+_SPREAD = 8
+"""Frames over which a correction is spread, at most."""
 
 
 @dataclass(slots=True)
@@ -97,10 +95,19 @@ class _Track:
         self.misses = self.hidden = 0
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A frame that is passed over, unless it turns out to be needed."""
+
+    index: int
+    time_s: float
+    image: NDArray[np.uint8]
+
+
 class FaceTracker:
     """Follows every face through a clip, chunk by chunk.
 
-    Faces are detected in every ``detect_every``-th frame, after a cut, and where one was lost;
+    Faces are detected once in ``detect_every`` frames, after a cut, and where one was lost or is in doubt;
     in between they are followed by optical flow at a fraction of the cost. Detections
     correct the followed points gradually, over the frames that come, because crops that tremble
     look manipulated. A track never spans a cut, nor two people: where the place alone does not tell
@@ -110,24 +117,32 @@ class FaceTracker:
     Parameters
     ----------
     detector
-        Something with ``detect`` like :class:`vidscan.faces.detect.FaceDetector`.
+        Finds the faces.
     detect_every
         Frames from one full detection to the next.
     max_faces
         Faces followed at once; where there are more the largest win.
+    stride
+        Only frames whose index is a multiple of it are followed. Where the picture changes too much from
+        one to the next, the frames in between are followed too.
     """
 
-    def __init__(self, detector: Detects, *, detect_every: int = 8, max_faces: int = 8) -> None:
-        if detect_every < 1 or max_faces < 1:
-            raise ValueError("detect_every and max_faces must be at least 1")
+    def __init__(
+        self, detector: Detector, *, detect_every: int = 8, max_faces: int = 8, stride: int = 1
+    ) -> None:
+        if min(detect_every, max_faces, stride) < 1:
+            raise ValueError("detect_every, max_faces and stride must be at least 1")
         self.detector = detector
         self.detect_every = detect_every
         self.max_faces = max_faces
+        self.stride = stride
+        self._spread = min(detect_every, _SPREAD) // stride - 1
         self._tracks: list[_Track] = []
         self._cuts = CutDetector()
         self._before: SmallFrame | None = None
         self._last_s = 0.0
-        self._until_detection = 0
+        self._next_detection = 0
+        self._waiting: list[_Waiting] = []
         self._ids = 0
 
     @property
@@ -136,43 +151,72 @@ class FaceTracker:
         return self._ids
 
     def update(self, chunk: FrameChunk) -> list[Face]:
-        """Every face in every frame of the next chunk, by frame and then by track.
+        """Every face in the followed frames of the next chunk, by frame and then by track.
 
         Boxes and points are full-frame pixels. A single picture gives its detections; in a clip
-        a weak detection is only reported once a second one has confirmed it.
+        a weak detection is only reported once a second one has confirmed it. Where frames were passed
+        over at the end of the last chunk and turn out to be needed, their faces come with this one's.
         """
-        images = chunk.images
-        small = [SmallFrame.of(image) for image in images]
-        changes = [self._cuts.update(frame.rgb) for frame in small]
-        # Detections that are known to be due run as one batch.
-        due, countdown = [], self._until_detection
-        for i, change in enumerate(changes):
-            if countdown <= 0 or change != "none":
-                due.append(i)
-                countdown = self.detect_every
-            countdown -= 1
-        self._until_detection = countdown
-        detections = dict(zip(due, self.detector.detect(images[due]), strict=True)) if due else {}
-
-        single = len(images) == 1 and self._before is None
+        single = len(chunk.images) == 1 and self._before is None
         faces: list[Face] = []
-        for i, (frame, change) in enumerate(zip(small, changes, strict=True)):
-            time_s = float(chunk.times[i])
-            if change == "cut" or not self._continues(frame, time_s):
-                self._tracks = []
-            lost = self._follow(frame, trusting=change == "none")
-            found = detections.get(i)
-            if found is None and lost:
-                found = self.detector.detect(images[i : i + 1])[0]
-            if found is not None:
-                self._associate(found, frame, time_s, scheduled=i in detections, single=single)
-            for track in self._tracks:
-                if track.visible:
-                    track.seen_s = time_s
-            self._tracks = [t for t in self._tracks if time_s - t.seen_s <= _MEMORY_S]
-            faces += self._report(chunk.first_index + i, time_s)
-            self._before, self._last_s = frame, time_s
+        for i, (time_s, image) in enumerate(zip(chunk.times.tolist(), chunk.images, strict=True)):
+            now = _Waiting(chunk.first_index + i, time_s, image)
+            if now.index % self.stride:
+                self._waiting.append(now)
+                continue
+            small, cuts = SmallFrame.of(image), copy(self._cuts)
+            change = cuts.update(small.rgb)
+            moves = self._moves(small)
+            if self._waiting and (change != "none" or any(move is None for move in moves)):
+                for passed in self._waiting:
+                    faces += self._step(passed, SmallFrame.of(passed.image))
+                faces += self._step(now, small)
+            else:
+                self._cuts = cuts
+                faces += self._advance(now, small, change, moves, single)
+            self._waiting.clear()
+        # Chunks are large: only what is waiting may outlive this one.
+        self._waiting = [_Waiting(w.index, w.time_s, w.image.copy()) for w in self._waiting]
         return faces
+
+    def _step(self, now: _Waiting, small: SmallFrame) -> list[Face]:
+        """Goes on by one frame."""
+        return self._advance(now, small, self._cuts.update(small.rgb), self._moves(small))
+
+    def _moves(self, small: SmallFrame) -> list[NDArray[np.float64] | None]:
+        """How every visible track goes on from the last followed frame to this one."""
+        before = self._before
+        if before is None or before.grey.shape != small.grey.shape:
+            return []
+        return follow(before, small, [t.points for t in self._tracks if t.visible])
+
+    def _advance(
+        self,
+        now: _Waiting,
+        small: SmallFrame,
+        change: Change,
+        moves: list[NDArray[np.float64] | None],
+        single: bool = False,
+    ) -> list[Face]:
+        time_s = now.time_s
+        if change == "cut" or not self._continues(small, time_s):
+            self._tracks = []
+        lost = self._follow(small, moves, trusting=change == "none")
+        scheduled = now.index >= self._next_detection or change != "none"
+        if scheduled or lost:
+            found = self.detector.detect(now.image[None])[0]
+            self._associate(found, small, time_s, scheduled=scheduled, single=single)
+        if scheduled:
+            doubtful = any(t.visible and (t.misses or not t.confirmed) for t in self._tracks)
+            self._next_detection = now.index + min(
+                self.detect_every, _DOUBT if doubtful else self.detect_every
+            )
+        for track in self._tracks:
+            if track.visible:
+                track.seen_s = time_s
+        self._tracks = [t for t in self._tracks if time_s - t.seen_s <= _MEMORY_S]
+        self._before, self._last_s = small, time_s
+        return self._report(now.index, time_s)
 
     def _continues(self, frame: SmallFrame, time_s: float) -> bool:
         before = self._before
@@ -180,7 +224,7 @@ class FaceTracker:
             before.grey.shape == frame.grey.shape and time_s - self._last_s <= _MEMORY_S
         )
 
-    def _follow(self, frame: SmallFrame, *, trusting: bool) -> bool:
+    def _follow(self, frame: SmallFrame, moves: list[NDArray[np.float64] | None], *, trusting: bool) -> bool:
         """Moves all visible tracks on to this frame; True where a detection should look for one."""
         visible = [t for t in self._tracks if t.visible]
         lost = False
@@ -193,9 +237,7 @@ class FaceTracker:
         if not visible or self._before is None:
             return lost
         height, width = frame.grey.shape
-        for track, move in zip(
-            visible, follow(self._before, frame, [t.points for t in visible]), strict=True
-        ):
+        for track, move in zip(visible, moves, strict=True):
             # After a doubtful change only a detection that looks alike may carry a track on.
             if move is not None and trusting:
                 track.move(move)
@@ -221,7 +263,7 @@ class FaceTracker:
         pairs = self._match(found, looks, time_s)
         held = [t for t in self._tracks if t.visible]
         for row, column in pairs:
-            self._tracks[row].take(found[column], looks[column], self.detect_every - 1)
+            self._tracks[row].take(found[column], looks[column], self._spread)
         matched = {id(self._tracks[row]) for row, _ in pairs}
         for track in held:
             if id(track) in matched:
@@ -259,6 +301,12 @@ class FaceTracker:
                     possible = likeness >= _ALIKE and distance <= reach and 0.5 < size / track.side < 2
                 if possible:
                     cost[row, column] = distance + 2.0 * (1 - likeness)
+        free = cost < impossible
+        if free.sum(axis=0).max() <= 1 and free.sum(axis=1).max() <= 1:
+            return [(int(r), int(c)) for r, c in np.argwhere(free)]
+        # Faces near each other are rare, and scipy takes a second to import.
+        from scipy.optimize import linear_sum_assignment
+
         rows, columns = linear_sum_assignment(cost)
         return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < impossible]
 

@@ -18,7 +18,7 @@ import vidscan.forge.swap
 import vidscan.forge.warp
 import vidscan.forge.whole  # noqa: F401  (importing a forgery registers it)
 from vidscan.errors import NoFaceError, SetupError
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.geometry import CropSpec, crop_transform
 from vidscan.forge.base import FORGERIES, Forgery
 from vidscan.forge.kinds import KINDS, Kind
@@ -139,7 +139,7 @@ class ClipForger:
         where = torch.device(device)
         # Before the long first pass: missing weights should not cost minutes.
         forgery = _forgery(plan.kind, where)
-        detector = FaceDetector(where)
+        detector = load_detector(device=device)
         donor = None if plan.donor is None else _donor(plan.donor, detector)
         with open_video(path, max_duration_s=max_duration_s) as source:
             self.info: VideoInfo = source.info
@@ -204,7 +204,7 @@ class _Donor:
         return lambda present, time_s: face
 
 
-def _donor(path: PathLike, detector: FaceDetector) -> _Donor:
+def _donor(path: PathLike, detector: Detector) -> _Donor:
     """The largest face of a picture, or of one frame in each chunk of a clip's first seconds."""
     best, side = None, 0.0
     with open_video(path, max_duration_s=_DONOR_SECONDS) as source:

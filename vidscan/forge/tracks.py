@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import Detector
 from vidscan.faces.geometry import TEMPLATE_SIDE, CropSpec, crop_transform
 from vidscan.faces.track import FaceTracker
 from vidscan.media import VideoSource
@@ -57,7 +57,7 @@ class TrackPath:
 
 
 def find_tracks(
-    source: VideoSource, detector: FaceDetector, progress: Callable[[float], None] | None = None
+    source: VideoSource, detector: Detector, progress: Callable[[float], None] | None = None
 ) -> dict[int, TrackPath]:
     """Track every face of a clip, as scanning does; 128 bytes are kept for each face and frame.
 

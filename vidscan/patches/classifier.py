@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidscan.colour import luminance
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec, align, face_transforms
 from vidscan.models import ModelRecord
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import POOLINGS, pool
@@ -103,10 +104,9 @@ class PatchClassifier:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.record, self.device, self.batch = record, device, batch
 
-    def transforms(self, faces: list[Face]) -> NDArray[np.float64]:
+    def transforms(self, faces: Sequence[Face]) -> NDArray[np.float64]:
         """(N, 2, 3) maps from frame pixels to crop pixels."""
-        points = np.stack([face.points for face in faces])
-        return crop_transform(points, self.spec, np.stack([face.box for face in faces]))
+        return face_transforms(faces, self.spec)
 
     def crops(
         self, images: NDArray[np.uint8], index: NDArray[np.int64], transforms: NDArray[np.float64]

@@ -51,11 +51,15 @@ def gaze_direction(rotation: NDArray[np.floating], gaze: NDArray[np.floating]) -
 
 
 def row_of(series: FaceSeries | None, frame_index: int) -> int | None:
-    """The row of a frame in a series; None where it has none, or the landmarks were lost."""
-    if series is None:
+    """The row of a frame in a series; None where it has none, or the landmarks were lost.
+
+    Where only every N-th frame was read, the frames up to the next one share its row.
+    """
+    if series is None or not len(series.frames):
         return None
-    row = int(np.searchsorted(series.frames, frame_index))
-    if row == len(series.frames) or series.frames[row] != frame_index:
+    row = int(np.searchsorted(series.frames, frame_index, "right")) - 1
+    step = np.median(np.diff(series.frames)) if len(series.frames) > 1 else 1
+    if row < 0 or frame_index - series.frames[row] >= step:
         return None
     known = np.isfinite(series.rotation[row]).all() and np.isfinite(series.landmarks[row, :, :2]).all()
     return row if known else None

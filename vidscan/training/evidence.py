@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from vidscan.batch.local import default_jobs
-from vidscan.models import file_sha256, load_registry
+from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.report.files import write_text
 from vidscan.scanner import chosen_models
 from vidscan.training.derive import derive_all
@@ -69,6 +71,37 @@ def gather_all(
         for file, task in tasks.items()
         if task.target not in failures
     }
+
+
+def as_unseen(clips: Sequence[ClipEvidence], encoder: ModelRecord | None) -> list[ClipEvidence]:
+    """Genuine clips that the encoder's head learnt from, as a head would see them that never saw their source.
+
+    A head rates what it learnt from as more genuine than it rates new people. The clips' log-odds are moved
+    and stretched so that their median and deviation are those of the head's left-out genuine clips, which its
+    record holds; without a record that does nothing changes.
+    """
+    left_out = {} if encoder is None else encoder.settings.get("left_out", {})
+    known = [
+        np.mean(v) for clip in clips if (v := [f.encoder for f in _faces(clip) if f.encoder is not None])
+    ]
+    deviation = float(np.std(known)) if known else 0.0
+    if not left_out or deviation == 0:
+        return list(clips)
+    median, stretch = float(np.median(known)), left_out["deviation"] / deviation
+
+    def moved(face: FaceEvidence) -> FaceEvidence:
+        if face.encoder is None:
+            return face
+        return replace(face, encoder=left_out["median"] + stretch * (face.encoder - median))
+
+    return [
+        replace(clip, tracks=tuple(replace(t, faces=tuple(map(moved, t.faces))) for t in clip.tracks))
+        for clip in clips
+    ]
+
+
+def _faces(clip: ClipEvidence) -> list[FaceEvidence]:
+    return [face for track in clip.tracks for face in track.faces]
 
 
 def _gather(task: Reading) -> None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from vidscan.errors import InputError, NoFaceError
 from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.media.encode import reencode
@@ -95,7 +95,7 @@ def build_labels(corpus: Path, entries: list[Entry], folder: Path, teacher: Teac
     if (folder / "rows.jsonl").exists():
         return Labels.open(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    detector = FaceDetector()
+    detector = load_detector()
     parts = _Parts()
     for entry in tqdm(entries, desc="labels", unit="file", disable=None):
         try:
@@ -110,7 +110,7 @@ def build_labels(corpus: Path, entries: list[Entry], folder: Path, teacher: Teac
     return Labels.open(folder)
 
 
-def _largest_faces(path: Path, detector: FaceDetector) -> Iterator[tuple[Face, NDArray[np.uint8]]]:
+def _largest_faces(path: Path, detector: Detector) -> Iterator[tuple[Face, NDArray[np.uint8]]]:
     """The face seen longest and largest, frame by frame, with its wide crop (384, 384, 3)."""
     tracker = FaceTracker(detector)
     found: dict[int, list[tuple[Face, NDArray[np.uint8]]]] = {}

@@ -8,7 +8,7 @@ than the network's, at the network's scale, so that augmentation never runs over
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.media import open_video
 from vidscan.training.corpus import Entry
 from vidscan.training.teacher import Teacher
@@ -62,15 +62,23 @@ class Store:
 
 
 def spread_frames(path: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """``count`` frames spread evenly over a clip, decoded in order (random access is far slower)."""
+    """``count`` frames spread evenly over a clip; see :func:`frames_at`."""
+    return frames_at(path, tuple(np.linspace(0.05, 0.95, count).tolist()))
+
+
+def frames_at(path: Path, shares: Sequence[float]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Frames with their indices at ascending ``shares`` (0..1) of a clip's duration, decoded in order.
+
+    Random access is far slower in clips with few key frames.
+    """
     taken = 0
     with open_video(path) as source:
-        wanted = np.linspace(0.05, 0.95, count) * (source.info.duration_s or 0.0)
+        wanted = np.array(shares) * (source.info.duration_s or 0.0)
         for chunk in source:
             for index, image in _pick(chunk, wanted, taken):
                 taken += 1
                 yield index, image
-            if taken >= count:
+            if taken >= len(wanted):
                 return
 
 
@@ -94,7 +102,7 @@ def build_store(
     if (folder / "rows.jsonl").exists():
         return Store.open(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    detector = FaceDetector()
+    detector = load_detector()
     crops, landmarks, rows = [], [], []
     for entry in tqdm(entries, desc="crops", unit="file", disable=None):
         count = frames_per_clip if entry.kind == "video" else 1

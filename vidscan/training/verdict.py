@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
 from vidscan.types import ScanSettings, Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.baselines import PatchOnly
@@ -34,6 +34,7 @@ from vidscan.verdict.one_class import MODELS, AnomalyModel, LinearOneClassSVM
 from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
 
+NAME = "verdict-evidence"
 FOLDS = 10
 WEIGHTS: dict[str, float] = {group.name: group.weight for group in GROUPS.values()}
 """How much each group counts."""
@@ -273,11 +274,14 @@ def train_verdict(
     )
     train = [e for e in entries if e.split == "train"]
     people = by_person([e for e in entries if e.split == "dev"], clips)
+    registry = load_registry()
+    encoder = registry.get("encoder") if "encoder" in registry.defaults else None
     fitted = fit_statistic(
-        [clips[e.file] for e in train if e.file in clips], [c for own in people.values() for c in own], recipe
+        as_unseen([clips[e.file] for e in train if e.file in clips], encoder),
+        [c for own in people.values() for c in own],
+        recipe,
     )
     judge = calibrated(fitted, people, recipe, "genuine people of dev")
-    registry = load_registry()
     patches = registry.get("patches")
     tensors, record = fitted.to_record()
     tensors |= {
@@ -293,6 +297,7 @@ def train_verdict(
     settings_of: dict[str, Any] = {
         "kind": "verdict",
         "patches": patches.name,
+        **({} if encoder is None else {"encoder": encoder.name}),
         "landmarks": registry.get("landmarks").name,
         "blink": registry.get("blink").name,
         "target_fpr": recipe.manipulated_fpr,
@@ -312,7 +317,7 @@ def train_verdict(
         },
         **record,
     }
-    name = f"verdict-evidence-{patches.name.removeprefix('patches-')}"
+    name = NAME
     found = register(weights, name, tensors, settings_of)
     if weights.resolve() == registry.folder.resolve():
         update_record(weights, patches.name, patches.settings | {"verdict": name})

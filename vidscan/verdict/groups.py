@@ -15,7 +15,7 @@ import numpy as np
 
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
 from vidscan.types import FaceEvidence
-from vidscan.verdict import patch_features
+from vidscan.verdict import encoder_features, patch_features
 from vidscan.verdict.standardiser import Column, Sided
 
 _LEAST = 1e-3
@@ -72,7 +72,8 @@ class Group:
         What a newly fitted verdict judges it by, measured or derived, each with the side on which forgeries
         lie.
     weight
-        How much the group counts in a newly fitted verdict; chosen on dev.
+        How much the group counts in a newly fitted verdict. Left-out sources say that the patch classifier adds
+        at most a little to the encoder (docs/experiments.md), and behavior is kept light beside both.
     limit
         Standard deviations that one feature may count there.
     derived
@@ -122,10 +123,21 @@ GROUPS: dict[str, Group] = {
             features=patch_features.FEATURES,
             # Generators draw the mouth worst and the brow best.
             judged={"patch_statistic": "one", "patch_mouth_level": "one", "patch_contrast": "one"},
-            weight=1.3,
+            weight=0.6,
             # Texture may convict alone; calm, or one odd measure of behavior, must not.
             limit=10.0,
             measure=patch_features.describe,
+        ),
+        Group(
+            name="encoder",
+            title="How the picture of the face was made",
+            codes=("encoder_manipulated", "encoder_suspicious"),
+            unusual="the picture of the face looks generated or altered",
+            features=encoder_features.FEATURES,
+            judged={"encoder_statistic": "one"},
+            weight=2.0,
+            limit=10.0,
+            measure=encoder_features.describe,
         ),
         Group(
             name="flicker",
@@ -134,7 +146,7 @@ GROUPS: dict[str, Group] = {
             unusual="the face flickers unlike its surroundings",
             features=flicker.FEATURES,
             judged={"flicker_blue_coarse": "one"},
-            weight=0.6,
+            weight=0.3,
             wordings={
                 "flicker_blue_coarse": Wording(
                     "colour trembles {} times as strongly in the face as around it", number=math.exp
@@ -148,7 +160,7 @@ GROUPS: dict[str, Group] = {
             unusual="blinking is unlike genuine people's",
             features=blink.FEATURES,
             judged={"blink_longest_pause": "one"},
-            weight=0.4,
+            weight=0.2,
             wordings={"blink_longest_pause": Wording("{} s pass without a blink", "{} to {} s")},
         ),
         # Generators smooth motion: the head's inner and outer pose, the two eyes and the expression vary less
@@ -160,7 +172,7 @@ GROUPS: dict[str, Group] = {
             unusual="inner face and outline of the head do not agree in pose as genuine ones do",
             features=head_pose.FEATURES,
             judged={"head_pose_wander_log": "low"},
-            weight=0.5,
+            weight=0.25,
             derived={"head_pose_wander_log": _log_of("head_pose_wander")},
             wordings={
                 "head_pose_wander_log": Wording(
@@ -177,7 +189,7 @@ GROUPS: dict[str, Group] = {
             unusual="eyes and head do not move together as genuine ones do",
             features=gaze.FEATURES,
             judged={"gaze_vergence_log": "low"},
-            weight=0.5,
+            weight=0.25,
             derived={"gaze_vergence_log": _log_of("gaze_vergence_spread")},
             wordings={
                 "gaze_vergence_log": Wording(
@@ -194,7 +206,7 @@ GROUPS: dict[str, Group] = {
             unusual="expression moves unlike genuine people's",
             features=action_units.FEATURES,
             judged={"expression_stillness": "one"},
-            weight=0.5,
+            weight=0.25,
             derived={
                 "expression_stillness": Derived(
                     "minus the mean log spread of the action units' intensities over the window", _stillness
@@ -215,7 +227,7 @@ GROUPS: dict[str, Group] = {
             unusual="facial movements go together unlike genuine people's",
             features=correlation.FEATURES,
             judged={"correlation_smile": "low"},
-            weight=0.2,
+            weight=0.1,
             wordings={
                 "correlation_smile": Wording(
                     "smiling and widening of the mouth correlate at {} (1: always together)",

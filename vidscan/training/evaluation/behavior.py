@@ -23,7 +23,7 @@ from vidscan.behavior.eye_closure import Rule, closure, closure_of_openness
 from vidscan.behavior.eye_state import EyeState
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.faces.landmarks import FaceReadings, LandmarkReader, SeriesBuilder
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.track import FaceTracker
@@ -218,7 +218,7 @@ def _answer(
 
 def _main_face(sample: Sample) -> Iterator[tuple[FrameChunk, Face, int]]:
     """The largest face of every frame, with the frames that passed since it was last detected."""
-    tracker, since = FaceTracker(FaceDetector()), 0
+    tracker, since = FaceTracker(load_detector()), 0
     with open_video(sample.path) as source:
         for chunk in source:
             best: dict[int, Face] = {}

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidscan.faces.align import CropSpec, apply_affine, crop_transform, invert_affine
-from vidscan.faces.detect import FaceDetector
+from vidscan.faces.detect import load_detector
 from vidscan.forge.base import Faces
 from vidscan.forge.innocent import EDITS, edit
 from vidscan.forge.template import fitted_landmarks
@@ -59,7 +59,7 @@ def apply_edit(task: Edited) -> None:
     path: TrackPath | None = None
     if task.kind in _NEEDS_A_FACE:
         with open_video(task.source) as video:
-            tracks = find_tracks(video, FaceDetector("cpu"))
+            tracks = find_tracks(video, load_detector())
         if not tracks:
             rewrite(task.source, task.target, lambda chunk: chunk.images, crf=_CRF)
             return

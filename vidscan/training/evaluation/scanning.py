@@ -18,7 +18,7 @@ from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.evaluation.statistics import Sample
 from vidscan.types import ModelRef, Report, ScanSettings
 
-_BELOW_ALL = -1e9
+BELOW_ALL = -1e9
 """Stands for minus infinity, which scikit-learn does not take."""
 
 
@@ -145,7 +145,7 @@ def scan_corpus(
 
 def sample(clips: Sequence[Scored]) -> Sample:
     """The clips' statistics and people; clips without a face rank below all others."""
-    values = np.maximum(np.array([s.statistic for s in clips], float), _BELOW_ALL)
+    values = np.maximum(np.array([s.statistic for s in clips], float), BELOW_ALL)
     return Sample(values, [s.entry.identity for s in clips])
 
 

@@ -11,8 +11,9 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from vidscan.errors import SetupError
 from vidscan.models import load_registry, update_record
-from vidscan.training.evaluation.scanning import Scored, sample
+from vidscan.training.evaluation.scanning import BELOW_ALL, Scored, sample
 from vidscan.training.evaluation.statistics import Interval, Rate, auc_interval, rate
+from vidscan.training.figures import Figures, figures
 from vidscan.training.transfer import auc
 from vidscan.types import ModelRef
 
@@ -46,6 +47,8 @@ class Evaluation:
     rows: tuple[Row, ...]
     rates: tuple[Rate, ...]
     errors: dict[str, str]
+    figures: Figures
+    """Forged clips against genuine ones of their own source, and against all; methods weighed alike."""
 
 
 def evaluate(scored: Sequence[Scored], models: tuple[ModelRef, ...], split: str, seed: int = 0) -> Evaluation:
@@ -74,7 +77,10 @@ def evaluate(scored: Sequence[Scored], models: tuple[ModelRef, ...], split: str,
         rate("forged clips labelled manipulated or uncertain", doubts(forged)),
     )
     errors = {s.entry.file: s.error for s in scored if s.error}
-    return Evaluation(split, models, tuple(rows), rates, errors)
+    found = figures(
+        [s.entry for s in scored], {s.entry.file: max(s.statistic, BELOW_ALL) for s in scored}, seed
+    )
+    return Evaluation(split, models, tuple(rows), rates, errors, found)
 
 
 def flags(clips: Sequence[Scored]) -> list[bool]:

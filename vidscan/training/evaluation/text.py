@@ -13,6 +13,7 @@ from vidscan.training.evaluation.quality import table as quality_table
 from vidscan.training.evaluation.robustness import CLEAN, Loss, Robustness
 from vidscan.training.evaluation.statistics import Interval, Rate
 from vidscan.training.evaluation.tables import Evaluation, Row
+from vidscan.training.figures import markdown as figures_table
 
 if TYPE_CHECKING:
     from vidscan.training.evaluation.run import Results
@@ -25,6 +26,7 @@ def markdown(results: Results) -> str:
     tables = results.tables
     lines = [f"Models: {', '.join(f'{m.name} ({m.sha256[:12]})' for m in tables.models)}"]
     lines += _rates("rate", tables.rates)
+    lines += ["", *figures_table({"clips": tables.figures}).splitlines()]
     lines += _table(("forged clips of", *_ROW_HEADS), [[r.name, *_row(r)] for r in tables.rows])
     if results.robustness:
         lines += ["", "## Robustness", *_robustness(results.robustness)]

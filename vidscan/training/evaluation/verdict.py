@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from vidscan.training.evaluation.head_pose_svm import head_pose_svm
 from vidscan.training.evaluation.scanning import Scanning
 from vidscan.training.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
 from vidscan.training.evaluation.tables import LEAST_CLIPS
-from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
 from vidscan.training.transfer import auc
 from vidscan.training.verdict import (
     WEIGHTS,
@@ -126,7 +127,9 @@ def read_evidence(
     dev = [e for e in known if e.split == "dev"]
     train = [e for e in clips_of_both if e.split == "train"]
     poses = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
-    genuine = [clips[e.file] for e in known if e.split == "train"]
+    registry = load_registry()
+    encoder = registry.get("encoder") if "encoder" in registry.defaults else None
+    genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
     return VerdictCorpus(genuine, dev, clips, {HEAD_POSE_SVM: poses})
 
 
@@ -319,7 +322,11 @@ def shipped(result: VerdictEvaluation) -> VerdictRow:
 
 
 def record_cross_fitted(result: VerdictEvaluation) -> None:
-    """Write the cross-fitted false-alarm rate into the default verdict model's record; reports quote it."""
+    """Write cross-fitted rates into the default verdict model's record; reports quote them.
+
+    The share of genuine clips called manipulated (``measured_fpr``), and by allowed rate that of forged clips
+    found (``found``).
+    """
     registry = load_registry()
     record = registry.get("verdict", registry.get("patches").settings.get("verdict", ""))
     found = shipped(result).false_alarms
@@ -329,7 +336,16 @@ def record_cross_fitted(result: VerdictEvaluation) -> None:
         "clips": found.of,
         "split": "dev, cross-fitted over people",
     }
-    update_record(registry.folder, record.name, record.settings | {"measured_fpr": measured})
+    points = {f"{point.target_fpr:g}": _told(point.found) for point in result.points}
+    update_record(registry.folder, record.name, record.settings | {"measured_fpr": measured, "found": points})
+
+
+def _told(found: Rate) -> dict[str, Any]:
+    return {
+        "rate": round(found.rate, 6),
+        "interval": [round(v, 6) for v in found.interval],
+        "clips": found.of,
+    }
 
 
 def markdown(result: VerdictEvaluation) -> str:

@@ -1,0 +1,88 @@
+"""``vidscan train encoder`` and ``vidscan train cross``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidscan.cli.console import Progress, say, start_log
+
+Corpus = Annotated[
+    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
+]
+Start = Annotated[
+    Path,
+    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors)."),
+]
+Work = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps what the encoder says.")]
+Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
+
+
+def encoder(
+    corpus: Corpus,
+    start: Start,
+    work: Work = Path("runs/encoder"),
+    weights: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
+    ] = Path("weights"),
+    jobs: Jobs = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Learn the encoder's head from the train clips of CORPUS."""
+    start_log(quiet, False)
+    from vidscan.training.encoder import HeadRecipe, train_encoder
+
+    with ExitStack() as bars:
+        record = train_encoder(
+            corpus, start, work, weights, HeadRecipe(), jobs=jobs, stage=_stages(bars, quiet)
+        )
+    typer.echo(f"{record.name} {record.sha256}")
+
+
+def cross(
+    corpus: Corpus,
+    start: Start,
+    work: Work = Path("runs/encoder"),
+    ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Note new runs here (JSON lines).")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Also with 10 to 160 generators, and 30 to 150 people.")
+    ] = False,
+    jobs: Jobs = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Judge the encoder with sources left out: five parts of CORPUS that share no repository and no person.
+
+    Prints a Markdown table, the control (only what lies outside the face) among its rows.
+    """
+    start_log(quiet, False)
+    from vidscan.training.encoder import cross_validate, read_material, variants
+    from vidscan.training.figures import markdown
+    from vidscan.training.ledger import note
+
+    rows = {}
+    with ExitStack() as bars:
+        recipes = variants(curves=curves)
+        material = read_material(
+            corpus, start, work, next(iter(recipes.values())), jobs=jobs, stage=_stages(bars, quiet)
+        )
+        for name, recipe in recipes.items():
+            say(f"vidscan: {name}", quiet=quiet)
+            rows[name] = cross_validate(material, recipe)
+            if ledger is not None:
+                note(ledger, name, recipe, len(material.crops), rows[name])
+    typer.echo(markdown(rows), nl=False)
+
+
+def _stages(bars: ExitStack, quiet: bool) -> Callable[[str, int], Callable[[], None]]:
+    def stage(name: str, files: int) -> Callable[[], None]:
+        say(f"vidscan: {name}: {files} files", quiet=quiet)
+        return bars.enter_context(Progress(files, quiet=quiet)).advance
+
+    return stage

@@ -1,0 +1,141 @@
+"""A foundation encoder with few trained parameters: how a face was made, read from its tokens.
+
+The encoder is frozen. Its patch tokens at several depths are described region by region (mean and spread
+over the inner face, its border, what lies outside, mouth, eyes, nose), and a linear head on these says how
+likely the crop is manipulated. Frozen encoders with linear heads carry over to unseen generators better
+than networks trained whole: Ojha et al., *Towards Universal Fake Image Detectors that Generalize Across
+Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidscan.errors import WeightsError
+from vidscan.faces.align import CropSpec
+from vidscan.models import ModelRecord
+from vidscan.patches.classifier import normalise
+from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of ImageNet, RGB 0..255: what the encoder was trained with."""
+SPEC = CropSpec(size=224, margin=1.4)
+"""The crop: 16 x 16 patches, of which the face takes about 11 x 11."""
+
+REGIONS = ("inner", "border", "outside", "mouth", "eyes", "nose")
+"""Parts of the crop that are described one by one; they overlap."""
+
+_CENTRE = (8.0, 8.6)
+_RADII = (4.2, 5.6)
+_INNER, _EDGE = 0.8, 1.15
+
+
+@lru_cache(maxsize=4)
+def region_weights(side: int = 16) -> Tensor:
+    """(6, side ** 2) float32: how much each patch counts in each of :data:`REGIONS`; rows sum to 1.
+
+    The face is an ellipse in the aligned crop of :data:`SPEC`, in patches from the top left.
+    """
+    y, x = np.mgrid[:side, :side] * (16 / side) + 8 / side
+    radius = np.hypot((x - _CENTRE[0]) / _RADII[0], (y - _CENTRE[1]) / _RADII[1])
+    within = {
+        "inner": radius < _INNER,
+        "border": (radius >= _INNER) & (radius < _EDGE),
+        "outside": radius >= _EDGE,
+        "mouth": (y > 11) & (y < 14) & (x > 6) & (x < 11),
+        "eyes": (y > 6) & (y < 10) & (radius < 0.95),
+        "nose": (y > 8) & (y < 12) & (x > 6) & (x < 10),
+    }
+    weights = np.stack([within[name].ravel() for name in REGIONS]).astype(np.float32)
+    return torch.from_numpy(weights / weights.sum(1, keepdims=True))
+
+
+def describe(tokens: Tensor) -> Tensor:
+    """(N, taps, 2, 6, width) mean and standard deviation by region of tokens (N, taps, patches, width)."""
+    weights = region_weights(round(tokens.shape[2] ** 0.5)).to(tokens.device)
+    mean = weights @ tokens
+    spread = (weights @ tokens.square() - mean.square()).clamp(min=1e-6).sqrt()
+    return torch.stack([mean, spread], 2)
+
+
+class Encoder:
+    """The frozen encoder: aligned crops to descriptions.
+
+    Parameters
+    ----------
+    tensors
+        Of a :class:`~vidscan.patches.vision_transformer.VisionTransformer`, matrices int8 with scales.
+    taps
+        Depths that are read.
+    device
+        ``cpu`` or ``cuda[:n]``.
+
+    Raises
+    ------
+    WeightsError
+        Where the tensors do not fit.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], taps: tuple[int, ...], device: str = "cpu", batch: int = 8
+    ) -> None:
+        network = VisionTransformer(taps, SPEC.size // PATCH)
+        try:
+            network.load_state_dict(unpacked(tensors))
+        except RuntimeError as error:
+            raise WeightsError(f"the encoder's tensors do not fit: {error}") from error
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.device, self.batch = device, batch
+
+    @torch.inference_mode()
+    def describe(self, crops: Tensor) -> Tensor:
+        """(N, d) float32 descriptions, on the CPU, of crops (N, 3, 224, 224) RGB 0..255."""
+        parts = [
+            describe(self.network(normalise(part.to(self.device), list(MEAN), list(STD)))).flatten(1).cpu()
+            for part in crops.split(self.batch)
+        ]
+        return torch.cat(parts)
+
+
+class EncoderClassifier:
+    """The encoder with its trained head, as its registry record says.
+
+    Parameters
+    ----------
+    record
+        Registry record of kind ``encoder``.
+    device
+        ``cpu`` or ``cuda[:n]``.
+
+    Raises
+    ------
+    WeightsError
+        Where the record or the weights are not usable.
+    """
+
+    spec = SPEC
+
+    def __init__(self, record: ModelRecord, device: str = "cpu") -> None:
+        tensors = record.load()
+        try:
+            weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
+            taps = tuple(int(tap) for tap in record.settings["taps"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"registry record of {record.name} does not fit its weights: {error}"
+            ) from error
+        self.encoder = Encoder(tensors, taps, device)
+        width = self.encoder.network.cls_token.shape[-1]
+        if weight.shape != (len(taps) * 2 * len(REGIONS) * width,) or bias.numel() != 1:
+            raise WeightsError(f"the head of {record.name} has {weight.numel()} weights")
+        self.weight, self.bias = weight, float(bias)
+        self.record, self.device = record, device
+
+    def log_odds(self, crops: Tensor) -> NDArray[np.float64]:
+        """(N,) log-odds that crops (N, 3, 224, 224) RGB 0..255 are manipulated."""
+        return (self.encoder.describe(crops) @ self.weight + self.bias).double().numpy()

@@ -1,0 +1,379 @@
+"""The stages that frames with faces pass through, one class each.
+
+A stage is told what the clip is, gets every :class:`FaceBatch` in order, and is told when the clip is over.
+What it found it keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidscan.behavior.eye_state import EyeState
+from vidscan.behavior.windows import BehaviorCollector
+from vidscan.faces.align import CropSpec, align, face_transforms
+from vidscan.faces.between import FrameFaces
+from vidscan.faces.landmarks import LandmarkReader
+from vidscan.patches.classifier import PatchClassifier, crop_quality
+from vidscan.patches.detail import detail_px
+from vidscan.patches.encoder import EncoderClassifier
+from vidscan.patches.parts import part_levels
+from vidscan.report.masks import MaskRegion, MaskSink
+from vidscan.types import (
+    Face,
+    FaceEvidence,
+    FrameChunk,
+    FrameReport,
+    PatchMap,
+    VideoInfo,
+)
+from vidscan.verdict.judge import Judge
+
+_STEADINESS = 0.6
+"""Weight of the past in a mask, from one analysed frame to the next: a forged part stays, noise does not."""
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """A chunk of frames with the faces that stages may look at."""
+
+    chunk: FrameChunk
+    faces: list[Face]
+    """In the followed frames of the chunk, by frame and then by track."""
+    stride: int
+    """Only frames whose index is a multiple of it are followed."""
+    complete: list[FrameFaces]
+    """Frames, of this chunk and of the end of the last, whose faces are all known now."""
+    device: str
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(T, H, W, 3) RGB uint8 on the device, uploaded once."""
+        return torch.from_numpy(self.chunk.images).to(self.device)
+
+    def index(self, faces: Sequence[Face]) -> NDArray[np.int64]:
+        """(N,) rows of ``images`` that faces of this batch are in."""
+        return np.array([face.frame_index - self.chunk.first_index for face in faces], np.int64)
+
+    def crops(self, faces: Sequence[Face], spec: CropSpec) -> tuple[Tensor, NDArray[np.float64]]:
+        """Aligned crops (N, 3, S, S) float32 RGB 0..255, and their maps (N, 2, 3) from the frame."""
+        maps = face_transforms(faces, spec)
+        return align(self.images, self.index(faces), maps, spec), maps
+
+
+class Turns:
+    """Chooses the faces to look at: those of frames at a steady rate, and the first of every track.
+
+    Parameters
+    ----------
+    rate
+        Frames a second.
+    every
+        Take every N-th frame instead; 0 leaves it to ``rate``.
+
+    Attributes
+    ----------
+    frames
+        How many frames were chosen so far.
+    """
+
+    def __init__(self, rate: float, every: int = 0) -> None:
+        self._rate, self._every = rate, every
+        self._next_s = 0.0
+        self._known: set[int] = set()
+        self.frames = 0
+
+    def choose(self, batch: FaceBatch) -> list[Face]:
+        """The faces of the batch whose turn it is."""
+        due = {
+            i
+            for i, time_s in enumerate(batch.chunk.times.tolist(), batch.chunk.first_index)
+            if self._due(i, time_s, batch.stride)
+        }
+        chosen = []
+        for face in batch.faces:
+            # Nobody may come and go between two chosen frames without having been looked at.
+            if face.frame_index in due or face.track_id not in self._known:
+                chosen.append(face)
+                self._known.add(face.track_id)
+        self.frames += len(due | {face.frame_index for face in chosen})
+        return chosen
+
+    def _due(self, index: int, time_s: float, stride: int) -> bool:
+        if self._every > 0:
+            return index % self._every == 0
+        if index % stride or time_s < self._next_s - 1e-6:
+            return False
+        # From the time that was due, not from the frame's: the rate holds at any frame rate.
+        self._next_s = max(self._next_s, time_s - 1 / self._rate) + 1 / self._rate
+        return True
+
+
+class Stage:
+    """What every stage does; the methods here do nothing."""
+
+    clock = ""
+    """The field of :class:`vidscan.types.Timing` that its time counts for."""
+
+    def start(self, info: VideoInfo) -> None:
+        """The clip that comes."""
+
+    def add(self, batch: FaceBatch) -> None:
+        """The next chunk."""
+
+    def finish(self, rest: list[FrameFaces]) -> None:
+        """The clip is over; ``rest`` are the last frames whose faces are known only now."""
+
+
+class BehaviorStage(Stage):
+    """Landmarks and eyes of faces at about ``rate`` frames a second, window by window.
+
+    Parameters
+    ----------
+    reader, eyes
+        The networks; without ``eyes`` nobody tells whether eyes are shut.
+    collector
+        Takes the readings.
+    rate
+        Frames a second.
+    """
+
+    clock = "landmarks"
+
+    def __init__(
+        self, reader: LandmarkReader, eyes: EyeState | None, collector: BehaviorCollector, rate: float
+    ) -> None:
+        self._reader, self._eyes = reader, None if eyes is None else eyes.anew()
+        self.collector, self._rate = collector, rate
+        self._stride = 1
+
+    def start(self, info: VideoInfo) -> None:
+        self._stride = frame_step(info.fps, self._rate)
+
+    def add(self, batch: FaceBatch) -> None:
+        chosen = [face for face in batch.faces if face.frame_index % self._stride == 0]
+        if not chosen:
+            return
+        index = batch.index(chosen)
+        readings = self._reader.read(batch.images, index, chosen)
+        if self._eyes is not None:
+            tracks = [face.track_id for face in chosen]
+            shut = self._eyes.read(batch.images, index, readings.landmarks, tracks)
+            readings = replace(readings, shut=shut)
+        self.collector.add(chosen, readings)
+
+
+class PatchStage(Stage):
+    """The patch classifier on the faces whose turn it is."""
+
+    clock = "classify"
+
+    def __init__(self, classifier: PatchClassifier, turns: Turns) -> None:
+        self.classifier, self.turns = classifier, turns
+        self.evidence: dict[int, list[FaceEvidence]] = {}
+        """By track, in time order."""
+        self.maps: dict[tuple[int, int], PatchMap] = {}
+        """What was found in the latest batch, by frame and track."""
+
+    def add(self, batch: FaceBatch) -> None:
+        chosen = self.turns.choose(batch)
+        self.maps = {}
+        if not chosen:
+            return
+        crops, to_crop = batch.crops(chosen, self.classifier.spec)
+        sharpness, brightness = crop_quality(crops)
+        detail = detail_px(crops, self.classifier.spec)
+        logits = self.classifier.logits(crops)
+        found = self.classifier.maps(logits, to_crop)
+        parts = part_levels(logits.numpy(), self.classifier.spec)
+        for i, (face, patch_map) in enumerate(zip(chosen, found, strict=True)):
+            box = box_of(face)
+            self.evidence.setdefault(face.track_id, []).append(
+                FaceEvidence(
+                    frame_index=face.frame_index,
+                    time_s=face.time_s,
+                    box=box,
+                    score=patch_map.score,
+                    face_px=side_of(box),
+                    sharpness=float(sharpness[i]),
+                    brightness=float(brightness[i]),
+                    parts=tuple(parts[i].tolist()),
+                    detail_px=float(detail[i]),
+                )
+            )
+            self.maps[face.frame_index, face.track_id] = patch_map
+
+
+class EncoderStage(Stage):
+    """The encoder on some of the faces that the patch classifier looked at: it costs ten times as much.
+
+    Every second at the start of a track, so that a short one is looked at more than once, and at ``rate``
+    from then on.
+
+    Parameters
+    ----------
+    patches
+        Comes before this stage.
+    classifier
+        The encoder with its head.
+    rate
+        Frames per second of every track.
+    """
+
+    clock = "classify"
+
+    def __init__(self, patches: PatchStage, classifier: EncoderClassifier, rate: float) -> None:
+        self._patches, self.classifier, self._rate = patches, classifier, rate
+        self._next: dict[int, tuple[int, float]] = {}
+        self.log_odds: dict[tuple[int, int], float] = {}
+        """By frame and track."""
+
+    def add(self, batch: FaceBatch) -> None:
+        chosen = [
+            face
+            for face in batch.faces
+            if (face.frame_index, face.track_id) in self._patches.maps and self._due(face)
+        ]
+        if not chosen:
+            return
+        crops, _ = batch.crops(chosen, self.classifier.spec)
+        for face, value in zip(chosen, self.classifier.log_odds(crops), strict=True):
+            self.log_odds[face.frame_index, face.track_id] = float(value)
+
+    def _due(self, face: Face) -> bool:
+        looks, time_s = self._next.get(face.track_id, (0, face.time_s))
+        if face.time_s < time_s - 1e-6:
+            return False
+        wait = _FIRST_S if looks < _FIRST_LOOKS else 1 / self._rate
+        self._next[face.track_id] = looks + 1, face.time_s + min(wait, 1 / self._rate)
+        return True
+
+    def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
+        """The faces of a track with what the encoder said of them."""
+        return tuple(replace(f, encoder=self.log_odds.get((f.frame_index, track_id))) for f in faces)
+
+
+_FIRST_S, _FIRST_LOOKS = 1.0, 4
+
+
+@dataclass(slots=True)
+class Seen:
+    """When a track was seen."""
+
+    start_s: float
+    end_s: float
+    frames: int = 0
+
+
+class SeenStage(Stage):
+    """When every track was seen."""
+
+    clock = "detect"
+
+    def __init__(self) -> None:
+        self.tracks: dict[int, Seen] = {}
+
+    def add(self, batch: FaceBatch) -> None:
+        self.finish(batch.complete)
+
+    def finish(self, rest: list[FrameFaces]) -> None:
+        for frame in rest:
+            for face in frame.faces:
+                seen = self.tracks.setdefault(face.track_id, Seen(face.time_s, face.time_s))
+                seen.frames += 1
+                seen.end_s = face.time_s
+
+
+@dataclass
+class FrameStage(Stage):
+    """A report of every face of every frame, and its mask: between analysed frames the last one moves along.
+
+    Parameters
+    ----------
+    patches
+        Whose maps these are; it comes before this stage.
+    judge
+        Knows the scale of scores.
+    masks
+        Takes the manipulation probability of every frame that has a face.
+    """
+
+    patches: PatchStage
+    judge: Judge
+    masks: MaskSink | None
+    reports: list[FrameReport] = field(default_factory=list)
+
+    clock = "classify"
+
+    def __post_init__(self) -> None:
+        self._shape = (0, 0)
+        self._steady: dict[int, NDArray[np.float32]] = {}
+
+    def add(self, batch: FaceBatch) -> None:
+        height, width = batch.chunk.images.shape[1:3]
+        self._shape = (height, width)
+        for frame in batch.complete:
+            self._write(frame)
+
+    def finish(self, rest: list[FrameFaces]) -> None:
+        self.patches.maps = {}
+        for frame in rest:
+            self._write(frame)
+
+    def _write(self, frame: FrameFaces) -> None:
+        classifier, maps = self.patches.classifier, self.patches.maps
+        fresh = {face.track_id: maps.get((frame.index, face.track_id)) for face in frame.faces}
+        regions = []
+        for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
+            probability = self._probability(face.track_id, fresh[face.track_id])
+            if probability is not None:
+                regions.append(MaskRegion(face.track_id, probability, to_crop, classifier.spec.size))
+        name = None
+        if self.masks is not None:
+            carried = any(patch_map is None for patch_map in fresh.values())
+            name = self.masks.write(frame.index, frame.time_s, self._shape, regions, carried)
+        for face in frame.faces:
+            patch_map = fresh[face.track_id]
+            self.reports.append(
+                FrameReport(
+                    index=frame.index,
+                    time_s=face.time_s,
+                    track_id=face.track_id,
+                    box=box_of(face),
+                    score=None if patch_map is None else self.judge.patch_scale.score(patch_map.score),
+                    mask=name,
+                )
+            )
+
+    def _probability(self, track_id: int, fresh: PatchMap | None) -> NDArray[np.float32] | None:
+        """Probability of each patch: what is seen now, steadied by what was; carried on in between."""
+        before = self._steady.get(track_id)
+        if fresh is not None:
+            steady = (
+                fresh.logits if before is None else _STEADINESS * before + (1 - _STEADINESS) * fresh.logits
+            )
+            self._steady[track_id] = before = steady
+        return None if before is None else self.patches.classifier.mask_probability(before)
+
+
+def frame_step(fps: float | None, rate: float) -> int:
+    """Every how many frames a clip of ``fps`` frames a second is read at about ``rate`` a second."""
+    return max(1, round((fps or 0.0) / rate))
+
+
+def box_of(face: Face) -> tuple[float, float, float, float]:
+    """The face's box as plain numbers."""
+    x0, y0, x1, y1 = (float(v) for v in face.box)
+    return x0, y0, x1, y1
+
+
+def side_of(box: tuple[float, float, float, float]) -> float:
+    """Geometric mean of a box's width and height."""
+    x0, y0, x1, y1 = box
+    return float(np.sqrt(max(0.0, x1 - x0) * max(0.0, y1 - y0)))

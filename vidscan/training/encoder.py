@@ -1,0 +1,301 @@
+"""Training the encoder's head, and judging it with sources left out.
+
+The encoder stays frozen, so its descriptions are read once (:mod:`vidscan.training.descriptions`); a head
+takes seconds, and every choice can be made by leaving sources out (:mod:`vidscan.training.sources`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidscan.errors import SetupError
+from vidscan.models import ModelRecord, register
+from vidscan.patches.encoder import REGIONS
+from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.descriptions import Described, Describer, start_tensors
+from vidscan.training.figures import Figures, figures
+from vidscan.training.linear_head import LinearHead, Standardised, crop_weights
+from vidscan.training.own_pairs import PairRecipe
+from vidscan.training.sources import FOLDS, source_folds
+
+NAME = "encoder-dinov2-vits14"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRecipe:
+    """Everything that decides a head.
+
+    Attributes
+    ----------
+    taps
+        Depths of the encoder that are read.
+    moments
+        Where every clip is looked at, as shares of its duration.
+    regions
+        Of :data:`vidscan.patches.encoder.REGIONS`; the others get no weight.
+    strength
+        Inverse of the penalty (scikit-learn's C).
+    power
+        A source and method counts like the number of its crops to the power 1 - ``power``.
+    film, stills, own
+        How much clips, pictures and pairs of our own forgeries count; genuine and forged crops of each weigh
+        alike, so that neither film nor photograph is a sign of forgery.
+    pairs
+        How the own pairs are made.
+    generators, people
+        At most so many methods and genuine people (0: all), chosen at random: for learning curves.
+    seed
+        Of that choice and of the parts.
+    """
+
+    taps: tuple[int, ...] = (2, 4, 6, 8)
+    moments: tuple[float, ...] = (0.18, 0.82)
+    regions: tuple[str, ...] = REGIONS
+    strength: float = 0.003
+    power: float = 0.5
+    film: float = 0.6
+    stills: float = 0.2
+    own: float = 0.2
+    pairs: PairRecipe = field(default_factory=PairRecipe)
+    generators: int = 0
+    people: int = 0
+    seed: int = 0
+
+    def key(self) -> str:
+        """Short hash, for the ledger."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Described crops of the train split, with the part that each belongs to.
+
+    Attributes
+    ----------
+    crops
+        Those of the corpus in file order, then own pairs.
+    parts
+        (n,) 0 to 4: see :func:`vidscan.training.sources.source_folds`.
+    """
+
+    crops: Sequence[Described]
+    parts: NDArray[np.int64]
+
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(m, d) features of some of the crops."""
+        return np.stack([self.crops[int(i)].features for i in rows]).astype(np.float32)
+
+
+def read_material(
+    corpus: Path,
+    start: Path,
+    work: Path,
+    recipe: HeadRecipe,
+    *,
+    jobs: int = 0,
+    stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
+) -> Material:
+    """Describe the train split, as far as ``work`` has not got it.
+
+    Raises SetupError where no face is found, or the sources are too few.
+    """
+    entries = [e for e in read_manifest(corpus) if e.split == "train"]
+    genuine = [e for e in entries if e.genuine]
+    describer = Describer(corpus, start, recipe.taps, work / "descriptions", jobs=jobs)
+    crops = describer.corpus_crops(entries, recipe.moments, stage("describing crops", len(entries)))
+    crops += describer.own_pairs(genuine, recipe.pairs, stage("forging pairs", len(genuine)))
+    if not crops:
+        raise SetupError(f"no face was found in the train split of {corpus}")
+    try:
+        part_of = dict(zip([e.file for e in entries], source_folds(entries, seed=recipe.seed), strict=True))
+    except ValueError as error:
+        raise SetupError(f"the corpus cannot be parted by source: {error}") from error
+    return Material(crops, np.array([part_of[c.entry.file] for c in crops]))
+
+
+def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHead]:
+    """A head for each of ``leave_out``: learnt without that part, or with all where None.
+
+    Raises SetupError where a side has no crops.
+    """
+    chosen = _chosen(material, recipe)
+    if not len(chosen):
+        raise SetupError("the recipe leaves nothing to learn from")
+    features = material.features(chosen)
+    width = features.shape[1]
+    used = _feature_mask(width, recipe)
+    standardised = Standardised.of(np.ascontiguousarray(features[:, used]))
+    heads = []
+    for part in leave_out:
+        rows = np.flatnonzero(material.parts[chosen] != part)
+        crops = [material.crops[i] for i in chosen[rows]]
+        forged = np.array([c.forged for c in crops])
+        narrow = standardised.fit(rows, forged, _weights(crops, recipe), recipe.strength)
+        wide = np.zeros(width, np.float32)
+        wide[used] = narrow.weight
+        heads.append(LinearHead(wide, narrow.bias))
+    return heads
+
+
+def _shares(recipe: HeadRecipe) -> dict[str, float]:
+    return {"film": recipe.film, "stills": recipe.stills, "own": recipe.own}
+
+
+def _kind(crop: Described) -> str:
+    if crop.own:
+        return "own"
+    return "film" if crop.entry.kind == "video" else "stills"
+
+
+def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float64]:
+    """(n,) weights of crops; they sum to the number of crops on film.
+
+    Raises SetupError where a kind that counts has no crops of one side.
+    """
+    kinds = np.array([_kind(c) for c in crops])
+    weights = np.zeros(len(crops))
+    for kind, share in _shares(recipe).items():
+        rows = np.flatnonzero(kinds == kind)
+        if share <= 0:
+            continue
+        # Of own pairs both sides are the same people.
+        groups = [("", "") if crops[i].own else (crops[i].entry.repo, crops[i].entry.method) for i in rows]
+        forged = np.array([crops[i].forged for i in rows], bool)
+        try:
+            own = crop_weights(groups, forged, recipe.power)
+        except ValueError as error:
+            raise SetupError(f"the corpus cannot train a head ({kind}): {error}") from error
+        weights[rows] = own / own.sum() * share
+    return weights / weights.sum() * (kinds == "film").sum()
+
+
+def _chosen(material: Material, recipe: HeadRecipe) -> NDArray[np.int64]:
+    """Rows of the crops that the recipe learns from."""
+    rng = np.random.default_rng(recipe.seed)
+    methods = sorted({c.entry.method for c in material.crops if not c.entry.genuine})
+    people = sorted({c.entry.identity for c in material.crops if c.entry.genuine})
+    if recipe.generators:
+        methods = list(rng.permutation(methods)[: recipe.generators])
+    if recipe.people:
+        people = list(rng.permutation(people)[: recipe.people])
+    allowed = {*methods}, {*people}
+    shares = _shares(recipe)
+    return np.array(
+        [
+            i
+            for i, c in enumerate(material.crops)
+            if shares[_kind(c)] > 0
+            and (c.entry.identity in allowed[1] if c.entry.genuine else c.entry.method in allowed[0])
+        ],
+        np.int64,
+    )
+
+
+def _feature_mask(width: int, recipe: HeadRecipe) -> NDArray[np.bool_]:
+    """(d,) which features belong to the recipe's regions."""
+    named = np.array([region in recipe.regions for region in REGIONS])
+    blocks = 2 * len(recipe.taps)
+    channels = width // (blocks * len(REGIONS))
+    return np.broadcast_to(named[None, :, None], (blocks, len(REGIONS), channels)).ravel()
+
+
+def left_out_scores(material: Material, recipe: HeadRecipe) -> dict[str, float]:
+    """Log-odds of every file, the mean over its crops, by the head that never saw its source."""
+    heads = fit_heads(material, recipe, range(FOLDS))
+    found: dict[str, list[float]] = defaultdict(list)
+    for part, head in enumerate(heads):
+        rows = np.flatnonzero((material.parts == part) & np.array([not c.own for c in material.crops]))
+        for i, value in zip(rows, head.log_odds(material.features(rows)), strict=True):
+            found[material.crops[i].entry.file].append(float(value))
+    return {file: float(np.mean(own)) for file, own in found.items()}
+
+
+def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
+    """Figures of :func:`left_out_scores`."""
+    return figures(_entries(material), left_out_scores(material, recipe))
+
+
+def _entries(material: Material) -> list[Entry]:
+    """Every file of the corpus that a crop is of, once."""
+    return list({c.entry.file: c.entry for c in material.crops if not c.own}.values())
+
+
+def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
+    """What ``vidscan train cross`` compares, by name: the shipped recipe, parts of the face, the control.
+
+    ``curves`` adds the shipped recipe on fewer generators and on fewer genuine people.
+    """
+    shipped = HeadRecipe()
+    found = {
+        "shipped": shipped,
+        "inner face alone": replace(shipped, regions=("inner",)),
+        "without what lies outside": replace(shipped, regions=tuple(r for r in REGIONS if r != "outside")),
+        "control: outside the face alone": replace(shipped, regions=("outside",)),
+        "film alone": replace(shipped, stills=0.0, own=0.0),
+        "film and stills": replace(shipped, own=0.0),
+        "film and own pairs": replace(shipped, stills=0.0),
+    }
+    if curves:
+        found |= {f"{n} generators": replace(shipped, generators=n) for n in (10, 20, 40, 80, 160)}
+        found |= {f"{n} genuine people": replace(shipped, people=n) for n in (30, 75, 150)}
+    return found
+
+
+def train_encoder(
+    corpus: Path,
+    start: Path,
+    work: Path,
+    weights: Path,
+    recipe: HeadRecipe,
+    *,
+    jobs: int = 0,
+    stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
+) -> ModelRecord:
+    """Fit the head on all of train, and register it with the encoder.
+
+    The record holds what genuine clips get from heads that never saw their source (``left_out``): the verdict
+    needs it (:func:`vidscan.training.evidence.as_unseen`).
+
+    Raises SetupError where the start or the corpus is not usable.
+    """
+    material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
+    left_out = left_out_scores(material, recipe)
+    genuine = [left_out[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
+    (head,) = fit_heads(material, recipe, [None])
+    tensors = start_tensors(start, recipe.taps)
+    tensors["pos_embed"] = tensors["pos_embed"].half()
+    tensors |= {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.tensor([head.bias])}
+    learnt = [material.crops[i].entry for i in _chosen(material, recipe)]
+    return register(
+        weights,
+        NAME,
+        tensors,
+        {
+            "kind": "encoder",
+            "architecture": "vit_small_patch14_dinov2",
+            "taps": list(recipe.taps),
+            "regions": list(recipe.regions),
+            "colour": "RGB",
+            "range": [0, 255],
+            "learnt_from": {
+                "crops": len(learnt),
+                "generators": sorted({e.method for e in learnt if not e.genuine}),
+                "people": len({e.identity for e in learnt if e.genuine}),
+            },
+            "left_out": {
+                "median": float(np.median(genuine)),
+                "deviation": float(np.std(genuine)),
+                "clips": len(genuine),
+            },
+            "recipe": asdict(recipe),
+        },
+    )
