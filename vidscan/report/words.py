@@ -107,7 +107,7 @@ def headline(report: Report) -> str:
         return f"Uncertain: face manipulation neither shown nor ruled out in {faces} {_SCOPE}"
     if label == "manipulated":
         found = sum(track.label == "manipulated" for track in report.tracks)
-        return f"Face manipulation found in {found} of {faces}"
+        return f"Face manipulation found in {faces if len(report.tracks) == 1 else f'{found} of {faces}'}"
     if label == "no_face":
         side = smallest_face(report)
         size = f" of at least {side} pixels" if side else ""
