@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,8 +46,8 @@ def make_track(
 ) -> Track:
     """A track of one person, ``seed``.
 
-    ``shift`` moves what is judged towards forgeries by so many of its spreads; ``absent`` names groups of
-    behaviour without enough material.
+    ``shift`` moves what is judged towards forgeries by so many of its spreads; ``absent`` names groups
+    without enough material.
     """
     rng = np.random.default_rng(seed)
     times = np.arange(0, seconds + 1e-9, 1 / FPS)
@@ -57,6 +58,10 @@ def make_track(
         BehaviorWindow(a, b, _behavior(rng, shift, absent)) for a, b in spans(float(times[0]), end_s)
     )
     faces = make_faces(times, scores, parts, face_px=face_px, sharpness=sharpness)
+    if "encoder" not in absent:
+        own = np.random.default_rng((seed, 1))
+        level = own.normal() + shift
+        faces = tuple(replace(face, encoder=level + own.normal(0, 0.3)) for face in faces)
     return Track(track_id, faces, len(times) * 6, float(times[0]), end_s, windows)
 
 

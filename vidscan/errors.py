@@ -61,6 +61,12 @@ class OutOfMemoryError(InputError):
     code = "out_of_memory"
 
 
+class NotWrittenError(VidscanError):
+    """Something beside the verdicts could not be written. Exit code 3."""
+
+    code = "not_written"
+
+
 class SetupError(VidscanError):
     """The run cannot start: bad configuration, missing extra, unusable device. Exit code 2."""
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
 from vidscan.faces.align import CellGrid, to_frame
-from vidscan.media import open_video
+from vidscan.media.source import reopen
 from vidscan.patches.classifier import PatchClassifier, normalise
 from vidscan.patches.networks import receptive_grid
 from vidscan.report.masks import MaskRegion
@@ -211,7 +211,7 @@ def telling_crops(
             break
         if all(row[2] != other[2] or abs(row[3] - other[3]) >= _APART_S for other in chosen):
             chosen.append(row)
-    return _cut(path, scanner, chosen, places)
+    return _cut(path, report, scanner.classifier, chosen, places)
 
 
 class _Places:
@@ -243,27 +243,22 @@ class _Places:
 
 def _cut(
     path: str | os.PathLike[str],
-    scanner: Scanner,
+    report: Report,
+    classifier: PatchClassifier,
     rows: Sequence[tuple[float, int, int, float]],
     places: _Places,
 ) -> list[Crop]:
     """The crops of (score, frame index, track id, time) rows, in their order."""
-    settings = scanner.settings
     pixels: dict[tuple[int, int], NDArray[np.float32]] = {}
     last = max(index for _, index, _, _ in rows)
-    with open_video(
-        path,
-        decoder=settings.decoder,
-        max_pixels=settings.max_pixels,
-        max_duration_s=settings.max_duration_s,
-    ) as source:
+    with reopen(path, report) as source:
         for chunk in source:
             end = chunk.first_index + len(chunk.times)
             keys = [(index, track) for _, index, track, _ in rows if chunk.first_index <= index < end]
             if keys:
                 index = np.array([index for index, _ in keys]) - chunk.first_index
                 transforms = np.stack([places.to_crop[key] for key in keys])
-                crops = scanner.classifier.crops(chunk.images, index, transforms)
+                crops = classifier.crops(chunk.images, index, transforms)
                 pixels.update(zip(keys, crops.cpu().numpy(), strict=True))
             if end > last:
                 break

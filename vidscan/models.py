@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidscan.errors import WeightsError
+from vidscan.outputs import Replacement, write_text
 from vidscan.types import ModelRef
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ def register(folder: Path, name: str, tensors: dict[str, Tensor], record: dict[s
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path)
+    with Replacement(path) as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part.path)
     path.chmod(0o644)
     return update_record(folder, name, record | {"file": path.name, "sha256": file_sha256(path)})
 
@@ -162,7 +164,5 @@ def update_record(folder: Path, name: str, record: dict[str, Any]) -> ModelRecor
         data = json.loads(path.read_text(encoding="utf-8"))
     data["models"][name] = record
     data["defaults"][record["kind"]] = name
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(data, indent=1) + "\n")
     return load_registry(folder).models[name]

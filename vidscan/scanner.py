@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,11 +19,13 @@ from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
 from vidscan.errors import InputError, SetupError, UnreadableError, VidscanError
 from vidscan.faces.between import Between
-from vidscan.faces.detect import load_detector
+from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.landmarks import LandmarkReader
+from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
+from vidscan.parts import worse_part
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.report.masks import MaskSink
@@ -40,6 +42,7 @@ from vidscan.stages import (
     frame_step,
 )
 from vidscan.types import (
+    LABEL_SEVERITY,
     SCHEMA_VERSION,
     Calibration,
     ErrorInfo,
@@ -48,7 +51,9 @@ from vidscan.types import (
     FrameReport,
     InputInfo,
     ModelRef,
+    Note,
     Quality,
+    Reason,
     Report,
     ScanSettings,
     Thresholds,
@@ -90,7 +95,8 @@ class Scanner:
         self.settings = settings or ScanSettings()
         self.device = _device(device)
         records = chosen_models(load_registry(), self.settings)
-        self.detector = load_detector(records["detector"], self.device, min_face=self.settings.min_face)
+        detector = load_detector(records["detector"], self.device, min_face=self.settings.min_face)
+        self.detector: Detector = SecondLook(detector)
         self.classifier = PatchClassifier(records["patches"], self.device)
         self.judge = load_judge(records["verdict"], self.settings.target_fpr, self.settings.uncertain_fpr)
         self.encoder: EncoderClassifier | None = None
@@ -131,7 +137,12 @@ class Scanner:
         sha256
             Of the content, where the caller knows it; the file is then not hashed.
         """
-        return self._guarded(path, lambda: _Pass(self, path).report(masks, frames, progress, sha256))
+
+        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, None]:
+            work = _Pass(self, path, embedded=embedded)
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), None
+
+        return worse_part(path, masks, run)[0]
 
     def examine(
         self,
@@ -146,9 +157,13 @@ class Scanner:
 
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
-        work = _Pass(self, path, keep_series=True)
-        report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
-        return report, [] if report.error else work.collector.series()
+
+        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, list[FaceSeries]]:
+            work = _Pass(self, path, keep_series=True, embedded=embedded)
+            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
+            return report, [] if report.error else work.collector.series()
+
+        return worse_part(path, masks, run)
 
     def gather(self, path: PathLike) -> tuple[list[Track], float | None]:
         """The evidence of a clip without a verdict: its tracks, and its bits a pixel.
@@ -228,13 +243,21 @@ class _Pass:
         Whether patches are classified; else only behaviour is measured.
     keep_series
         Keep the whole behaviour series of every track.
+    embedded
+        The clip is the video behind a photo.
     """
 
     def __init__(
-        self, scanner: Scanner, path: PathLike, *, classifies: bool = True, keep_series: bool = False
+        self,
+        scanner: Scanner,
+        path: PathLike,
+        *,
+        classifies: bool = True,
+        keep_series: bool = False,
+        embedded: bool = False,
     ) -> None:
         settings = scanner.settings
-        self.scanner, self.path = scanner, path
+        self.scanner, self.path, self.embedded = scanner, path, embedded
         self.collector = BehaviorCollector(keep=keep_series, blink_rule=settings.blink_rule)
         self.seen = SeenStage()
         self.patches = PatchStage(scanner.classifier, Turns(settings.analysis_fps, settings.every))
@@ -268,7 +291,7 @@ class _Pass:
             self.stages.append(every_frame)
         self.stream(masks, progress, sha256)
         with self._clock("verdict"):
-            judgement = judge.judge(self.tracks(), self.bits_per_pixel())
+            judgement = self._with_left_out(judge.judge(self.tracks(), self.bits_per_pixel()))
         if progress is not None:
             progress(1.0)
         self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
@@ -287,6 +310,8 @@ class _Pass:
             decoder=settings.decoder,
             max_pixels=settings.max_pixels,
             max_duration_s=settings.max_duration_s,
+            stream=settings.stream,
+            embedded=self.embedded,
         ) as source:
             self.content, self.size = self._content(sha256)
             if masks is not None:
@@ -320,6 +345,7 @@ class _Pass:
             if masks is not None:
                 masks.close(self.scanner.models)
             self.info, self.warnings = source.info, tuple(source.warnings)
+            self.left_out = tracker.left_out
 
     def _content(self, sha256: str | None) -> tuple[str, int]:
         """Hash and size in bytes of the file."""
@@ -363,6 +389,21 @@ class _Pass:
         """Of the file, over all frames."""
         pixels = self.info.width * self.info.height * self.decoded
         return 8 * self.size / pixels if pixels else None
+
+    def _with_left_out(self, judgement: Judgement) -> Judgement:
+        """Says that faces were not examined: without them nothing can be said of the clip as a whole."""
+        if not self.left_out:
+            return judgement
+        faces = f"{self.left_out} face{'s' * (self.left_out != 1)}"
+        text = (
+            f"{faces} more than the {self.scanner.settings.max_faces} that are followed at once were left out"
+        )
+        self.warnings += (Note("faces_left_out", text),)
+        verdict = judgement.verdict
+        if LABEL_SEVERITY[verdict.label] < LABEL_SEVERITY["uncertain"]:
+            reason = Reason("faces_left_out", text, None, None, None, 1.0)
+            verdict = replace(verdict, label="uncertain", reasons=(reason,))
+        return replace(judgement, verdict=verdict)
 
     def _report(self, judgement: Judgement, frames: tuple[FrameReport, ...]) -> Report:
         names, info = path_names(self.path), self.info

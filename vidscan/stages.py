@@ -20,6 +20,7 @@ from vidscan.behavior.windows import BehaviorCollector
 from vidscan.faces.align import CropSpec, align, face_transforms
 from vidscan.faces.between import FrameFaces
 from vidscan.faces.landmarks import LandmarkReader
+from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.detail import detail_px
 from vidscan.patches.encoder import EncoderClassifier
@@ -60,6 +61,17 @@ class FaceBatch:
     def index(self, faces: Sequence[Face]) -> NDArray[np.int64]:
         """(N,) rows of ``images`` that faces of this batch are in."""
         return np.array([face.frame_index - self.chunk.first_index for face in faces], np.int64)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames."""
+        height, width = self.chunk.images.shape[1:3]
+        return width, height
+
+    def quantiser(self, face: Face, box: tuple[float, float, float, float]) -> float | None:
+        """Mean quantiser in the box of a face of this batch; None where the decoder does not tell."""
+        known = self.chunk.quantisers
+        return None if known is None else within(known[self.index([face])[0]], box, self.size)
 
     def crops(self, faces: Sequence[Face], spec: CropSpec) -> tuple[Tensor, NDArray[np.float64]]:
         """Aligned crops (N, 3, S, S) float32 RGB 0..255, and their maps (N, 2, 3) from the frame."""
@@ -205,6 +217,8 @@ class PatchStage(Stage):
                     brightness=float(brightness[i]),
                     parts=tuple(parts[i].tolist()),
                     detail_px=float(detail[i]),
+                    inside=inside_of(box, batch.size),
+                    quantiser=batch.quantiser(face, box),
                 )
             )
             self.maps[face.frame_index, face.track_id] = patch_map
@@ -371,6 +385,13 @@ def box_of(face: Face) -> tuple[float, float, float, float]:
     """The face's box as plain numbers."""
     x0, y0, x1, y1 = (float(v) for v in face.box)
     return x0, y0, x1, y1
+
+
+def inside_of(box: tuple[float, float, float, float], size: tuple[int, int]) -> float:
+    """Share of a box that lies in a frame of ``size`` (width, height), 0..1."""
+    x0, y0, x1, y1 = box
+    seen = max(0.0, min(x1, size[0]) - max(x0, 0.0)) * max(0.0, min(y1, size[1]) - max(y0, 0.0))
+    return seen / max((x1 - x0) * (y1 - y0), seen, 1e-6)
 
 
 def side_of(box: tuple[float, float, float, float]) -> float:

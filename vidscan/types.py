@@ -57,7 +57,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the container says of a clip. ``width`` and ``height`` are upright, in pixels."""
+    """What the container says of a clip. ``width`` and ``height`` are as shown: upright, of square pixels."""
 
     container: str
     codec: str
@@ -70,7 +70,9 @@ class VideoInfo:
     """Clockwise rotation in degrees (0, 90, 180, 270) that the decoder has applied."""
     has_audio: bool
     decoder: str
-    """``decord``, ``pyav`` or ``opencv`` (pictures)."""
+    """``decord``, ``pyav``, or for pictures ``opencv`` or ``pillow``."""
+    mirrored: bool = False
+    """The decoder has exchanged left and right, before the rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ class FrameChunk:
     """(T,) presentation times in seconds, never decreasing; the clip's first frame is 0."""
     images: NDArray[np.uint8]
     """(T, H, W, 3) RGB uint8, contiguous."""
+    quantisers: NDArray[np.uint8] | None = None
+    """(T, h, w) quantiser, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
+    where the decoder does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,10 @@ class FaceEvidence:
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
     """Mean log-odds of the patches of each part of the face (:data:`vidscan.patches.parts.PARTS`)."""
+    inside: float = 1.0
+    """Share of the face box that is inside the frame."""
+    quantiser: float | None = None
+    """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
     encoder: float | None = None
     """Log-odds by the encoder; None where it did not look."""
     detail_px: float = math.inf
@@ -244,13 +253,16 @@ class ScanSettings:
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
     detect_s: float = 1.0
     """Seconds between full detections; faces are followed between."""
-    max_faces: int = 8
-    """Faces followed at once; the largest win."""
+    max_faces: int = 64
+    """Faces followed at once; the largest win, with a warning that tells how many are left out."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
     max_pixels: int = 8192 * 8192
     """Frames of more pixels are refused (``too_large``)."""
     max_duration_s: float = 0.0
     """Only the first so many seconds are analysed, with a warning; 0 means all."""
+    stream: int | None = None
+    """Index in the container of the video stream to scan; None takes the default one or one that is much
+    larger."""
     patch_model: str = ""
     """Name of the patch model in the registry; empty means the registry's default."""
     verdict_model: str = ""

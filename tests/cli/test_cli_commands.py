@@ -82,6 +82,7 @@ def test_help_loads_nothing_heavy() -> None:
         (["check", "--fail-on", "bad", "a.mp4"], "--fail-on bad"),
         (["check", "-0", "a.mp4"], "-0 is for"),
         (["check", "tests"], "use vidscan scan"),
+        (["check", "https://host.invalid/a.mp4"], "use vidscan scan"),
         (["scan", "tests", "--resume"], "need --out"),
         (["scan", "tests", "--retry-errors"], "needs --resume"),
         (["scan", "tests", "--gpus", "0.5"], "need --engine ray"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.patches.fixture_weights import make_weights
+from tests.tracks import make_faces
 from vidscan import models
-from vidscan.training.evidence import gather_all
+from vidscan.models import ModelRecord
+from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
 from vidscan.training.reading import Reading
-from vidscan.types import ScanSettings
+from vidscan.types import ScanSettings, Track
 
 
 @pytest.fixture
@@ -80,3 +84,29 @@ def test_another_rule_for_blinks_reads_again_and_leaves_the_network_out(
     change(weights, "blink")
     read(tmp_path, ScanSettings(blink_rule="ear"))
     assert len(gathered) == 2
+
+
+def test_what_the_encoder_learnt_from_counts_as_if_it_were_new() -> None:
+    record = ModelRecord("encoder", "encoder", Path("x"), "", {"left_out": {"median": 1.0, "deviation": 2.0}})
+    seen = [clip([v, v + 0.2, None]) for v in (-6.0, -5.0, -4.5, -4.0, -1.0)]
+    moved = as_unseen(seen, record)
+    levels = np.array(
+        [np.mean([f.encoder for f in c.tracks[0].faces if f.encoder is not None]) for c in moved]
+    )
+    assert np.median(levels) == pytest.approx(1.0)
+    assert levels.std() == pytest.approx(2.0)
+    assert np.all(np.diff(levels) > 0)
+    assert moved[0].tracks[0].faces[2].encoder is None
+
+
+def test_without_an_encoder_nothing_is_moved() -> None:
+    seen = [clip([0.5]), clip([None])]
+    assert as_unseen(seen, None) == seen
+    empty = ModelRecord("encoder", "encoder", Path("x"), "", {"left_out": {"median": 1.0, "deviation": 2.0}})
+    assert as_unseen([clip([None])], empty) == [clip([None])]
+
+
+def clip(values: list[float | None]) -> ClipEvidence:
+    faces = make_faces(np.arange(len(values)), np.zeros(len(values)))
+    told = tuple(replace(face, encoder=value) for face, value in zip(faces, values, strict=True))
+    return ClipEvidence("a.mp4", (Track(0, told, len(told), 0.0, float(len(told))),), None)

@@ -139,11 +139,12 @@ def test_a_missing_group_is_nan_and_invalid_and_leaves_the_others(group: str) ->
     assert group not in window.measured
 
 
-def test_a_track_without_behaviour_is_judged_by_its_patches() -> None:
+def test_a_track_without_behavior_is_judged_by_its_crops() -> None:
     track = replace(make_track(1), behavior=())
     (window,) = evidence(track)
-    assert set(window.measured) == {"patch"}
-    assert [c.group for c, v in zip(COLUMNS, window.valid, strict=True) if v] == ["patch", "patch", "patch"]
+    assert set(window.measured) == {"patch", "encoder"}
+    judged = [c.group for c, v in zip(COLUMNS, window.valid, strict=True) if v]
+    assert judged == ["patch", "patch", "patch", "encoder"]
 
 
 def test_a_value_that_is_not_finite_is_invalid() -> None:

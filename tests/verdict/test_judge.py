@@ -450,3 +450,21 @@ def test_what_rates_find_comes_from_the_record(tmp_path: Path) -> None:
     ]
     with pytest.raises(WeightsError, match="not usable"):
         load_judge(verdict_record(tmp_path, found={"0.1": {"rate": 0.5}}))
+
+
+def test_a_fine_quantiser_clears_a_small_file() -> None:
+    """Most of the frame may be still: what counts is how the face was coded."""
+    limits = QualityLimits(48, 1, 20, min_bits_per_pixel=0.01)
+
+    def codes(quantiser: float | None, bits: float = 0.001) -> list[str]:
+        return [note.code for note in limits.flags(100, 5, 100, bits, quantiser=quantiser)]
+
+    assert codes(None) == codes(44) == ["too_compressed"]
+    assert codes(24) == [] and codes(44, bits=0.1) == []
+
+
+def test_too_little_of_a_face_in_the_picture_is_no_base_for_a_verdict() -> None:
+    limits = QualityLimits(48, 1, 20)
+    (flag,) = limits.flags(100, 5, 100, inside=0.55)
+    assert flag.code == "face_cut_off" and "55 %" in flag.message
+    assert limits.flags(100, 5, 100, inside=0.75) == ()

@@ -18,6 +18,7 @@ _MEDIA_SUFFIXES = frozenset(
     for names in (
         ("mp4", "m4v", "mov", "3gp", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv"),
         ("flv", "ogv", "gif", "jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"),
+        ("jp2", "j2k", "heic", "heif", "avif"),
     )
     for name in names
 )

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from vidscan.batch.engine import Identity, Location
 from vidscan.batch.lock import FileLock
 from vidscan.errors import SetupError, VidscanError
+from vidscan.outputs import Replacement
 from vidscan.report import ReportWriter, open_writer
 from vidscan.report.json import DIGITS, dumps, loads
 from vidscan.report.paths import path_names
@@ -139,7 +140,7 @@ class ResultFile:
     def _repair(
         self, identity: Identity, done: Done, again: set[str], kept: Callable[[Report], None]
     ) -> None:
-        part = self.path.with_name(self.path.name + ".part")
+        part = Replacement(self.path)
         try:
             with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
                 for line, data in _lines(self.path):
@@ -152,13 +153,13 @@ class ResultFile:
                     kept(report)
                     out.write(line + "\n")
         except BaseException:
-            part.unlink(missing_ok=True)
+            part.abandon()
             raise
         # Whole lines are copied unchanged, so only what was left out or completed shows.
-        if part.stat().st_size != self.path.stat().st_size:
-            part.replace(self.path)
+        if part.path.stat().st_size != self.path.stat().st_size:
+            part.commit()
         else:
-            part.unlink()
+            part.abandon()
 
 
 class Done:

@@ -15,6 +15,7 @@ from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.enroll import Dir
 from vidscan.cli.failures import UsageError
+from vidscan.cli.outputs import OVERLAY_NAMES, PAGE_NAMES, Outputs
 
 
 class MasksFormat(str, Enum):
@@ -61,9 +62,14 @@ def check(
         typer.Option(min=0, metavar="ID", show_default="the longest", help="The track to compare."),
     ] = None,
     dir: Dir = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace media of others that --overlay or --report name."),
+    ] = False,
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -79,9 +85,15 @@ def check(
 
     One clip with --json prints one object, several print one object a line.
     """
+    from vidscan.batch.remote import is_remote
+
     start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
-    paths = [Path(text) for text in options.expand_paths(clips, null)]
+    given = options.expand_paths(clips, null)
+    for text in given:
+        if is_remote(text):
+            raise UsageError(f"{text} is not on this machine: use vidscan scan")
+    paths = [Path(text) for text in given]
     for path in paths:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: use vidscan scan")
@@ -89,12 +101,17 @@ def check(
         raise UsageError("--pose and --gaze need --overlay")
     if track is not None and person is None:
         raise UsageError("--track needs --person")
-    if masks is not None:
-        options.make_folder(masks, "--masks")
     several = len(paths) > 1
-    for name, target in (("--overlay", overlay), ("--report", report)):
-        if target is not None and several:
-            options.make_folder(target, name)
+    outputs = Outputs(options.inputs(paths, config=config), overwrite=overwrite)
+    if masks is not None:
+        outputs.masks("--masks", masks)
+    for name, target, names in (("--overlay", overlay, OVERLAY_NAMES), ("--report", report, PAGE_NAMES)):
+        if target is None:
+            continue
+        if several:
+            outputs.folder(name, target, names)
+        else:
+            outputs.file(name, target)
 
     from vidscan.cli.products import Products, Wanted
     from vidscan.report import open_writer
@@ -103,10 +120,10 @@ def check(
 
     known = None if person is None else PeopleStore(dir).load(person)
     settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
     scanner = Scanner(settings, device=device)
-    wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, known, track)
+    wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, overwrite, known, track)
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
     with Products(scanner, wanted) as products, Progress(len(paths), quiet=quiet) as progress:
         for done, path in enumerate(paths):

@@ -12,6 +12,7 @@ import typer
 from vidscan.cli import failures, options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NoFaceError, VidscanError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def enroll(
     from vidscan.verdict.person import PersonModel
 
     name, store = check_name(name), PeopleStore(dir)
+    outputs = Outputs(options.inputs(clips, config=config))
+    outputs.folder("--dir", store.folder, store.names(name))
     if name in store and not overwrite:
         raise UsageError(f"{name} is enrolled in {store.folder}: use --overwrite")
     scanner = Scanner(options.scan_settings(context, 0), device=device)

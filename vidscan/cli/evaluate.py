@@ -102,7 +102,7 @@ def evaluate(
     are kept in --out by content, models and settings, so that a run goes on where it stopped.
     """
     start_log(quiet, verbose)
-    from vidscan.report.files import write_text
+    from vidscan.outputs import write_text
     from vidscan.training.evaluation.measures import (
         Measure,
         measure_behavior,

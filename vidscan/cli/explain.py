@@ -12,8 +12,8 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, start_log
 from vidscan.cli.failures import UsageError
-from vidscan.cli.pictures import refuse_to_spoil
-from vidscan.errors import InputError
+from vidscan.cli.outputs import Outputs
+from vidscan.errors import InputError, NotWrittenError
 
 if TYPE_CHECKING:
     from vidscan.explain import Crop
@@ -77,7 +77,8 @@ def explain(
         raise UsageError("several clips need --mean")
     if output is None:
         output = Path(f"{'mean' if len(paths) > 1 else paths[0].stem}-{method.value}.png")
-    refuse_to_spoil(output, paths, overwrite)
+    inputs = options.inputs(paths, config=config)
+    Outputs(inputs, overwrite=overwrite).new("--output", output, ".png")
 
     import json as json_module
     from dataclasses import replace
@@ -125,7 +126,7 @@ def explain(
     try:
         write_png(output, compose(panels, title, _LEGENDS[method]))
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+        raise NotWrittenError(f"cannot write {output}: {error.strerror or error}") from error
     facts = {
         "output": path_names(output).path,
         "method": method.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -19,6 +20,7 @@ USAGE = 2
 FAILED = 3
 """An input could not be scanned, or an unexpected failure."""
 INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CLOSED_PIPE = 141
 """What a shell shows for a program that SIGPIPE ended."""
 
@@ -38,14 +40,16 @@ def guard(body: Callable[[], None]) -> int:
         # A character that the terminal's encoding lacks must not end the run.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _attempt(body)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        try:
+            code = _attempt(body)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
         return code
     except BrokenPipeError:
         _drop_stdout()
         return CLOSED_PIPE
-    except OSError as error:  # the flush: a full disk
+    except OSError as error:  # a full disk, in the body or at the flush
         _drop_stdout()
         return _fail("internal", f"cannot write the output: {error.strerror}", FAILED)
 
@@ -60,6 +64,10 @@ def _attempt(body: Callable[[], None]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:  # standard output has no name
+            raise
+        return _unexpected(error)
     except SetupError as error:
         return _fail(error.code, str(error), USAGE)
     except VidscanError as error:
@@ -70,8 +78,12 @@ def _attempt(body: Callable[[], None]) -> int:
         if isinstance(error, _ClickException):
             message: str = error.format_message()  # type: ignore[attr-defined]
             return _fail("usage", message.replace("Value error, ", ""), USAGE)
-        hint = "" if _debugging() else " (VIDSCAN_DEBUG=1 shows where)"
-        return _fail("internal", f"{type(error).__name__}: {error}{hint}", FAILED)
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    hint = "" if _debugging() else " (VIDSCAN_DEBUG=1 shows where)"
+    return _fail("internal", f"{type(error).__name__}: {error}{hint}", FAILED)
 
 
 def _fail(code: str, message: str, exit_code: int) -> int:

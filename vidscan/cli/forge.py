@@ -12,6 +12,7 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.outputs import Outputs
 from vidscan.forge.kinds import KINDS, Kind
 
 _KINDS = "; ".join(
@@ -74,7 +75,10 @@ def forge(
     from vidscan.forge.files import mask_path, write_forgery
 
     mask = mask or mask_path(output)
-    _refuse_to_spoil(clip, donor, output, mask, overwrite)
+    inputs = options.inputs([clip], donor=donor, teacher=teacher, config=config)
+    outputs = Outputs(inputs, overwrite=overwrite)
+    outputs.new("--output", output)
+    outputs.new("--mask", mask)
     plan = Plan(
         kind=kind,
         seed=seed,
@@ -97,16 +101,3 @@ def forge(
     if done.sound is False:
         say("vidscan: the sound is of a codec that the forged clip's container cannot hold", quiet=quiet)
     typer.echo(json_module.dumps(asdict(done)) if json else f"{done.output}\n{done.mask}")
-
-
-def _refuse_to_spoil(clip: Path, donor: Path | None, output: Path, mask: Path, overwrite: bool) -> None:
-    """Raises UsageError where something that exists would be lost."""
-    for path in (output, mask):
-        if any(kept is not None and path.resolve() == kept.resolve() for kept in (clip, donor)):
-            raise UsageError(f"{path} is an input")
-        if not path.parent.is_dir():
-            raise UsageError(f"{path.parent} is not a folder")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists: use --overwrite")
-    if output.resolve() == mask.resolve():
-        raise UsageError("the mask cannot go into the same file as the forgery")

@@ -11,7 +11,7 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, start_log
 from vidscan.cli.failures import UsageError
-from vidscan.cli.pictures import refuse_to_spoil
+from vidscan.cli.outputs import Outputs
 
 
 def inspect(
@@ -25,6 +25,7 @@ def inspect(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -40,7 +41,8 @@ def inspect(
     if clip.is_dir():
         raise UsageError(f"{clip} is a folder")
     if output is not None:
-        refuse_to_spoil(output, [clip], overwrite)
+        inputs = options.inputs([clip], config=config)
+        Outputs(inputs, overwrite=overwrite).new("--output", output, ".png")
 
         from vidscan.report.pyplot import load_pyplot
 
@@ -48,17 +50,19 @@ def inspect(
 
     import json as json_module
 
-    from vidscan.errors import NoFaceError
+    from vidscan.errors import NoFaceError, NotWrittenError
     from vidscan.explain import raise_error
     from vidscan.media.metadata import read_metadata
     from vidscan.report.series_summary import summarise, summary_lines
     from vidscan.scanner import Scanner
 
-    metadata = read_metadata(clip)
-    scanner = Scanner(options.scan_settings(context, 0, max_pixels, max_duration, blink_rule), device=device)
+    metadata = read_metadata(clip, stream)
+    settings = options.scan_settings(context, 0, max_pixels, max_duration, blink_rule, stream=stream)
+    scanner = Scanner(settings, device=device)
     with Progress(1, quiet=quiet) as progress:
         report, series = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)
+    unwritten = None
     if output is not None:
         from vidscan.report.series_plot import plot_series
 
@@ -67,8 +71,8 @@ def inspect(
         try:
             plot_series(report, series, output, metadata)
         except OSError as error:
-            raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
-    if output is not None and not json:
+            unwritten = NotWrittenError(f"cannot write {output}: {error.strerror or error}")
+    if unwritten is None and output is not None and not json:
         typer.echo(str(output))
         return
     summary = summarise(report, series, metadata)
@@ -76,3 +80,5 @@ def inspect(
         typer.echo(json_module.dumps(summary))
     else:
         typer.echo("\n".join(summary_lines(summary)))
+    if unwritten is not None:
+        raise unwritten

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "no_manipulation_found")
 """What --fail-on takes."""
+
+NOT_WRITTEN = "_not_written"
+"""How the codes of warnings end that tell of a missing product."""
 
 
 class Format(str, Enum):
@@ -77,6 +80,16 @@ MaxDuration = Annotated[
         metavar="S",
         show_default="all",
         help="Analyse only the first S seconds of a clip, with a warning.",
+    ),
+]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        envvar="VIDSCAN_STREAM",
+        min=0,
+        metavar="N",
+        show_default="the default one, or one that is much larger",
+        help="Scan this video stream of the container; inspect lists them.",
     ),
 ]
 Blinks = Annotated[
@@ -155,12 +168,14 @@ class Outcome:
 
     def add(self, report: Report) -> None:
         """Counts one report in."""
-        self._failed = self._failed or report.error is not None
+        unwritten = any(note.code.endswith(NOT_WRITTEN) for note in report.warnings)
+        self._failed = self._failed or report.error is not None or unwritten
         self._found = self._found or report.verdict.label in self._labels
 
     @property
     def exit_code(self) -> int:
-        """An input that could not be scanned outranks any verdict, and is never hidden."""
+        """An input that could not be scanned, or a product that could not be written, outranks any verdict
+        and is never hidden."""
         if self._failed:
             return failures.FAILED
         return failures.MANIPULATED if self._found and not self._exit_zero else failures.OK
@@ -191,6 +206,12 @@ def locations(paths: Iterable[str]) -> list[Path | RemoteFile]:
     return [RemoteFile(text) if is_remote(text) else Path(text) for text in paths]
 
 
+def inputs(clips: Iterable[Path], **more: Path | None) -> Iterator[tuple[str, Path]]:
+    """What a command reads, each with its name on the command line."""
+    yield from (("CLIP", path) for path in clips)
+    yield from ((f"--{name}", path) for name, path in more.items() if path is not None)
+
+
 def make_folder(folder: Path, option: str) -> None:
     """Make the folder that an option names.
 
@@ -210,6 +231,7 @@ def scan_settings(
     blink_rule: BlinkRule | None = None,
     target_fpr: float | None = None,
     uncertain_fpr: float | None = None,
+    stream: int | None = None,
 ) -> ScanSettings:
     """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
     from pydantic import TypeAdapter, ValidationError
@@ -224,6 +246,7 @@ def scan_settings(
         "blink_rule": None if blink_rule is None else blink_rule.value,
         "target_fpr": target_fpr,
         "uncertain_fpr": uncertain_fpr,
+        "stream": stream,
     }
     values |= {name: value for name, value in flags.items() if value is not None}
     try:

@@ -9,7 +9,7 @@ import typer
 
 from vidscan.cli import failures
 from vidscan.cli.enroll import Dir, complain
-from vidscan.cli.failures import UsageError
+from vidscan.cli.outputs import Outputs
 
 app = typer.Typer(
     help="List, remove or draw the people that vidscan enroll has learnt.",
@@ -73,10 +73,7 @@ def plot(
 
     Needs the training extra. People who were enrolled with different window lengths share the map.
     """
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output}: the picture is a .png")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists: use --overwrite")
+    Outputs((), overwrite=overwrite).new("--output", output, ".png")
 
     from vidscan.report.people_plot import plot_people
     from vidscan.verdict.people import PeopleStore, PersonError

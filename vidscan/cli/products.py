@@ -1,18 +1,26 @@
-"""What ``vidscan check`` makes of a clip beside its verdict: masks, overlay, page, match with a person."""
+"""What ``vidscan check`` makes of a clip beside its verdict: masks, overlay, page, match with a person.
+
+A product that cannot be written costs the clip nothing but a warning.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidscan.cli.failures import UsageError
-from vidscan.report.masks import MaskSink, MaskSinks, MaskWriter
+from vidscan.cli.options import NOT_WRITTEN
+from vidscan.cli.outputs import holds_foreign_media
+from vidscan.errors import InputError, SetupError
+from vidscan.media.sniff import display_name, is_picture
+from vidscan.report.masks import FailSafe, MaskSink, MaskSinks, MaskWriter
 from vidscan.report.paths import clip_name
 from vidscan.report.spool import RegionSpool
-from vidscan.types import FaceSeries, PersonReport, Report
+from vidscan.types import FaceSeries, Note, PersonReport, Report
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,6 +41,8 @@ class Wanted:
     report: Path | None
     several: bool
     """``overlay`` and ``report`` are folders."""
+    overwrite: bool
+    """Also replace media that vidscan did not write."""
     person: PersonModel | None
     track: int | None
 
@@ -49,7 +59,10 @@ class Products:
     def __init__(self, scanner: Scanner, wanted: Wanted) -> None:
         self._scanner, self._wanted = scanner, wanted
         self._stack = ExitStack()
+        self._masks: FailSafe[MaskWriter] | None = None
+        self._spool: FailSafe[RegionSpool] | None = None
         self.notes: list[str] = []
+        self._missing: list[Note] = []
 
     def __enter__(self) -> Self:
         wanted = self._wanted
@@ -57,10 +70,10 @@ class Products:
         if wanted.masks is not None:
             every = self._scanner.settings.every
             writer = MaskWriter(wanted.masks, every=every, format=wanted.masks_format)
-            sinks.append(self._stack.enter_context(writer))
-        self._spool = None
+            self._masks = FailSafe(self._stack.enter_context(writer))
+            sinks.append(self._masks)
         if wanted.overlay is not None or wanted.report is not None:
-            self._spool = self._stack.enter_context(RegionSpool())
+            self._spool = FailSafe(self._stack.enter_context(RegionSpool()))
             sinks.append(self._spool)
         self._sink = MaskSinks(*sinks) if sinks else None
         return self
@@ -77,7 +90,7 @@ class Products:
             Where a track was asked for that the clip does not have.
         """
         wanted, scanner = self._wanted, self._scanner
-        self.notes = []
+        self.notes, self._missing = [], []
         frames = frames or self._sink is not None
         series: list[FaceSeries] = []
         if wanted.person is None and wanted.report is None and not (wanted.pose or wanted.gaze):
@@ -88,11 +101,27 @@ class Products:
             return report
         if wanted.person is not None:
             report = replace(report, person=self._compare(wanted.person, series, path))
+        if self._masks is not None:
+            with self._warned("masks", wanted.masks):
+                self._masks.whole()
         if wanted.overlay is not None:
-            self._draw(path, report, series)
+            with self._warned("overlay", wanted.overlay):
+                self._draw(path, report, series)
         if wanted.report is not None:
-            self._write_page(path, report, series)
-        return report
+            with self._warned("page", wanted.report):
+                self._write_page(path, report, series)
+        return replace(report, warnings=(*report.warnings, *self._missing))
+
+    @contextmanager
+    def _warned(self, product: str, target: Path | None) -> Iterator[None]:
+        """Turns a failure to write a product into a warning of the report."""
+        try:
+            yield
+        except (OSError, SetupError, InputError) as error:
+            why = getattr(error, "strerror", None) or error
+            note = Note(f"{product}{NOT_WRITTEN}", f"{display_name(str(target))} could not be written: {why}")
+            self._missing.append(note)
+            self.notes.append(f"warning[{note.code}]: {note.message}")
 
     def _compare(self, person: PersonModel, series: list[FaceSeries], path: Path) -> PersonReport:
         track = self._wanted.track
@@ -110,13 +139,13 @@ class Products:
 
         wanted = self._wanted
         assert wanted.overlay is not None and self._spool is not None
-        picture = report.input.duration_s is None and report.input.decoder == "opencv"
+        picture = is_picture(report.input.container, report.input.duration_s)
         target = self._target(wanted.overlay, path, report, ".png" if picture else ".mp4")
         done = write_overlay(
             path,
             target,
             report,
-            self._spool,
+            self._spool.whole(),
             series={s.track_id: s for s in series},
             pose=wanted.pose,
             gaze=wanted.gaze,
@@ -131,14 +160,15 @@ class Products:
 
         assert self._wanted.report is not None and self._spool is not None
         target = self._target(self._wanted.report, path, report, ".html")
-        telling, thumbnails = gather_pictures(path, report, self._spool, self._scanner.classifier)
-        try:
-            write_html(report, target, telling=telling, series=series, thumbnails=thumbnails)
-        except OSError as error:
-            raise UsageError(f"--report {target}: {error.strerror}") from error
+        telling, thumbnails = gather_pictures(path, report, self._spool.whole(), self._scanner.classifier)
+        write_html(report, target, telling=telling, series=series, thumbnails=thumbnails)
         self.notes.append(f"{target}: the report")
 
     def _target(self, given: Path, path: Path, report: Report, suffix: str) -> Path:
         if not self._wanted.several:
             return given
-        return given / f"{clip_name(path, report.input.sha256 or '')}{suffix}"
+        given.mkdir(parents=True, exist_ok=True)
+        target = given / f"{clip_name(path, report.input.sha256 or '')}{suffix}"
+        if not self._wanted.overwrite and holds_foreign_media(target):
+            raise FileExistsError(errno.EEXIST, "it holds media that vidscan did not write", str(target))
+        return target

@@ -16,6 +16,8 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.outputs import PAGE_NAMES, Outputs
+from vidscan.errors import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,9 @@ def scan(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="With --resume: scan files again that had errors.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin --out anew.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin --out anew; replace media of others.")
+    ] = False,
     format: Annotated[
         options.BatchFormat, typer.Option(help="One line a clip in this format.")
     ] = options.BatchFormat.jsonl,
@@ -89,6 +93,7 @@ def scan(
     every: options.Every = 0,
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
+    stream: options.Stream = None,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -122,7 +127,7 @@ def scan(
     """
     start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
-    if out is None and (resume or overwrite):
+    if out is None and (resume or (overwrite and index is None)):
         raise UsageError("--resume and --overwrite need --out FILE")
     if retry_errors and not resume:
         raise UsageError("--retry-errors needs --resume")
@@ -140,7 +145,7 @@ def scan(
     from vidscan.report import open_writer
 
     settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr
+        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
     spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
     if report is not None:
@@ -157,6 +162,8 @@ def scan(
     summary, started = Summary(), time.monotonic()
     listed: list[Report] = []
     with ExitStack() as stack:
+        paths = discover(roots, recursive=recursive, include=include or (), exclude=exclude or ())
+        _protect(paths, out, index, report, config, overwrite)
         results = None
         if out is not None:
             results = stack.enter_context(
@@ -164,7 +171,6 @@ def scan(
                     out, format=format.value, resume=resume, overwrite=overwrite, retry_errors=retry_errors
                 )
             )
-        paths = discover(roots, recursive=recursive, include=include or (), exclude=exclude or ())
         if not paths:
             raise UsageError("no video or picture found")
         workers = stack.enter_context(make_engine())
@@ -191,10 +197,30 @@ def scan(
             outcome.add(found)
             list_up(found)
             progress.advance()
+    say(summary.table(time.monotonic() - started), quiet=quiet)
     if index is not None:
         _write_index(listed, index, report)
-    say(summary.table(time.monotonic() - started), quiet=quiet)
     raise typer.Exit(outcome.exit_code)
+
+
+def _protect(
+    paths: Sequence[Location],
+    out: Path | None,
+    index: Path | None,
+    pages: Path | None,
+    config: Path | None,
+    overwrite: bool,
+) -> None:
+    """Refuse outputs that would replace what is scanned."""
+    local = (path for path in paths if isinstance(path, Path))
+    outputs = Outputs(options.inputs(local, config=config), overwrite=overwrite)
+    if out is not None:
+        outputs.file("--out", out)
+        outputs.file("--out", out.with_name(out.name + ".lock"))
+    if index is not None:
+        outputs.file("--index", index)
+    if pages is not None:
+        outputs.folder("--report", pages, PAGE_NAMES)
 
 
 def _check_pages(folder: Path, index: Path | None, engine: EngineName, roots: Sequence[Location]) -> None:
@@ -219,7 +245,7 @@ def _write_index(listed: Sequence[Report], index: Path, pages: Path | None) -> N
     try:
         write_index(((report, links.get(n)) for n, report in enumerate(listed)), index)
     except OSError as error:
-        raise UsageError(f"--index {index}: {error.strerror}") from error
+        raise NotWrittenError(f"--index {index}: {error.strerror}") from error
 
 
 def _ray_engine(

@@ -120,7 +120,7 @@ def compare(
 
     import torch
 
-    from vidscan.report.files import write_text
+    from vidscan.outputs import write_text
     from vidscan.training.compare import SUBJECTS, ComparePaths, markdown, to_dict
     from vidscan.training.compare import compare as run_comparison
     from vidscan.training.recipe import load_recipe

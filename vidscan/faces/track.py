@@ -125,6 +125,11 @@ class FaceTracker:
     stride
         Only frames whose index is a multiple of it are followed. Where the picture changes too much from
         one to the next, the frames in between are followed too.
+
+    Attributes
+    ----------
+    left_out
+        How many faces were found at once, at most, beside those that were followed.
     """
 
     def __init__(
@@ -144,6 +149,7 @@ class FaceTracker:
         self._next_detection = 0
         self._waiting: list[_Waiting] = []
         self._ids = 0
+        self.left_out = 0
 
     @property
     def track_count(self) -> int:
@@ -273,9 +279,9 @@ class FaceTracker:
             if covered or track.misses > _MISSES or not track.confirmed:
                 track.visible = False
         taken = {column for _, column in pairs}
-        for column in range(len(found)):
-            if column not in taken:
-                self._start(found[column], looks[column], time_s, single)
+        fresh = [column for column in range(len(found)) if column not in taken]
+        started = [self._start(found[column], looks[column], time_s, single) for column in fresh]
+        self.left_out = max(self.left_out, started.count(False))
 
     def _match(self, found: list[Detection], looks: list[Look], time_s: float) -> list[tuple[int, int]]:
         """Pairs (track, detection) of least total cost among those that are possible."""
@@ -314,7 +320,8 @@ class FaceTracker:
         """True where no other face, not even one just lost, is near enough to be taken for it."""
         return all(_overlap(track.box, t.box) < 0.05 for t in self._tracks if t is not track)
 
-    def _start(self, detection: Detection, look: Look, time_s: float, single: bool) -> None:
+    def _start(self, detection: Detection, look: Look, time_s: float, single: bool) -> bool:
+        """Whether no face had to be left out for it, or it for others."""
         track = _Track(
             points=detection.points.astype(np.float64),
             box=detection.box.astype(np.float64),
@@ -325,13 +332,15 @@ class FaceTracker:
             confirmed=single or detection.confidence >= _START_CONFIDENCE,
         )
         visible = [t for t in self._tracks if t.visible]
-        if len(visible) >= self.max_faces:
+        full = len(visible) >= self.max_faces
+        if full:
             smallest = min(visible, key=lambda t: t.side)
             # Twice the area: faces of like size must not push each other out in turns.
             if track.side < 1.4 * smallest.side:
-                return
+                return False
             self._tracks.remove(smallest)
         self._tracks.append(track)
+        return not full
 
     def _report(self, frame_index: int, time_s: float) -> list[Face]:
         faces = []

@@ -28,7 +28,7 @@ from vidscan.forge.renderers import shipped_renderer
 from vidscan.forge.rerender import DecodedSwap, Rerender
 from vidscan.forge.tracks import TrackPath, find_tracks, largest
 from vidscan.media import open_video
-from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name
+from vidscan.media.sniff import PathLike, display_name, is_picture
 from vidscan.types import Detection, VideoInfo
 
 _DONOR_SECONDS = 10.0
@@ -167,7 +167,7 @@ class ClipForger:
     @property
     def is_picture(self) -> bool:
         """Whether the input is a single picture."""
-        return self.info.container in PICTURE_KINDS
+        return is_picture(self.info.container, self.info.duration_s)
 
     def frames(self) -> Iterator[ForgedFrame]:
         """Every frame of the clip, forged or not, in order. To be iterated once."""

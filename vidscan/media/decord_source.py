@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vidscan.media.probe import Header, Timeline, default_threads
+from vidscan.media.tone import TRANSFERS
 from vidscan.types import FrameChunk
 
 _CONTAINERS = frozenset({"mp4", "mov", "matroska", "webm", "flv"})
@@ -55,9 +56,12 @@ class DecordReader:
             raise DecordUnfitError(f"decord is not used for {header.kind} files")
         if header.video_streams != 1:
             raise DecordUnfitError("the file has several video streams")
+        if header.start or not header.geometry.plain or header.transfer in TRANSFERS:
+            raise DecordUnfitError("decord neither stretches, mirrors nor tone-maps frames")
         if not timeline.trusted:
             raise DecordUnfitError("the packets' times are incomplete, out of order or damaged")
-        if 3 * header.coded_width * header.coded_height * len(timeline.times) > _MOST_AHEAD:
+        width, height = header.geometry.shown
+        if 3 * width * height * len(timeline.times) > _MOST_AHEAD:
             raise DecordUnfitError("decord decodes ahead of its reader without bound, and the clip is long")
         import decord
 
@@ -78,9 +82,7 @@ class DecordReader:
             raise DecordUnfitError(f"decord cannot open it: {_one_line(error)}") from None
         if count != len(timeline.times):
             raise DecordUnfitError(f"decord counts {count} frames of {len(timeline.times)}")
-        turned = header.rotation in (90, 270)
-        width, height = header.coded_width, header.coded_height
-        self._shape = (width, height, 3) if turned else (height, width, 3)
+        self._shape = (height, width, 3)
 
     def read(self, chunk: int) -> Iterator[FrameChunk]:
         """Decode all frames in order, ``chunk`` at a time (the last chunk may have fewer).

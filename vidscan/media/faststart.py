@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 _HOLDERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _BLOCK = 8 << 20
 _LARGEST = 0xFFFFFFFF
 
 
-def index_first(file: BinaryIO) -> bool:
+def index_first(file: IO[bytes]) -> bool:
     """Move the index (``moov``) of a finished MP4 or MOV file before the media, in place.
 
     ISO/IEC 14496-12 lets the boxes come in any order, but the index names where in the file each
@@ -57,7 +57,7 @@ def index_first(file: BinaryIO) -> bool:
     return True
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(type, start, size) of the boxes on the file's top level; ends early where they make no sense."""
     while start + 8 <= end:
         file.seek(start)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,18 @@ from numpy.typing import NDArray
 from vidscan.errors import CorruptError, TooLargeError, UnreadableError
 from vidscan.media.probe import check_size
 from vidscan.media.sniff import PathLike, display_name
-from vidscan.types import FrameChunk, Note, VideoInfo
+from vidscan.types import FrameChunk, VideoInfo
 
 _MAX_BYTES = 1 << 29
-_WEBP_ANIMATED = 2
 _STRIP_ROWS = 64
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ORIENTATION = 0x0112
+_TURNS = {3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}
+"""Anticlockwise quarter turns that each EXIF orientation asks for, after the mirror."""
+_MIRRORED = frozenset({2, 4, 5, 7})
 
 
-def read_picture(
-    path: PathLike, kind: str, max_pixels: int
-) -> tuple[VideoInfo, NDArray[np.uint8], list[Note]]:
+def read_picture(path: PathLike, kind: str, max_pixels: int) -> tuple[VideoInfo, NDArray[np.uint8]]:
     """Read one picture.
 
     EXIF orientation is obeyed, grey becomes RGB, 16 bits become 8, and transparent pixels are laid
@@ -31,9 +34,8 @@ def read_picture(
 
     Returns
     -------
-    info, image, notes
-        ``image`` is (H, W, 3) RGB uint8; ``info.rotation`` is 0, whatever EXIF asked for. ``notes``
-        holds ``first_frame_only`` for an animated WebP, which FFmpeg cannot read.
+    info, image
+        ``image`` is (H, W, 3) RGB uint8; ``info.rotation`` is 0, whatever EXIF asked for.
 
     Raises
     ------
@@ -47,12 +49,7 @@ def read_picture(
     import cv2
 
     name = display_name(path)
-    try:
-        if Path(path).stat().st_size > _MAX_BYTES:
-            raise TooLargeError(f"{name}: a picture of over {_MAX_BYTES >> 20} MB")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"{name}: {error.strerror or error}") from None
+    data = read_bytes(path)
     try:
         width, height = picture_size(data, kind)
     except (struct.error, IndexError):
@@ -63,35 +60,65 @@ def read_picture(
     raw = np.frombuffer(data, np.uint8)
     image: NDArray[Any] | None
     try:
-        # IMREAD_UNCHANGED would keep alpha but ignore EXIF: only pictures that can have alpha get it.
+        # Only pictures that can have alpha are asked for it: it would keep 16 bits and grey as well.
         image = _over_white(cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)) if kind in ("png", "webp") else None
         if image is None:
-            image = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+            # Which formats it turns upright depends on its version.
+            image = cv2.imdecode(raw, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None:
         raise CorruptError(f"{name}: the {kind} picture cannot be decoded")
-    rgb = np.ascontiguousarray(image[..., ::-1], np.uint8)
-    info = VideoInfo(
+    rgb = np.ascontiguousarray(upright(image[..., ::-1], exif_orientation(data)), np.uint8)
+    return picture_info(kind, rgb, "opencv"), rgb
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """A picture's file; raises TooLargeError over 512 MB, UnreadableError where it is gone."""
+    name = display_name(path)
+    try:
+        if Path(path).stat().st_size > _MAX_BYTES:
+            raise TooLargeError(f"{name}: a picture of over {_MAX_BYTES >> 20} MB")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{name}: {error.strerror or error}") from None
+
+
+def picture_info(kind: str, image: NDArray[np.uint8], decoder: str) -> VideoInfo:
+    """What is known of a single picture."""
+    height, width = image.shape[:2]
+    return VideoInfo(
         container=kind,
         codec=kind,
-        width=rgb.shape[1],
-        height=rgb.shape[0],
+        width=width,
+        height=height,
         fps=None,
         duration_s=None,
         rotation=0,
         has_audio=False,
-        decoder="opencv",
+        decoder=decoder,
     )
-    notes = []
-    if kind == "webp" and data[12:16] == b"VP8X" and data[20] & _WEBP_ANIMATED:
-        notes.append(Note("first_frame_only", "an animated WebP: only its first frame is examined"))
-    return info, rgb, notes
 
 
 def picture_chunks(image: NDArray[np.uint8]) -> Iterator[FrameChunk]:
     """The picture as the only frame of a clip."""
     yield FrameChunk(0, np.zeros(1), image[None])
+
+
+def exif_orientation(data: bytes) -> int:
+    """EXIF's orientation, 1 to 8, of a JPEG, PNG or WebP; 1 where it says nothing."""
+    from PIL import Image
+
+    with suppress(Exception), Image.open(io.BytesIO(data)) as picture:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    return 1
+
+
+def upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An (H, W, ...) picture mirrored and turned as EXIF's ``orientation`` asks for."""
+    if orientation in _MIRRORED:
+        image = image[:, ::-1]
+    return np.rot90(image, _TURNS.get(orientation, 0))
 
 
 def picture_size(data: bytes, kind: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,19 @@ from vidscan.errors import (
     UnreadableError,
     UnsupportedCodecError,
 )
+from vidscan.media.clock import broken
+from vidscan.media.geometry import Geometry, geometry, stretched
 from vidscan.media.sniff import PathLike, display_name
+from vidscan.media.streams import describe, moving_streams, video_stream
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_DEMUXERS = {"mp4": "mov", "webm": "matroska", "y4m": "yuv4mpegpipe", "avif": "mov", "heif": "mov"}
+_DEMUXERS = {"mp4": "mov", "webm": "matroska", "y4m": "yuv4mpegpipe"}
 """Demuxer of a sniffed kind, where it is not called like the kind."""
 
 _READ_BUFFER = 1 << 18
@@ -39,23 +45,29 @@ _PADDING = 128 * 16384
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A container's header; ``coded_width`` and ``coded_height`` are pixels before rotation."""
+    """A container's header."""
 
     path: PathLike
     kind: str
     """As :func:`vidscan.media.sniff` names it."""
     codec: str
-    coded_width: int
-    coded_height: int
+    geometry: Geometry
     fps: float | None
     duration_s: float | None
     """Duration of the video stream itself where known, else of the whole file."""
-    rotation: int
-    """Clockwise degrees (0, 90, 180, 270) by which a decoded frame is to be turned."""
     has_audio: bool
+    stream: int
+    """Index in the container of the video stream that is read."""
+    others: tuple[str, ...]
+    """Moving video streams that are not read, in words."""
     video_streams: int
     max_pixels: int
     """Frames of more pixels are not decoded: a stream may grow behind its header's back."""
+    transfer: int
+    """Transfer function and primaries, by their numbers in ITU-T H.273."""
+    primaries: int
+    start: int
+    """Bytes before the container: a clip may be appended to a photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class Timeline:
     """Presentation times of every packet of the video stream.
 
     ``trusted`` says that packets and frames correspond one to one: every packet carries a time of its
-    own, none is flagged corrupt or to be discarded, and the first is a key frame.
+    own, none is flagged corrupt or to be discarded, the first is a key frame, and the clock does not leap.
     """
 
     times: NDArray[np.float64]
@@ -72,8 +84,8 @@ class Timeline:
 
 
 @contextmanager
-def open_container(path: PathLike, kind: str) -> Iterator[InputContainer]:
-    """Open ``path`` with the demuxer pinned to ``kind``.
+def open_container(path: PathLike, kind: str, start: int = 0) -> Iterator[InputContainer]:
+    """Open ``path``, from byte ``start`` on, with the demuxer pinned to ``kind``.
 
     PyAV is handed an open file, not a name, so no protocol handler can come into play.
 
@@ -94,7 +106,7 @@ def open_container(path: PathLike, kind: str) -> Iterator[InputContainer]:
     with file:
         try:
             container = av.open(
-                file,
+                _Tail(file, start) if start else file,
                 mode="r",
                 format=_DEMUXERS.get(kind, kind),
                 metadata_errors="replace",
@@ -110,25 +122,34 @@ def open_container(path: PathLike, kind: str) -> Iterator[InputContainer]:
             container.close()
 
 
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first video stream that is not an attached picture (cover art), or None."""
-    from av.stream import Disposition
+class _Tail:
+    """A file without its first ``start`` bytes, with as much of a file's interface as a demuxer needs."""
 
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
+    def __init__(self, file: IO[bytes] | FileIO, start: int) -> None:
+        self._file, self._start = file, start
+        file.seek(start)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset + (self._start if whence == 0 else 0), whence) - self._start
 
 
-def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
-    """Read the header of ``path``.
+def read_header(
+    path: PathLike, kind: str, max_pixels: int, *, wanted: int | None = None, start: int = 0
+) -> Header:
+    """Read the header of ``path``, of its stream ``wanted`` (None for the one that is the clip).
 
     Raises
     ------
     TooLargeError
         The header names frames of more than ``max_pixels`` pixels; none has been decoded then.
     NoVideoStreamError
-        Sound, subtitles or cover art only.
+        Sound, subtitles or cover art only; or stream ``wanted`` is no video.
     UnsupportedCodecError
         No decoder knows the video stream's codec.
     CorruptError
@@ -137,8 +158,11 @@ def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
         The file cannot be opened any more.
     """
     name = display_name(path)
-    with open_container(path, kind) as container:
-        stream = video_stream(container)
+    with open_container(path, kind, start) as container:
+        try:
+            stream = video_stream(container, wanted)
+        except NoVideoStreamError as error:
+            raise NoVideoStreamError(f"{name}: {error}") from None
         if stream is None:
             raise NoVideoStreamError(f"{name}: has no video stream")
         context = stream.codec_context
@@ -147,6 +171,7 @@ def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
         if context.width <= 0 or context.height <= 0:
             raise CorruptError(f"{name}: the video stream has no frame size")
         check_size(name, context.width, context.height, max_pixels)
+        check_size(name, *stretched(context.width, context.height, stream.sample_aspect_ratio), max_pixels)
         limit_pixels(stream, max_pixels)
         has_audio = len(container.streams.audio) > 0
         duration = None
@@ -154,18 +179,24 @@ def read_header(path: PathLike, kind: str, max_pixels: int) -> Header:
             duration = float(stream.duration * stream.time_base)
         elif container.duration:
             duration = container.duration / 1e6
+        others = tuple(describe(s) for s in moving_streams(container) if s.index != stream.index)
+        fps = float(stream.average_rate) if stream.average_rate else None
+        frame = _first_frame(container, stream)
         return Header(
             path=path,
             kind=kind,
             codec=context.codec.canonical_name,
-            coded_width=context.width,
-            coded_height=context.height,
-            fps=float(stream.average_rate) if stream.average_rate else None,
+            geometry=geometry(stream, frame),
+            fps=fps,
             duration_s=duration,
-            rotation=_rotation(container, stream),
             has_audio=has_audio,
+            stream=stream.index,
+            others=others,
             video_streams=len(container.streams.video),
             max_pixels=max_pixels,
+            transfer=int(context.color_trc if frame is None else frame.color_trc),
+            primaries=int(context.color_primaries if frame is None else frame.color_primaries),
+            start=start,
         )
 
 
@@ -175,8 +206,8 @@ def read_timeline(header: Header) -> Timeline:
 
     times: list[float] = []
     trusted = True
-    with open_container(header.path, header.kind) as container:
-        stream = video_stream(container)
+    with open_container(header.path, header.kind, header.start) as container:
+        stream = video_stream(container, header.stream)
         assert stream is not None
         base = float(stream.time_base or 0)
         try:
@@ -191,6 +222,7 @@ def read_timeline(header: Header) -> Timeline:
                 times.append(packet.pts * base)
         except av.error.FFmpegError:
             trusted = False
+    trusted = trusted and not broken(np.asarray(times, np.float64), header.kind)
     array = np.sort(np.asarray(times, np.float64))
     if len(array) == 0 or (np.diff(array) <= 0).any():
         trusted = False
@@ -209,13 +241,6 @@ def limit_pixels(stream: VideoStream, max_pixels: int) -> None:
     stream.codec_context.options = {"max_pixels": str(2 * max_pixels + _PADDING)}
 
 
-def quarter_turns(degrees: float) -> int:
-    """Clockwise multiple of 90 within [0, 360) for FFmpeg's anticlockwise ``degrees``; else 0."""
-    clockwise = -degrees % 360
-    nearest = round(clockwise / 90) * 90
-    return nearest % 360 if abs(clockwise - nearest) < 1 else 0
-
-
 _MOST_THREADS = 4
 """More seldom pay."""
 
@@ -227,21 +252,16 @@ def default_threads() -> int:
     return max(1, min(_MOST_THREADS, os.cpu_count() or 1, int(asked) if asked.isdecimal() else _MOST_THREADS))
 
 
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    # The display matrix is a side datum of the first frame; old QuickTime files have a tag instead.
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     import av
 
-    tag = stream.metadata.get("rotate")
-    if tag:
-        with suppress(ValueError):
-            return quarter_turns(-float(tag))
     with suppress(av.error.FFmpegError):
         for count, packet in enumerate(container.demux(stream)):
             for frame in stream.decode(packet):
-                return quarter_turns(frame.rotation)
+                return frame
             if count > 256:
                 break
-    return 0
+    return None
 
 
 def reason(error: BaseException) -> str:

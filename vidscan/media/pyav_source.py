@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.media.probe import Header, default_threads, limit_pixels, open_container, video_stream
+from vidscan.media.clock import Clock
+from vidscan.media.geometry import Geometry
+from vidscan.media.probe import Header, default_threads, limit_pixels, open_container
+from vidscan.media.quantiser import CODECS, OPTION, quantiser_map
+from vidscan.media.streams import video_stream
+from vidscan.media.tone import TRANSFERS, ToneMapper
 from vidscan.types import FrameChunk, Note
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-_MAX_BACKWARD_S = 1.0
-"""Timestamps that step back further were reset (joined recordings); smaller steps are jitter."""
 
 _MAX_READ_FAILURES = 32
 
@@ -39,7 +41,8 @@ def read_pyav(
     chunk
         Frames in a chunk; the last has fewer.
     warn
-        Called with a ``damaged`` note once decoding is over, where parts could not be decoded.
+        Called once decoding is over with a ``damaged`` note, where parts could not be decoded, and a
+        ``time_stamps`` note, where the clock had to be mended.
     first_index, after_s
         To continue where another decoder gave up: frames up to and including ``after_s`` seconds are
         passed over, and the next is numbered ``first_index``.
@@ -47,9 +50,10 @@ def read_pyav(
     Yields
     ------
     FrameChunk
-        Upright frames. Transparent pixels show what lies under them; a clip whose size changes keeps
-        that of its first frame. YUV is converted by the matrix and range that the stream declares;
-        where it declares none, by BT.601 and limited range, as FFmpeg does and decord with it.
+        Upright frames with square pixels. Transparent pixels show what lies under them; a clip whose size
+        changes keeps that of its first frame. YUV is converted by the matrix and range that the stream
+        declares; where it declares none, by BT.601 and limited range, as FFmpeg does and decord with it.
+        High dynamic range becomes BT.709 (:mod:`vidscan.media.tone`).
 
     Raises
     ------
@@ -57,33 +61,43 @@ def read_pyav(
         As :func:`vidscan.media.probe.open_container`.
     """
     damage = _Damage()
-    clock = _Clock(header.fps)
+    clock = Clock(header.fps, header.kind)
+    tone = ToneMapper(header.transfer, header.primaries) if header.transfer in TRANSFERS else None
     times: list[float] = []
     images: list[NDArray[np.uint8]] = []
+    coarse: list[NDArray[np.uint8] | None] = []
     index = first_index
     last = None
-    with open_container(header.path, header.kind) as container:
-        stream = video_stream(container)
+    with open_container(header.path, header.kind, header.start) as container:
+        stream = video_stream(container, header.stream)
         if stream is None:
             return
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = default_threads()
         limit_pixels(stream, header.max_pixels)
+        if header.codec in CODECS:
+            stream.codec_context.options = {**stream.codec_context.options, **OPTION}
         for frame in _decode(container, stream, damage):
-            last = clock.time(frame, stream)
+            last = clock.time(_stamp(frame, stream))
             if after_s is not None and last <= after_s + 1e-6:
                 continue
             times.append(last)
-            images.append(_upright_rgb(frame, header))
+            images.append(header.geometry.upright(_rgb(frame, header.geometry, tone)))
+            found = quantiser_map(frame) if header.codec in CODECS else None
+            coarse.append(None if found is None else header.geometry.upright(found))
             if len(images) == chunk:
-                yield FrameChunk(index, np.array(times), np.stack(images))
+                yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
                 index += len(images)
                 times.clear()
                 images.clear()
+                coarse.clear()
     if images:
-        yield FrameChunk(index, np.array(times), np.stack(images))
+        yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
     if last is not None:
-        note = damage.note(stops_early(header, last))
+        if clock.mended:
+            faults = ", ".join(f"{count} {fault}" for fault, count in clock.mended.items())
+            warn(Note("time_stamps", f"broken time stamps ({faults}): times count on from frame to frame"))
+        note = damage.note(not clock.mended and stops_early(header, last))
         if note:
             warn(note)
 
@@ -114,32 +128,6 @@ class _Damage:
         if cut_off:
             parts.append("the video ends before its declared duration")
         return Note("damaged", "damaged file: " + ", ".join(parts)) if parts else None
-
-
-class _Clock:
-    """Presentation timestamps less the first, made never to decrease."""
-
-    def __init__(self, fps: float | None) -> None:
-        self._step = 1.0 / fps if fps else 0.04
-        self._offset: float | None = None
-        self._last = 0.0
-
-    def time(self, frame: VideoFrame, stream: VideoStream) -> float:
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        base = frame.time_base or stream.time_base
-        if stamp is None or base is None:
-            if self._offset is not None:
-                self._last += self._step
-            else:
-                self._offset = 0.0
-            return self._last
-        seconds = float(stamp * base)
-        if self._offset is None:
-            self._offset = seconds
-        if seconds - self._offset < self._last - _MAX_BACKWARD_S:
-            self._offset = seconds - self._last - self._step
-        self._last = max(self._last, seconds - self._offset)
-        return self._last
 
 
 def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[VideoFrame]:
@@ -176,7 +164,23 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
 
 
-def _upright_rgb(frame: VideoFrame, header: Header) -> NDArray[np.uint8]:
-    image = frame.to_ndarray(width=header.coded_width, height=header.coded_height, format="rgb24")
-    # np.stack would keep the order in memory of a turned view.
-    return np.ascontiguousarray(np.rot90(image, -header.rotation // 90))
+def _stamp(frame: VideoFrame, stream: VideoStream) -> float | None:
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    base = frame.time_base or stream.time_base
+    return None if stamp is None or base is None else float(stamp * base)
+
+
+def _stacked(maps: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+    """(T, h, w), or None where one is missing or of another size."""
+    known = [found for found in maps if found is not None]
+    alike = len(known) == len(maps) and len({found.shape for found in known}) == 1
+    return np.stack(known) if alike else None
+
+
+def _rgb(frame: VideoFrame, geometry: Geometry, tone: ToneMapper | None) -> NDArray[np.uint8]:
+    width, height = geometry.width, geometry.height
+    if tone is not None:
+        return tone.rgb(frame, width, height)
+    how: dict[str, Any] = {} if geometry.plain else {"interpolation": "BICUBIC"}
+    image: Any = frame.to_ndarray(width=width, height=height, format="rgb24", **how)
+    return image

@@ -15,13 +15,14 @@ from vidscan.errors import NotFoundError, UnreadableError
 
 PathLike = str | os.PathLike[str]
 
-PICTURE_KINDS = frozenset({"jpeg", "png", "webp", "bmp"})
-"""Kinds that hold one picture and are read by OpenCV."""
+PICTURE_KINDS = frozenset({"jpeg", "png", "webp", "bmp", "tiff", "jp2", "avif", "heif"})
+"""Kinds that hold a picture; some hold several (:mod:`vidscan.media.animation`)."""
 
 _HEAD_BYTES = 4096
 _TS_SYNC = 0x47
 
-_ISO_PICTURE_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heif", b"heix": "heif", b"mif1": "heif"}
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1"})
 # Boxes a QuickTime or early MP4 file may start with, lacking ``ftyp``.
 _ISO_FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
@@ -32,6 +33,10 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF89a", "gif"),
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
+    (b"\xff\x4f\xff\x51", "jp2"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
     (b"\x00\x00\x01\xba", "mpeg"),
     (b"\x00\x00\x01\xb3", "mpegvideo"),
@@ -60,7 +65,7 @@ def sniff(path: PathLike) -> str:
     str
         ``mp4``, ``mov``, ``avif``, ``heif``, ``matroska``, ``webm``, ``avi``, ``mpegts``, ``mpeg``,
         ``mpegvideo``, ``asf``, ``flv``, ``ogg``, ``ivf``, ``y4m``, ``gif``, ``jpeg``, ``png``,
-        ``webp``, ``bmp``, or one of the sound containers ``wav``, ``flac``, ``mp3``.
+        ``webp``, ``bmp``, ``tiff``, ``jp2``, or one of the sound containers ``wav``, ``flac``, ``mp3``.
 
     Raises
     ------
@@ -108,7 +113,7 @@ def _container_kind(head: bytes) -> str | None:
         if head.startswith(signature):
             return kind
     if head[4:8] == b"ftyp":
-        return _ISO_PICTURE_BRANDS.get(head[8:12]) or ("mov" if head[8:12] == b"qt  " else "mp4")
+        return _iso_kind(head)
     if head[4:8] in _ISO_FIRST_BOXES:
         return "mov"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -123,6 +128,22 @@ def _container_kind(head: bytes) -> str | None:
     if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6) and head[2] >> 4 != 0xF:
         return "mp3"
     return None
+
+
+def _iso_kind(head: bytes) -> str:
+    """What the brands of ISO/IEC 14496-12 say; ``mif1`` is any picture, the brands beside it say which."""
+    size = int.from_bytes(head[:4], "big")
+    major = head[8:12]
+    if major in _AVIF_BRANDS or (major == b"mif1" and b"avif" in head[16:size]):
+        return "avif"
+    if major in _HEIF_BRANDS:
+        return "heif"
+    return "mov" if major == b"qt  " else "mp4"
+
+
+def is_picture(container: str | None, duration_s: float | None) -> bool:
+    """Whether a file is a single picture, by its container and its duration (None where it has none)."""
+    return container in PICTURE_KINDS and duration_s is None
 
 
 def _is_transport_stream(head: bytes, first: int, packet: int) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from vidscan.media.probe import open_container, video_stream
+from vidscan.media.probe import open_container
 from vidscan.media.sniff import PICTURE_KINDS, PathLike, sniff
+from vidscan.media.streams import video_stream
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from vidscan.errors import CorruptError, SetupError
+from vidscan.media.animation import open_pictures
 from vidscan.media.decord_source import DecordReader, DecordUnfitError, decord_installed
+from vidscan.media.motion_photo import embedded_video
 from vidscan.media.picture_source import picture_chunks, read_picture
 from vidscan.media.prefetch import Prefetcher
 from vidscan.media.probe import Header, read_header, read_timeline
 from vidscan.media.pyav_source import read_pyav, stops_early
 from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name, sniff
-from vidscan.types import FrameChunk, Note, VideoInfo
+from vidscan.media.tone import PRIMARIES, TRANSFERS
+from vidscan.types import FrameChunk, Note, Report, VideoInfo
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,8 +43,9 @@ class VideoSource(ABC):
         What the container says.
     warnings : list of Note
         Grows while reading: ``decoder_fallback`` (PyAV took over from decord), ``damaged`` (parts
-        could not be decoded), ``max_duration`` (reading stopped at the limit), ``first_frame_only``
-        (an animated WebP).
+        could not be decoded), ``max_duration`` (reading stopped at the limit), ``other_streams`` (video
+        streams that are not read), ``tone_mapped`` (high dynamic range), ``palette`` (few colours),
+        ``time_stamps`` (the clock was mended; ``info`` has the right duration and rate at the end).
     """
 
     info: VideoInfo
@@ -68,6 +74,8 @@ def open_video(
     decoder: Literal["auto", "decord", "pyav"] = "auto",
     max_pixels: int = 8192 * 8192,
     max_duration_s: float = 0.0,
+    stream: int | None = None,
+    embedded: bool = False,
     prefetch: int = 2,
 ) -> VideoSource:
     """Open a clip or a picture.
@@ -75,7 +83,8 @@ def open_video(
     Parameters
     ----------
     path
-        Any video container FFmpeg knows, or a JPEG, PNG, WebP or BMP picture, told by its content.
+        Any video container FFmpeg knows, or a picture (JPEG, PNG, WebP, BMP, TIFF, JPEG 2000, AVIF, HEIF),
+        told by its content. Animated pictures and those of several pages are clips.
     chunk
         Frames in a :class:`~vidscan.types.FrameChunk`; fewer in the last and where a chunk would be
         larger than 64 MB.
@@ -87,6 +96,11 @@ def open_video(
         Larger frames (width times height) are refused before any is decoded.
     max_duration_s
         Stop after so many seconds; 0 reads all.
+    stream
+        Index in the container of the video stream; None takes the default one or one that is much larger.
+        Pictures have none.
+    embedded
+        Read the video behind a photo (:func:`vidscan.media.motion_photo.embedded_video`), not the photo.
     prefetch
         Chunks decoded ahead in a thread; 0 decodes in the caller's thread.
 
@@ -103,16 +117,38 @@ def open_video(
         raise SetupError(
             "open_video: chunk >= 1, prefetch >= 0, max_duration_s >= 0, decoder auto|decord|pyav"
         )
-    kind = sniff(path)
+    kind, start = sniff(path), 0
+    if embedded:
+        kind, start = "mp4", embedded_video(path, kind) or 0
     if kind in PICTURE_KINDS:
-        info, image, notes = read_picture(path, kind, max_pixels)
-        return _Source(info, picture_chunks(image), notes, 0, 0.0)
-    clip = _Clip(read_header(path, kind, max_pixels), decoder)
+        return _open_picture(path, kind, max_pixels, chunk, max_duration_s)
+    clip = _Clip(read_header(path, kind, max_pixels, wanted=stream, start=start), decoder)
     frame_bytes = 3 * clip.info.width * clip.info.height
     fitting = max(1, min(chunk, _CHUNK_BYTES // frame_bytes))
     # A frame beyond the bound on its own is only ever made ahead singly.
     ahead = min(prefetch, 1) if frame_bytes > _CHUNK_BYTES else prefetch
     return _Source(clip.info, clip.read(fitting), clip.warnings, ahead, max_duration_s)
+
+
+def reopen(path: PathLike, report: Report) -> VideoSource:
+    """Open a clip as the scan did that ``report`` tells of: its frames have the same numbers and places."""
+    known = ("decoder", "max_pixels", "max_duration_s", "stream")
+    settings = {name: report.settings[name] for name in known if name in report.settings}
+    embedded = report.input.container not in PICTURE_KINDS and sniff(path) in PICTURE_KINDS
+    return open_video(path, **settings, embedded=embedded)
+
+
+def _open_picture(
+    path: PathLike, kind: str, max_pixels: int, chunk: int, max_duration_s: float
+) -> VideoSource:
+    pictures = open_pictures(path, kind, max_pixels)
+    warnings: list[Note] = []
+    if pictures is None:
+        info, image = read_picture(path, kind, max_pixels)
+        return _Source(info, picture_chunks(image), warnings, 0, 0.0)
+    if not pictures.several:
+        return _Source(pictures.info, pictures.read(1, warnings.append), warnings, 0, 0.0)
+    return _Source(pictures.timed(), pictures.read(chunk, warnings.append), warnings, 0, max_duration_s)
 
 
 class _Clip:
@@ -126,18 +162,44 @@ class _Clip:
             raise SetupError("decord is not installed: use decoder='auto' or 'pyav'")
         if decoder == "decord":
             self._try_decord()
-        turned = header.rotation in (90, 270)
+        self._say_what_is_read()
+        width, height = header.geometry.shown
         self.info = VideoInfo(
             container=header.kind,
             codec=header.codec,
-            width=header.coded_height if turned else header.coded_width,
-            height=header.coded_width if turned else header.coded_height,
+            width=width,
+            height=height,
             fps=header.fps,
             duration_s=header.duration_s,
-            rotation=header.rotation,
+            rotation=header.geometry.rotation,
+            mirrored=header.geometry.mirrored,
             has_audio=header.has_audio,
             decoder="decord" if self._decord else "pyav",
         )
+
+    def _say_what_is_read(self) -> None:
+        header = self._header
+        if header.others:
+            self.warnings.append(
+                Note(
+                    "other_streams",
+                    f"only video stream {header.stream} was read, not {'; '.join(header.others)} "
+                    "(--stream N chooses)",
+                )
+            )
+        if header.transfer in TRANSFERS:
+            primaries = PRIMARIES.get(header.primaries, "unnamed")
+            self.warnings.append(
+                Note(
+                    "tone_mapped",
+                    f"high dynamic range, {TRANSFERS[header.transfer]} with {primaries} primaries, was "
+                    "converted to BT.709",
+                )
+            )
+        if header.codec == "gif":
+            self.warnings.append(
+                Note("palette", "frames of at most 256 colours: the palette limits what can be told")
+            )
 
     def _try_decord(self) -> None:
         try:
@@ -189,6 +251,7 @@ class _Source(VideoSource):
     ) -> None:
         self.info = info
         self.warnings = warnings
+        chunks = self._timed(chunks)
         limited = self._limited(chunks, max_duration_s) if max_duration_s > 0 else chunks
         # Decoding starts with the first iteration: a source that is only asked for its info costs none.
         self._make = limited
@@ -214,11 +277,24 @@ class _Source(VideoSource):
         else:
             self._make.close()  # type: ignore[attr-defined]
 
+    def _timed(self, chunks: Iterator[FrameChunk]) -> Iterator[FrameChunk]:
+        """Puts duration and rate right at the end, where the file's own clock had to be mended."""
+        last = step = 0.0
+        count = 0
+        for frames in chunks:
+            yield frames
+            count += len(frames.times)
+            step = float(np.diff(frames.times, prepend=last)[-1])
+            last = float(frames.times[-1])
+        if any(note.code == "time_stamps" for note in self.warnings):
+            self.info = replace(self.info, duration_s=last + step, fps=(count - 1) / last if last else None)
+
     def _limited(self, chunks: Iterator[FrameChunk], limit: float) -> Iterator[FrameChunk]:
         for frames in chunks:
             keep = int((frames.times < limit).sum())
             if keep:
-                yield replace(frames, times=frames.times[:keep], images=frames.images[:keep])
+                coarse = None if frames.quantisers is None else frames.quantisers[:keep]
+                yield FrameChunk(frames.first_index, frames.times[:keep], frames.images[:keep], coarse)
             if keep < len(frames.times):
                 self.warnings.append(Note("max_duration", f"only the first {limit:g} seconds were read"))
                 return

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import secrets
 import struct
 import zlib
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from vidscan.errors import SetupError
 from vidscan.media.encode import default_pix_fmt, encoder_options, padded_size, reencode, set_up, to_frame
 from vidscan.media.sniff import PathLike, display_name
 from vidscan.media.sound import SoundCopy
+from vidscan.outputs import Replacement
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -93,7 +92,7 @@ class VideoWriter:
         import av
 
         self._path = Path(path)
-        self._temporary = _temporary(self._path)
+        self._part = Replacement(self._path)
         self._pix_fmt = pix_fmt or default_pix_fmt(codec)
         self._size = (height, width) if self._pix_fmt == "gray" else (height, width, 3)
         self._wide, self._high = padded_size(width, height, self._pix_fmt)
@@ -101,7 +100,7 @@ class VideoWriter:
         self._clock = 1 / self._rate if codec in _FRAME_CLOCK_CODECS else _CLOCK
         self._last = -1
         self._count = 0
-        self._file: Any = self._temporary.open("wb")
+        self._file: Any = self._part.open()
         self._container: Any = None
         self._sound: SoundCopy | None = None
         try:
@@ -166,7 +165,7 @@ class VideoWriter:
             self._container.close()
             self._container = None
             self._file.close()
-            self._temporary.replace(self._path)
+            self._part.commit()
         except BaseException:
             self._abandon()
             raise
@@ -190,8 +189,9 @@ class VideoWriter:
         if container is not None:
             with suppress(Exception):  # it may complain of a header that was never written
                 container.close()
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # closing tries again to write what a full disk refused
+            self._file.close()
+        self._part.abandon()
 
 
 def write_png(path: PathLike, image: NDArray[np.uint8], *, comment: str = "") -> None:
@@ -221,14 +221,8 @@ def write_png(path: PathLike, image: NDArray[np.uint8], *, comment: str = "") ->
     done, data = cv2.imencode(".png", np.ascontiguousarray(bgr))
     if not done:
         raise OSError(f"{display_name(path)}: the picture could not be encoded")
-    target = Path(path)
-    temporary = _temporary(target)
-    try:
-        temporary.write_bytes(_commented(data.tobytes(), comment))
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with Replacement(path) as part, part.open() as file:
+        file.write(_commented(data.tobytes(), comment))
 
 
 _PNG_START = 8 + 25
@@ -241,8 +235,3 @@ def _commented(png: bytes, comment: str) -> bytes:
     body = b"tEXtComment\0" + comment.encode("latin-1")
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:_PNG_START] + chunk + png[_PNG_START:]
-
-
-def _temporary(path: Path) -> Path:
-    """A name beside ``path``, so that moving it there is one step on the same file system."""
-    return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.tmp")

@@ -84,10 +84,10 @@ class Encoder:
     def __init__(
         self, tensors: dict[str, Tensor], taps: tuple[int, ...], device: str = "cpu", batch: int = 8
     ) -> None:
-        network = VisionTransformer(taps, SPEC.size // PATCH)
         try:
+            network = VisionTransformer(taps, SPEC.size // PATCH, tensors["cls_token"].shape[-1])
             network.load_state_dict(unpacked(tensors))
-        except RuntimeError as error:
+        except (KeyError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the encoder's tensors do not fit: {error}") from error
         self.network = network.eval().requires_grad_(False).to(device)
         self.device, self.batch = device, batch

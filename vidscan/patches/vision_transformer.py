@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 PATCH = 14
 """Side of a patch in pixels."""
+_HEAD = 64
 _SCALE = ".scale"
 
 
@@ -93,12 +94,13 @@ class VisionTransformer(nn.Module):
         Depths read, counted from 1, ascending.
     side
         Patches along a side of the square picture.
-    width, heads
-        Of the transformer; those of ViT-S by default.
+    width
+        Channels of a token; a head has 64 of them.
     """
 
-    def __init__(self, taps: Sequence[int], side: int = 16, width: int = 384, heads: int = 6) -> None:
+    def __init__(self, taps: Sequence[int], side: int = 16, width: int = 384) -> None:
         super().__init__()
+        heads = width // _HEAD
         self.taps, self.side = tuple(taps), side
         self.patch_embed = PatchEmbed(width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -159,19 +161,6 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         scale = tensors.get(name + _SCALE)
         found[name] = value.float() if scale is None else _times(value, scale)
-    return found
-
-
-def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """:func:`unpacked` backwards: matrices as int8 by rows, a third of the size of half precision."""
-    found: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        if value.ndim < 2 or name in ("cls_token", "pos_embed"):
-            found[name] = value
-            continue
-        scale = value.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
-        found[name] = (value / scale.view(-1, *[1] * (value.ndim - 1))).round().to(torch.int8)
-        found[name + _SCALE] = scale
     return found
 
 

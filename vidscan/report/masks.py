@@ -12,15 +12,17 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.faces.align import CellGrid, to_window
+from vidscan.outputs import Replacement
 from vidscan.report.paths import clip_name
 from vidscan.types import ModelRef, VideoInfo
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from vidscan.media import VideoWriter
 
+T = TypeVar("T")
 MaskFormat = Literal["png", "video"]
 
 INDEX_NAME = "masks.json"
@@ -127,6 +130,54 @@ class MaskSinks:
         """See :class:`MaskSink`."""
         for sink in self._sinks:
             sink.close(models)
+
+
+Sink = TypeVar("Sink", bound=MaskSink)
+
+
+class FailSafe(Generic[Sink]):
+    """A sink whose failure does not end the scan: the rest of the clip passes it by.
+
+    Clips are independent: the next one is handed to it again.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._error: OSError | None = None
+
+    def whole(self) -> Sink:
+        """The sink, which took the whole clip; raises the OSError that broke it off."""
+        if self._error is not None:
+            raise self._error
+        return self._sink
+
+    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
+        """See :class:`MaskSink`."""
+        self._error = None
+        self._safely(lambda: self._sink.begin(info, sha256, path))
+
+    def write(
+        self,
+        frame_index: int,
+        time_s: float,
+        shape: tuple[int, int],
+        maps: Sequence[MaskRegion],
+        interpolated: bool,
+    ) -> str | None:
+        """See :class:`MaskSink`."""
+        return self._safely(lambda: self._sink.write(frame_index, time_s, shape, maps, interpolated))
+
+    def close(self, models: Sequence[ModelRef]) -> None:
+        """See :class:`MaskSink`."""
+        self._safely(lambda: self._sink.close(models))
+
+    def _safely(self, call: Callable[[], T]) -> T | None:
+        if self._error is None:
+            try:
+                return call()
+            except OSError as error:
+                self._error = error
+        return None
 
 
 class MaskWriter:
@@ -241,7 +292,13 @@ class MaskWriter:
             assert self._clip is not None
             height, width = mask.shape
             self._film = VideoWriter(
-                self._clip / VIDEO_NAME, width, height, fps=self._fps, codec="ffv1", pix_fmt="gray"
+                self._clip / VIDEO_NAME,
+                width,
+                height,
+                fps=self._fps,
+                codec="ffv1",
+                pix_fmt="gray",
+                metadata={"comment": "masks by vidscan"},
             )
         self._film.write(mask, time_s)
 
@@ -257,8 +314,8 @@ class _Index:
     """``masks.json`` while it is being written: one frame a line, complete JSON at the end."""
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
-        self._path, self._hidden = path, path.with_name(f".{path.name}.part")
-        self._file: TextIO = self._hidden.open("w", encoding="utf-8", newline="\n")
+        self._part = Replacement(path)
+        self._file: IO[str] = self._part.open("w", encoding="utf-8", newline="\n")
         self._file.write(json.dumps(head, indent=1).removesuffix("\n}") + ',\n "frames": [')
         self._first = True
 
@@ -269,11 +326,12 @@ class _Index:
     def close(self, tail: dict[str, Any]) -> None:
         self._file.write("\n ],\n" + json.dumps(tail, indent=1).removeprefix("{\n") + "\n")
         self._file.close()
-        self._hidden.replace(self._path)
+        self._part.commit()
 
     def abandon(self) -> None:
-        self._file.close()
-        self._hidden.unlink(missing_ok=True)
+        with suppress(OSError):  # closing tries again to write what a full disk refused
+            self._file.close()
+        self._part.abandon()
 
 
 def _write_picture(path: Path, mask: NDArray[np.uint8]) -> None:

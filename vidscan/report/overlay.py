@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -19,9 +18,11 @@ import numpy as np
 
 from vidscan.errors import SetupError
 from vidscan.faces.align import invert_affine
-from vidscan.media import VideoSource, VideoWriter, open_video, write_png
+from vidscan.media import VideoSource, VideoWriter, write_png
 from vidscan.media.faststart import index_first
-from vidscan.media.sniff import PICTURE_KINDS, PathLike, display_name, sniff
+from vidscan.media.sniff import PathLike, display_name, is_picture
+from vidscan.media.source import reopen
+from vidscan.outputs import Replacement
 from vidscan.report.drawing import (
     INK,
     LABEL_COLOURS,
@@ -47,6 +48,7 @@ _LEAST_WIDTH, _LEAST_HEIGHT = 320, 240
 """Smaller pictures are enlarged: on them nobody could read a word."""
 _MOST_SIDE, _MOST_PIXELS = 4096, 36864 * 256
 """H.264 level 5.2, the highest that browsers can be relied on to play."""
+_COMMENT = "drawn by vidscan: not the original clip"
 _PANEL_SHARE = 1.3
 """The panel makes the picture larger by no more than this."""
 
@@ -160,28 +162,22 @@ def write_overlay(
     OSError
         A file cannot be written.
     """
-    target, picture = Path(output), sniff(source) in PICTURE_KINDS
+    target, picture = Path(output), is_picture(report.input.container, report.input.duration_s)
     suffix = ".png" if picture else ".mp4"
     if target.suffix.lower() != suffix:
         what = "a picture" if picture else "a clip"
         raise SetupError(f"{display_name(target)}: the overlay of {what} is written as {suffix}")
-    with _reopen(source, report) as video:
+    with reopen(source, report) as video:
         drawing = _Drawing(report, spool, video.info, picture, series or {}, pose, gaze)
         if picture:
             (image,) = (image for _, image in drawing.frames(video))
-            write_png(target, image)
+            write_png(target, image, comment=_COMMENT)
             done = OverlayFile(os.fspath(output), image.shape[1], image.shape[0], 1, None)
         else:
             done = _write_film(source, target, video, drawing, crf, progress)
     if progress is not None:
         progress(1.0)
     return done
-
-
-def _reopen(source: PathLike, report: Report) -> VideoSource:
-    """The clip as the scan read it: what its frames are called depends on the decoder's settings."""
-    known = ("decoder", "max_pixels", "max_duration_s")
-    return open_video(source, **{name: report.settings[name] for name in known if name in report.settings})
 
 
 def _write_film(
@@ -195,16 +191,16 @@ def _write_film(
     info, count = video.info, 0
     width, height = drawing.size
     # Sound of a whole film must not follow upon its first minute.
-    cut_short = any(note.code == "max_duration" for note in drawing.report.warnings)
-    hidden = target.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.mp4")
-    try:
+    # And sound keeps the time stamps that were mended.
+    cut_short = any(note.code in ("max_duration", "time_stamps") for note in drawing.report.warnings)
+    with Replacement(target) as part:
         with VideoWriter(
-            hidden,
+            part.path,
             width,
             height,
             fps=info.fps or 25.0,
             crf=crf,
-            metadata={"comment": "drawn by vidscan: not the original clip"},
+            metadata={"comment": _COMMENT},
             sound_of=None if cut_short else source,
         ) as film:
             for time_s, image in drawing.frames(video):
@@ -213,11 +209,8 @@ def _write_film(
                 if progress is not None and info.duration_s:
                     progress(min(1.0, time_s / info.duration_s))
             sound = film.has_sound if info.has_audio else None
-        with hidden.open("r+b") as file:
+        with part.open("r+b") as file:
             index_first(file)
-        hidden.replace(target)
-    finally:
-        hidden.unlink(missing_ok=True)
     return OverlayFile(os.fspath(target), width, height, count, sound)
 
 
@@ -333,7 +326,7 @@ class _Drawing:
 def _duration(report: Report, info: VideoInfo) -> float:
     """Seconds that the timeline stands for."""
     last = max((face.time_s for face in report.frames), default=0.0)
-    known = info.duration_s or 0.0
+    known = report.input.duration_s or info.duration_s or 0.0
     limit = float(report.settings.get("max_duration_s") or 0.0)
     return max(last, min(known, limit) if limit > 0 else known, 1e-3)
 

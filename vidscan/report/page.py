@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan import __version__
+from vidscan.outputs import Replacement
 from vidscan.report.words import count, escape, timecode
 
 if TYPE_CHECKING:
@@ -40,15 +41,12 @@ def write_page(out: Path, template: str, script: str, context: dict[str, Any]) -
     context
         What the template names. Every string in it is escaped; only ``Markup`` is taken as it is.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            for piece in _template(template).generate(**_shared(script), **context):
-                stream.write(piece)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        Replacement(out, parents=True) as part,
+        part.open("w", encoding="utf-8", newline="\n") as stream,
+    ):
+        for piece in _template(template).generate(**_shared(script), **context):
+            stream.write(piece)
 
 
 def render_page(template: str, script: str, context: dict[str, Any]) -> str:

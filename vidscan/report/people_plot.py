@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
+from vidscan.outputs import Replacement
 from vidscan.report.pyplot import load_pyplot
 from vidscan.spread import evenly
 
@@ -94,13 +95,10 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
         for spine in axes.spines.values():
             spine.set_color("#bbbbbb")
         _name(axes, drawn, shown)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), Replacement(path, parents=True) as part:
             # A name in a script that no font here has is drawn as boxes.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            figure.savefig(part, dpi=150, format="png", bbox_inches="tight")
-        part.replace(path)
+            figure.savefig(part.path, dpi=150, format="png", bbox_inches="tight")
         plt.close(figure)
     return path
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.media import open_video
+from vidscan.media.source import reopen
 from vidscan.report.masks import MaskRegion
 from vidscan.report.shown import shown
 from vidscan.report.spool import RegionSpool
@@ -63,10 +63,7 @@ def gather_pictures(
     crops: dict[tuple[int, int], NDArray[np.uint8]] = {}
     small: dict[int, NDArray[np.uint8]] = {}
     last = max([*thumbs, *(index for index, _ in regions)], default=-1)
-    known = {
-        k: report.settings[k] for k in ("decoder", "max_pixels", "max_duration_s") if k in report.settings
-    }
-    with open_video(path, **known) as source:
+    with reopen(path, report) as source:
         for chunk in source:
             end = chunk.first_index + len(chunk.times)
             keys = [key for key in regions if chunk.first_index <= key[0] < end]

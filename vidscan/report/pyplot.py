@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vidscan.errors import SetupError
+from vidscan.outputs import Replacement
 
 
 def load_pyplot() -> Any:
@@ -25,12 +26,9 @@ def load_pyplot() -> Any:
 
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure as ``path`` says, atomically, and let go of it; returns ``path``."""
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, dpi=120, bbox_inches="tight", facecolor="white")
-        part.replace(path)
+        with Replacement(path, parents=True) as part:
+            figure.savefig(part.path, dpi=120, bbox_inches="tight", facecolor="white")
     finally:
-        part.unlink(missing_ok=True)
         load_pyplot().close(figure)
     return path

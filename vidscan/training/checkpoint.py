@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidscan.errors import SetupError
+from vidscan.outputs import Replacement
 
 CHECKPOINT = "checkpoint.safetensors"
 """Name of the file in a run's folder that the run goes on from."""
@@ -20,10 +21,8 @@ CHECKPOINT = "checkpoint.safetensors"
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a safetensors file atomically; its folder is made where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(metadata))
-    part.replace(path)
+    with Replacement(path, parents=True) as part:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part.path, dict(metadata))
 
 
 def save_checkpoint(

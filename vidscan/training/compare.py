@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
+from vidscan.outputs import write_text
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
-from vidscan.report.files import write_text
 from vidscan.spread import evenly
 from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import read_manifest

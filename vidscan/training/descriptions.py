@@ -17,6 +17,7 @@ from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError, SetupError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.faces.detect import Detector, load_detector
+from vidscan.outputs import Replacement
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut
 from vidscan.training.corpus import Entry
@@ -218,9 +219,8 @@ def _begin(start: Path, taps: tuple[int, ...], recipe: PairRecipe | None) -> Non
 
 
 def _describe(task: _Task) -> None:
-    part = task.target.with_suffix(".part.npz")
-    np.savez(part, **_worker.describe(task))  # type: ignore[arg-type]
-    part.replace(task.target)
+    with Replacement(task.target) as part, part.open() as file:
+        np.savez(file, **_worker.describe(task))  # type: ignore[arg-type]
 
 
 def _digest(*texts: str) -> str:

@@ -137,7 +137,7 @@ def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | 
     heads = []
     for part in leave_out:
         rows = np.flatnonzero(material.parts[chosen] != part)
-        crops = [material.crops[i] for i in chosen[rows]]
+        crops = [material.crops[int(i)] for i in chosen[rows]]
         forged = np.array([c.forged for c in crops])
         narrow = standardised.fit(rows, forged, _weights(crops, recipe), recipe.strength)
         wide = np.zeros(width, np.float32)
@@ -167,9 +167,10 @@ def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float
         rows = np.flatnonzero(kinds == kind)
         if share <= 0:
             continue
+        these = [crops[int(i)] for i in rows]
         # Of own pairs both sides are the same people.
-        groups = [("", "") if crops[i].own else (crops[i].entry.repo, crops[i].entry.method) for i in rows]
-        forged = np.array([crops[i].forged for i in rows], bool)
+        groups = [("", "") if c.own else (c.entry.repo, c.entry.method) for c in these]
+        forged = np.array([c.forged for c in these], np.bool_)
         try:
             own = crop_weights(groups, forged, recipe.power)
         except ValueError as error:
@@ -215,7 +216,7 @@ def left_out_scores(material: Material, recipe: HeadRecipe) -> dict[str, float]:
     for part, head in enumerate(heads):
         rows = np.flatnonzero((material.parts == part) & np.array([not c.own for c in material.crops]))
         for i, value in zip(rows, head.log_odds(material.features(rows)), strict=True):
-            found[material.crops[i].entry.file].append(float(value))
+            found[material.crops[int(i)].entry.file].append(float(value))
     return {file: float(np.mean(own)) for file, own in found.items()}
 
 
@@ -274,7 +275,7 @@ def train_encoder(
     tensors = start_tensors(start, recipe.taps)
     tensors["pos_embed"] = tensors["pos_embed"].half()
     tensors |= {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.tensor([head.bias])}
-    learnt = [material.crops[i].entry for i in _chosen(material, recipe)]
+    learnt = [material.crops[int(i)].entry for i in _chosen(material, recipe)]
     return register(
         weights,
         NAME,

@@ -16,7 +16,7 @@ import numpy as np
 
 from vidscan.batch.local import default_jobs
 from vidscan.models import ModelRecord, file_sha256, load_registry
-from vidscan.report.files import write_text
+from vidscan.outputs import write_text
 from vidscan.scanner import chosen_models
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
@@ -74,7 +74,7 @@ def gather_all(
 
 
 def as_unseen(clips: Sequence[ClipEvidence], encoder: ModelRecord | None) -> list[ClipEvidence]:
-    """Genuine clips that the encoder's head learnt from, as a head would see them that never saw their source.
+    """Genuine clips that the encoder's head learnt from, as if it had never seen their sources.
 
     A head rates what it learnt from as more genuine than it rates new people. The clips' log-odds are moved
     and stretched so that their median and deviation are those of the head's left-out genuine clips, which its

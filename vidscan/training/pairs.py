@@ -25,7 +25,7 @@ from vidscan.forge.innocent import edit_some
 from vidscan.forge.renderers import Renderer
 from vidscan.forge.rerender import DecodedSwap, Rerender
 from vidscan.forge.whole import SyntheticLook
-from vidscan.report.files import write_text
+from vidscan.outputs import write_text
 from vidscan.training.degrade import Degradation, degrade, draw_geometry, look
 from vidscan.training.store import STORE_SPEC, Store
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vidscan.forge.renderers import RECIPES, Renderer, RendererRecipe
+from vidscan.outputs import Replacement
 from vidscan.training.store import Store
 
 
@@ -85,7 +86,8 @@ def train_renderers(store: Store, folder: Path, *, steps: int = 4000, seconds: f
         path = folder / f"{recipe.name}.safetensors"
         if not path.exists():
             net = train_renderer(recipe, store, rows, steps=steps, seconds=seconds, seed=seed)
-            save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, path)
+            with Replacement(path) as part:
+                save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, part.path)
         paths.append(path)
     return paths
 

@@ -58,8 +58,8 @@ class VerdictRecipe:
     sharpness_percentile: float = 0.5
     min_seconds: float = 0.5
     """In less, genuine clips are called uncertain more often than is promised."""
-    min_crops: int = 4
-    """From so many on one bad crop does not set the level (:func:`vidscan.verdict.aggregate.level`)."""
+    min_crops: int = 3
+    """So many are analysed in two thirds of a second; one bad one among them is outvoted."""
     bits_percentile: float = 0.5
     bits_share: float = 0.5
     """The least bits a pixel: this share of that percentile of the genuine clips, since newer codecs need

@@ -72,8 +72,8 @@ class Group:
         What a newly fitted verdict judges it by, measured or derived, each with the side on which forgeries
         lie.
     weight
-        How much the group counts in a newly fitted verdict. Left-out sources say that the patch classifier adds
-        at most a little to the encoder (docs/experiments.md), and behavior is kept light beside both.
+        How much the group counts in a newly fitted verdict. With sources left out the patch classifier adds a
+        little to the encoder at most (docs/experiments.md); behavior is kept light beside both.
     limit
         Standard deviations that one feature may count there.
     derived
@@ -137,6 +137,11 @@ GROUPS: dict[str, Group] = {
             judged={"encoder_statistic": "one"},
             weight=2.0,
             limit=10.0,
+            wordings={
+                "encoder_statistic": Wording(
+                    "the odds that it is forged are {} to 1 by the look of it", number=math.exp, high=1e4
+                )
+            },
             measure=encoder_features.describe,
         ),
         Group(

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MIN_TRACK_S = 0.5
+_MIN_INSIDE = 0.7
+"""Share of the face box in the frame, below which what is left of the face is no base for a verdict."""
+_FINE_QUANTISER = 33.0
+"""Of H.264: what is coded finer keeps its traces (x264's usual quality, CRF 23, gives 20 to 28)."""
 _MIN_TRACK_SHARE = 0.2
 _BESIDE = 0.5
 """A face that is too poor to judge, and smaller than this share of one that is not, stands in the background:
@@ -64,7 +68,10 @@ class QualityLimits:
         brightness: float,
         bits_per_pixel: float | None = None,
         seen: tuple[float, int] | None = None,
+        *,
         detail_px: float = math.inf,
+        inside: float = 1.0,
+        quantiser: float | None = None,
     ) -> tuple[Note, ...]:
         """What is wrong with a face of this size (px), sharpness and brightness (grey levels).
 
@@ -77,6 +84,11 @@ class QualityLimits:
             nature.
         detail_px
             Real detail of the face (px), however far it was enlarged.
+        inside
+            Share of the face that is inside the frame.
+        quantiser
+            Where the face is, 0 to 51; None where it is not known. A fine one clears a small file: the rest
+            of its frames may be still.
         """
         found = []
         if face_px < self.min_face_px:
@@ -107,7 +119,10 @@ class QualityLimits:
                     f"{self.min_crops:.0f} are needed",
                 )
             )
-        if bits_per_pixel is not None and bits_per_pixel < self.min_bits_per_pixel:
+        if inside < _MIN_INSIDE:
+            found.append(Note("face_cut_off", f"only {100 * inside:.0f} % of the face is in the picture"))
+        fine = quantiser is not None and quantiser <= _FINE_QUANTISER
+        if bits_per_pixel is not None and bits_per_pixel < self.min_bits_per_pixel and not fine:
             found.append(Note("too_compressed", "clip is too compressed to judge"))
         return tuple(found)
 
@@ -243,7 +258,17 @@ class Judge:
             for name in ("face_px", "sharpness", "brightness", "detail_px")
         )
         seen = None if picture else (track.end_s - track.start_s, len(faces))
-        flags = self.limits.flags(face_px, sharpness, brightness, bits_per_pixel, seen, detail)
+        known = [face.quantiser for face in faces if face.quantiser is not None]
+        flags = self.limits.flags(
+            face_px,
+            sharpness,
+            brightness,
+            bits_per_pixel,
+            seen,
+            detail_px=detail,
+            inside=float(np.median([face.inside for face in faces])),
+            quantiser=float(np.median(known)) if known else None,
+        )
         score = self.scale.score(judged.statistic)
         return TrackReport(
             track_id=track.track_id,

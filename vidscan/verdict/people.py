@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 import unicodedata
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
+from vidscan.outputs import Replacement
 from vidscan.verdict.one_class import OneClassSVM
 from vidscan.verdict.person import LeftOut, MovementSvm, PersonModel
 from vidscan.verdict.person_windows import FEATURES, WINDOWS_S
@@ -220,6 +220,10 @@ class PeopleStore:
         except OSError as error:
             raise PersonError(f"cannot remove {name}: {error.strerror}") from error
 
+    def names(self, name: str) -> re.Pattern[str]:
+        """Names of the files that a person's data takes in :attr:`folder`."""
+        return re.compile(rf"{re.escape(file_stem(name))}\.(json|.*\.safetensors)")
+
     def _file_of(self, path: Path) -> str | None:
         try:
             return _read_record(path).file
@@ -332,13 +336,5 @@ def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...]) -> Non
 
 def _write(path: Path, content: bytes) -> None:
     """Atomically, readable by its owner only."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with Replacement(path, private=True) as part, part.open() as stream:
+        stream.write(content)

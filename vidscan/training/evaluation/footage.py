@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidscan.outputs import Replacement
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import derive_all, derived_name
 from vidscan.training.evaluation.difference import difference_masks
@@ -51,9 +52,8 @@ def copy_with_masks(pair: Pair) -> None:
     """
     save_exact_masks(pair.target, difference_masks(pair.forged, pair.genuine))
     # The clip appears under its name last: where it is, its masks are.
-    part = pair.target.with_suffix(".part")
-    shutil.copyfile(pair.forged, part)
-    part.replace(pair.target)
+    with Replacement(pair.target) as part:
+        shutil.copyfile(pair.forged, part.path)
 
 
 def plan_pairs(corpus: Path, entries: Sequence[Entry], folder: Path) -> list[Pair]:

@@ -20,6 +20,7 @@ from sklearn.svm import SVC
 from vidscan.behavior.head_pose import paper_features
 from vidscan.errors import SetupError
 from vidscan.models import file_sha256
+from vidscan.outputs import Replacement
 from vidscan.spread import evenly
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import derive_all
@@ -41,10 +42,8 @@ def keep_poses(task: Reading) -> None:
     rows = max((paper_features(track) for track in tracks), key=len, default=np.empty((0, 12)))
     rows = rows[np.isfinite(rows).all(1)]
     rows = rows[evenly(len(rows), FRAMES)]
-    part = task.target.with_suffix(".part")
-    with part.open("wb") as handle:
+    with Replacement(task.target) as part, part.open() as handle:
         np.save(handle, rows)
-    part.replace(task.target)
 
 
 def head_pose_svm(

@@ -23,6 +23,7 @@ from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError, NoFaceError, SetupError
 from vidscan.faces.align import CellGrid, CropSpec, to_frame
 from vidscan.models import load_registry
+from vidscan.outputs import Replacement
 from vidscan.patches.pooling import within
 from vidscan.report.masks import MaskRegion
 from vidscan.report.pyplot import load_pyplot
@@ -148,10 +149,9 @@ def read_clip(task: Reading) -> None:
     found = next((own for track in tracks if (own := sink.clip_map(track.track_id)) is not None), None)
     if found is None:
         raise NoFaceError(f"{task.source}: no face found")
-    part = task.target.with_suffix(".part.npz")
     grid = [] if found.grid is None else [found.grid.stride, found.grid.offset]
-    np.savez_compressed(part, mean=found.mean, votes=found.votes, grid=np.array(grid, np.float64))
-    part.replace(task.target)
+    with Replacement(task.target) as part, part.open() as file:
+        np.savez_compressed(file, mean=found.mean, votes=found.votes, grid=np.array(grid, np.float64))
 
 
 def load_map(path: Path) -> ClipMap:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vidscan.batch.engine import Identity
 from vidscan.faces.align import to_frame
-from vidscan.report.files import write_text
+from vidscan.outputs import Replacement, write_text
 from vidscan.report.masks import MaskRegion, render
 from vidscan.scanner import Scanner
 from vidscan.types import ModelRef, Report, ScanSettings, VideoInfo
@@ -151,10 +151,8 @@ def save_exact_masks(clip: Path, masks: Sequence[NDArray[np.uint8]]) -> None:
     """
     stack = np.stack(masks)
     forged = stack > stack.max() / 2
-    path = exact_masks_path(clip)
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, forged=np.packbits(forged, axis=-1), width=np.int64(forged.shape[-1]))
-    part.replace(path)
+    with Replacement(exact_masks_path(clip)) as part, part.open() as file:
+        np.savez_compressed(file, forged=np.packbits(forged, axis=-1), width=np.int64(forged.shape[-1]))
 
 
 def load_exact_masks(clip: Path) -> NDArray[np.bool_]:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.patches.test_vision_transformer import random_encoder
+from vidscan.errors import WeightsError
+from vidscan.models import ModelRecord, register
+from vidscan.patches.encoder import REGIONS, SPEC, Encoder, EncoderClassifier, describe, region_weights
+
+WIDTH, TAPS = 64, (1, 2)
+
+
+def register_encoder(folder: Path, *, constant: float | None = None, seed: int = 3) -> ModelRecord:
+    """An untrained encoder; with ``constant`` every crop gets this log-odds."""
+    torch.manual_seed(seed)
+    size = len(TAPS) * 2 * len(REGIONS) * WIDTH
+    weight = torch.zeros(size) if constant is not None else torch.randn(size) * 0.1
+    tensors = dict(random_encoder(TAPS, 16, WIDTH).state_dict())
+    tensors |= {"head.weight": weight, "head.bias": torch.tensor([constant or 0.0])}
+    return register(folder, "encoder-test", tensors, {"kind": "encoder", "taps": list(TAPS)})
+
+
+def crops(count: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(count, 3, SPEC.size, SPEC.size, generator=generator) * 255
+
+
+def test_regions_lie_where_the_face_is() -> None:
+    weights = region_weights()
+    assert weights.shape == (len(REGIONS), 256)
+    assert torch.allclose(weights.sum(1), torch.ones(len(REGIONS)))
+    places = dict(zip(REGIONS, (weights > 0).reshape(-1, 16, 16), strict=True))
+    assert not (places["inner"] & places["border"]).any()
+    assert (places["inner"] | places["border"] | places["outside"]).all()
+    rows = {name: float(torch.nonzero(place)[:, 0].float().mean()) for name, place in places.items()}
+    assert rows["eyes"] < rows["nose"] < rows["mouth"]
+    for name in ("mouth", "eyes", "nose"):
+        assert (places[name] & places["outside"]).sum() == 0
+
+
+def test_a_description_is_mean_and_spread_of_the_tokens_of_each_region() -> None:
+    tokens = torch.randn(2, 3, 256, 5, generator=torch.Generator().manual_seed(0))
+    found = describe(tokens)
+    assert found.shape == (2, 3, 2, len(REGIONS), 5)
+    mouth = tokens[1, 2][region_weights()[REGIONS.index("mouth")] > 0]
+    assert torch.allclose(found[1, 2, 0, REGIONS.index("mouth")], mouth.mean(0), atol=1e-5)
+    assert torch.allclose(found[1, 2, 1, REGIONS.index("mouth")], mouth.std(0, correction=0), atol=1e-4)
+
+
+def test_log_odds_are_the_head_on_the_description(tmp_path: Path) -> None:
+    classifier = EncoderClassifier(register_encoder(tmp_path))
+    found = classifier.log_odds(crops())
+    described = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS).describe(crops())
+    expected = described.double().numpy() @ classifier.weight.double().numpy() + classifier.bias
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert np.ptp(found) > 0
+
+
+def test_a_crop_is_judged_alike_alone_and_among_others(tmp_path: Path) -> None:
+    classifier = EncoderClassifier(register_encoder(tmp_path))
+    together = classifier.log_odds(crops(9))
+    alone = [float(classifier.log_odds(crops(9)[i : i + 1])[0]) for i in (0, 8)]
+    assert together[[0, 8]] == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
+    record = register_encoder(tmp_path)
+    tensors = record.load() | {"head.weight": torch.zeros(7)}
+    with pytest.raises(WeightsError, match="7 weights"):
+        EncoderClassifier(register(tmp_path, "encoder-test", tensors, record.settings))
+
+
+def test_an_encoder_of_other_depths_is_refused(tmp_path: Path) -> None:
+    record = register_encoder(tmp_path)
+    with pytest.raises(WeightsError):
+        EncoderClassifier(
+            register(tmp_path, "encoder-test", record.load(), {**record.settings, "taps": [1, 5]})
+        )
