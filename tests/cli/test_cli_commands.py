@@ -99,6 +99,19 @@ def test_usage_errors(args: list[str], message: str) -> None:
     assert not args or result.stderr.count("\n") == 1
 
 
+def test_an_unknown_choice_is_told_in_plain_words() -> None:
+    message = run("check", "a.mp4", "--format", "xml").stderr
+    assert "'xml' is not one of 'text', 'json', 'jsonl', 'csv'" in message and "Value error" not in message
+
+
+def test_shells_can_complete_commands() -> None:
+    shell = {"_VIDSCAN_COMPLETE": "complete_bash", "COMP_WORDS": "vidscan ch", "COMP_CWORD": "1"}
+    result = run(program=REAL, **shell)
+    assert (result.returncode, result.stdout.split()) == (0, ["check"])
+    shown = run("--show-completion", "bash", program=REAL)
+    assert shown.returncode == 0 and "_VIDSCAN_COMPLETE=complete_bash" in shown.stdout
+
+
 def test_missing_weights_stop_the_run(tmp_path: Path) -> None:
     pytest.importorskip("vidscan.scanner")
     (tmp_path / "a.mp4").write_text("x")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from tests.patches.fixture_weights import register_patches
 from vidscan.errors import SetupError
@@ -22,6 +22,7 @@ from vidscan.training.evaluation import (
     plot_curves,
     record_false_alarms,
 )
+from vidscan.training.evaluation.plots import det_points
 from vidscan.types import ModelRef
 
 MODELS = (ModelRef("v", "0" * 64),)
@@ -135,3 +136,12 @@ def test_false_alarm_rate_is_recorded(tmp_path: Path, monkeypatch: pytest.Monkey
     assert after.settings["measured_fpr"]["clips"] == 6
     assert after.settings["measured_fpr"]["rate"] == 0.0
     assert after.sha256 == record.sha256
+
+
+def test_a_family_that_is_perfectly_separated_is_seen_in_the_det_plot() -> None:
+    flagged, missed = det_points(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.8, 0.9]))
+    drawn = norm.ppf(np.stack([flagged, missed]))
+    assert np.isfinite(drawn).all() and (np.ptp(drawn, axis=1) > 1).all()
+    assert (flagged.min(), missed.min()) == (0.125, 0.25)
+    mixed = det_points(np.array([0.1, 0.2, 0.85, 0.4]), np.array([0.8, 0.9]))
+    assert (0.25, 0.25) in zip(*mixed, strict=True)  # one flagged of four, none missed

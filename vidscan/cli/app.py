@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,9 +34,13 @@ app = typer.Typer(
     # Plain help: rich would double the time that --help takes, and wraps what people grep.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_COMPLETING = "_VIDSCAN_COMPLETE"
+"""Set by what ``--install-completion`` writes into the shell's start-up file, to ask what could come next."""
+_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,6 +92,9 @@ app.command()(doctor.doctor)
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; raises nothing."""
+
+    if _COMPLETING in os.environ or {*arguments[:1]} & _COMPLETION:
+        typer.main.get_command(app).main(list(arguments), prog_name="vidscan")  # this ends the process
 
     def invoke() -> None:
         # Not typer's own runner: that one ends with 1, our word for "manipulated", on failures.

@@ -76,7 +76,8 @@ def _attempt(body: Callable[[], None]) -> int:
         return _fail("internal", f"ended by exit({exit.code})", FAILED)
     except Exception as error:
         if isinstance(error, _ClickException):
-            return _fail("usage", error.format_message(), USAGE)  # type: ignore[attr-defined]
+            message: str = error.format_message()  # type: ignore[attr-defined]
+            return _fail("usage", message.replace("Value error, ", ""), USAGE)
         return _unexpected(error)
 
 

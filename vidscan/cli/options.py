@@ -254,5 +254,5 @@ def scan_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"[settings] {name}: {first['msg']}") from error
+        raise UsageError(f"[settings] {name}: {first['msg'].removeprefix('Value error, ')}") from error
     return settings

@@ -18,8 +18,8 @@ from vidscan.report.charts import score_scale
 from vidscan.report.face_timelines import face_timelines
 from vidscan.report.json import dumps
 from vidscan.report.meaning import (
-    STATUS_NAMES,
     meaning,
+    status_names,
 )
 from vidscan.report.movement import movements
 from vidscan.report.page import json_block, picture_uri, render_page, write_page
@@ -27,6 +27,7 @@ from vidscan.report.shown import shown
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
 from vidscan.report.words import (
     LABEL_NAMES,
+    abstained,
     calibration_words,
     found_words,
     headline,
@@ -137,7 +138,8 @@ def _context(
         "more_series": len(seen[_MAX_SERIES:]),
         "signals": [(title, signal) for title, signal in signals if signal.status != "not_applicable"],
         "unused": [title for title, signal in signals if signal.status == "not_applicable"],
-        "status_names": STATUS_NAMES,
+        "status_names": status_names(report),
+        "abstained": abstained(report),
         "calibration": calibration_words(verdict.calibration),
         "thumbnails": _thumbnails(plain, thumbnails),
     }

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidscan.report.words import abstained, at_most, count, found_words, is_picture
+from vidscan.report.words import abstained, at_most, count, is_picture
 from vidscan.types import Report
 
-STATUS_NAMES: dict[str, str] = {
-    "ok": "measured",
-    "insufficient": "too little material",
-    "not_applicable": "not used for this clip",
-}
+
+def status_names(report: Report) -> dict[str, str]:
+    """What the state of a signal means for this report."""
+    lacking = "too little material"
+    if is_picture(report):
+        lacking = "cannot be seen in a picture"
+    elif any(note.code == "still_face" for note in report.warnings):
+        lacking = "nothing to see: the face does not move"
+    return {"ok": "measured", "insufficient": lacking, "not_applicable": "not used for this clip"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,11 @@ def _uncertain(report: Report) -> Meaning:
 
 def _nothing_found(report: Report) -> Meaning:
     faces = count(len(report.tracks), "face")
-    finds = found_words(report.verdict.calibration)
     return Meaning(
         (f"In {faces}, nothing was found that tells known face manipulations from genuine footage.",),
         (
             "It does not prove that the clip is genuine: new generators, and fakes that were compressed or "
             "made smaller afterwards, can be missed.",
-            *((finds,) if finds else ()),
             "It does not say that the person is who they are said to be, nor that the clip shows what its "
             "caption says.",
             _SCOPE,

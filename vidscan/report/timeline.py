@@ -28,7 +28,7 @@ from vidscan.report.drawing import (
     text_width,
     track_colour,
 )
-from vidscan.report.words import headline, label_words, timecode
+from vidscan.report.words import LABEL_NAMES, headline, label_words, timecode
 from vidscan.types import Label, Report
 from vidscan.verdict.aggregate import running_level
 
@@ -167,8 +167,8 @@ class Panel:
         whole = headline(self.report)
         room = self.width - self._pad - x
         clock = text_width(self._clock(self.duration_s), size) + size if self.duration_s > 0 else 0
-        words = (whole, whole.split(" (")[0])
-        text = fitting(words, size, room - clock) or fitting((*words, label.replace("_", " ")), size, room)
+        words = (whole, whole.split(" (")[0], whole.split(":")[0])
+        text = fitting(words, size, room - clock) or fitting((*words, LABEL_NAMES[label]), size, room)
         if text:
             draw_text(self._still, text, x, self._title_y, size)
         self._title_end = x + text_width(text, size) + size // 2 if text else x

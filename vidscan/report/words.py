@@ -33,6 +33,9 @@ def label_words(label: Label) -> str:
     return LABEL_NAMES[label].lower()
 
 
+_LOOSER = 0.1
+"""The rate of false alarms that is named to those who want more found."""
+
 _SCOPE = "(sound, scene and edits not examined)"
 
 
@@ -99,12 +102,12 @@ def headline(report: Report) -> str:
         return f"No face manipulation found in {faces} {_SCOPE}"
     if abstained(report):
         why = "; ".join(flag.message for flag in report.quality.flags)
-        return f"Uncertain, because not judged: {why} {_SCOPE}"
+        return f"Uncertain, not judged: {why} {_SCOPE}"
     if label == "uncertain":
         return f"Uncertain: face manipulation neither shown nor ruled out in {faces} {_SCOPE}"
     if label == "manipulated":
         found = sum(track.label == "manipulated" for track in report.tracks)
-        return f"Face manipulation found in {found} of {faces}"
+        return f"Face manipulation found in {faces if len(report.tracks) == 1 else f'{found} of {faces}'}"
     if label == "no_face":
         side = smallest_face(report)
         size = f" of at least {side} pixels" if side else ""
@@ -125,7 +128,7 @@ def score_words(report: Report) -> str | None:
     if verdict.score is None:
         return None
     if abstained(report):
-        return "No score is told: of such material it would mean nothing (the JSON report keeps it)."
+        return "No score is given: for such material it would mean nothing (the JSON report keeps it)."
     return (
         f"Score {verdict.score:.2f} on a scale from 0 (genuine) to 1 (manipulated): uncertain from "
         f"{verdict.thresholds.uncertain:.3g}, manipulated from {verdict.thresholds.manipulated:.3g}."
@@ -156,14 +159,14 @@ def likeness_words(verdict: Verdict) -> str | None:
 def found_words(calibration: Calibration) -> str | None:
     """How many fakes the thresholds find, and what looser ones would; None where it was not measured."""
     known = {found.target_fpr: found for found in calibration.found}
-    own, most = known.get(calibration.target_fpr), known.get(max(known, default=0.0))
-    if own is None or most is None:
+    own, looser = known.get(calibration.target_fpr), known.get(_LOOSER)
+    if own is None:
         return None
     said = f"vidscan finds {100 * own.rate:.0f} % of the {own.clips:,} fakes that it was tested on"
-    if most is not own:
+    if looser is not None and looser.target_fpr > own.target_fpr:
         said += (
-            f"; with --target-fpr {most.target_fpr:g} it finds {100 * most.rate:.0f} %, and accuses "
-            f"{one_in(most.target_fpr)} genuine clips"
+            f"; with --target-fpr {looser.target_fpr:g} it finds {100 * looser.rate:.0f} %, and accuses "
+            f"{one_in(looser.target_fpr)} genuine clips"
         )
     return f"{said}."
 

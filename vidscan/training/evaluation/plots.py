@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidscan.report.pyplot import load_pyplot, save_figure
 from vidscan.training.evaluation.localisation import Localisation, Mean
@@ -45,18 +46,39 @@ def plot_curves(scored: Sequence[Scored], folder: Path) -> list[Path]:
     groups = forged_groups([s for s in scored if not s.entry.genuine])
     families = {k: v for k, v in groups.items() if k.startswith("family ")}
     paths = []
-    for display, name, side in ((RocCurveDisplay, "roc", "found"), (DetCurveDisplay, "det", "missed")):
+    for name, side in (("roc", "found"), ("det", "missed")):
         figure, axes = plt.subplots(figsize=(6, 6))
         for family, clips in families.items():
             forged = sample(clips).values
             labels = np.r_[np.zeros(len(genuine)), np.ones(len(forged))]
-            display.from_predictions(
-                labels, np.r_[genuine, forged], name=family.removeprefix("family "), ax=axes
-            )
+            scores, title = np.r_[genuine, forged], family.removeprefix("family ")
+            if name == "roc":
+                RocCurveDisplay.from_predictions(labels, scores, name=title, ax=axes)
+                continue
+            flagged, missed = det_points(genuine, forged)
+            DetCurveDisplay(fpr=flagged, fnr=missed, estimator_name=title).plot(ax=axes)
         axes.grid(alpha=0.3)
         axes.set(xlabel="share of genuine clips flagged", ylabel=f"share of forged clips {side}")
         paths.append(save_figure(figure, folder / f"{name}.png"))
     return paths
+
+
+def det_points(
+    genuine: NDArray[np.float64], forged: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of ``genuine`` scores (n,) flagged and of ``forged`` ones (m,) missed, (k,) each.
+
+    On a DET plot a share of none or all lies at infinity, and a family that is perfectly separated would not
+    be seen: such shares are moved in by half a clip.
+    """
+    from sklearn.metrics import det_curve
+
+    labels = np.r_[np.zeros(len(genuine)), np.ones(len(forged))]
+    flagged, missed, _ = det_curve(labels, np.r_[genuine, forged])
+    return (
+        np.clip(np.r_[1.0, flagged, 0.0], 0.5 / len(genuine), 1 - 0.5 / len(genuine)),
+        np.clip(np.r_[0.0, missed, 1.0], 0.5 / len(forged), 1 - 0.5 / len(forged)),
+    )
 
 
 def plot_robustness(rows: Sequence[Robustness], path: Path) -> Path:
