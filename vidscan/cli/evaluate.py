@@ -62,6 +62,12 @@ def evaluate(
     verdict: Annotated[
         bool, typer.Option("--verdict", help="Also compare groups of evidence and one-class models.")
     ] = False,
+    rivals: Annotated[
+        bool,
+        typer.Option(
+            "--rivals", help="With --verdict: also the published head-pose SVM (reads all of train)."
+        ),
+    ] = False,
     people: Annotated[
         bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
     ] = False,
@@ -135,7 +141,7 @@ def evaluate(
             return bars.enter_context(Progress(files, quiet=quiet)).advance
 
         if verdict:
-            measures.append(measure_verdict(corpus, out, how, stage, record=record))
+            measures.append(measure_verdict(corpus, out, how, stage, record=record, rivals=rivals))
         if behavior is not None:
             measures.append(measure_behavior(corpus, out, behavior, stage))
         if people:

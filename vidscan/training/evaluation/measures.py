@@ -61,12 +61,14 @@ def long_clips(corpus: Path) -> list[LongClip]:
         raise SetupError(f"cannot read {path}: {error}") from error
 
 
-def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False) -> Measure:
+def measure_verdict(
+    corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False, rivals: bool = False
+) -> Measure:
     """The tables of groups, models and poolings, and what is usual among genuine people.
 
-    ``record`` writes the cross-fitted false-alarm rate into the registry.
+    ``record`` writes the cross-fitted rates into the registry; ``rivals`` adds the published head-pose SVM.
     """
-    gathered = verdict.read_evidence(corpus, out / "evidence", how, stage)
+    gathered = verdict.read_evidence(corpus, out / "evidence", how, stage, rivals=rivals)
     found = verdict.evaluate_verdict(gathered)
     if record:
         verdict.record_cross_fitted(found)

@@ -112,9 +112,17 @@ class VerdictCorpus:
 
 
 def read_evidence(
-    corpus: Path, out: Path, how: Scanning, stage: Callable[[str, int], Callable[[], None]]
+    corpus: Path,
+    out: Path,
+    how: Scanning,
+    stage: Callable[[str, int], Callable[[], None]],
+    *,
+    rivals: bool = False,
 ) -> VerdictCorpus:
-    """Gather the evidence of dev and of the genuine train clips, once, in ``out``; fit others' machines."""
+    """Gather the evidence of dev and of the genuine train clips, once, in ``out``.
+
+    ``rivals`` also fits others' machines, for which every train clip is read.
+    """
     clips_of_both = [e for e in read_manifest(corpus) if e.split == "dev" or e.kind == "video"]
     entries = [e for e in clips_of_both if e.split == "dev" or e.genuine]
     files = [e.file for e in entries]
@@ -130,11 +138,13 @@ def read_evidence(
     known = [e for e in entries if e.file in clips]
     dev = [e for e in known if e.split == "dev"]
     train = [e for e in clips_of_both if e.split == "train"]
-    poses = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
+    others = {}
+    if rivals:
+        others[HEAD_POSE_SVM] = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
     registry = load_registry()
     encoder = registry.get("encoder") if "encoder" in registry.defaults else None
     genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
-    return VerdictCorpus(genuine, dev, clips, {HEAD_POSE_SVM: poses})
+    return VerdictCorpus(genuine, dev, clips, others)
 
 
 def variants() -> dict[str, VerdictRecipe]:
