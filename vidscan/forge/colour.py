@@ -3,7 +3,7 @@
 Decoders are trained on brightness far more than on colour, and render a face in fewer colours than a
 camera records: blotches of skin, stubble and reflected light are missing from the colour channels
 while the brightness is sharp. Of the low-level differences between face swaps and their own original
-footage, this is the plainest (docs/results.md).
+footage, this is the plainest (docs/experiments.md).
 """
 
 from __future__ import annotations
