@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,16 @@ import torch
 from tests.patches.test_vision_transformer import random_encoder
 from vidscan.errors import WeightsError
 from vidscan.models import ModelRecord, register
-from vidscan.patches.encoder import REGIONS, SPEC, Encoder, EncoderClassifier, describe, region_weights
+from vidscan.patches.encoder import (
+    MEAN,
+    REGIONS,
+    SPEC,
+    STD,
+    Encoder,
+    EncoderClassifier,
+    describe,
+    region_weights,
+)
 
 WIDTH, TAPS = 64, (1, 2)
 
@@ -21,7 +31,14 @@ def register_encoder(folder: Path, *, constant: float | None = None, seed: int =
     weight = torch.zeros(size) if constant is not None else torch.randn(size) * 0.1
     tensors = dict(random_encoder(TAPS, 16, WIDTH).state_dict())
     tensors |= {"head.weight": weight, "head.bias": torch.tensor([constant or 0.0])}
-    return register(folder, "encoder-test", tensors, {"kind": "encoder", "taps": list(TAPS)})
+    settings = {
+        "kind": "encoder",
+        "taps": list(TAPS),
+        "crop": asdict(SPEC),
+        "mean": list(MEAN),
+        "std": list(STD),
+    }
+    return register(folder, "encoder-test", tensors, settings)
 
 
 def crops(count: int = 3) -> torch.Tensor:
@@ -72,6 +89,13 @@ def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
     tensors = record.load() | {"head.weight": torch.zeros(7)}
     with pytest.raises(WeightsError, match="7 weights"):
         EncoderClassifier(register(tmp_path, "encoder-test", tensors, record.settings))
+
+
+@pytest.mark.parametrize("change", [{"crop": {"size": 224, "margin": 1.2}}, {"mean": None}, {"crop": {}}])
+def test_a_record_of_other_crops_is_refused(tmp_path: Path, change: dict) -> None:
+    record = register_encoder(tmp_path)
+    with pytest.raises(WeightsError, match="does not fit"):
+        EncoderClassifier(register(tmp_path, "encoder-test", record.load(), {**record.settings, **change}))
 
 
 def test_an_encoder_of_other_depths_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from vidscan.training.encoder import (
     train_encoder,
     variants,
 )
-from vidscan.training.ledger import note, read_ledger
+from vidscan.training.ledger import known, note
 from vidscan.training.own_pairs import PairRecipe
 
 SOURCES = 6
@@ -123,7 +122,7 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert np.abs(by_region[:, REGIONS.index("outside")]).max() > 0
     assert not np.delete(by_region, REGIONS.index("outside"), axis=1).any()
 
-    with pytest.raises(SetupError, match="film"):
+    with pytest.raises(SetupError, match="on film"):
         fit_heads(
             replace(material, crops=corpus_crops[:0] + pairs, parts=material.parts[-len(pairs) :]),
             RECIPE,
@@ -131,11 +130,14 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
         )
 
     ledger = tmp_path / "runs.jsonl"
-    assert note(ledger, "a run", RECIPE, len(material.crops), found)
-    assert not note(ledger, "again", RECIPE, len(material.crops), found)
-    (line,) = read_ledger(ledger)
-    assert line["figures"]["all"]["value"] == pytest.approx(found.all.value, abs=1e-3)
-    assert json.loads(ledger.read_text())["recipe_sha"] == RECIPE.key()
+    assert known(ledger, RECIPE, len(material.crops)) is None
+    note(ledger, "a run", RECIPE, len(material.crops), found)
+    again = known(ledger, RECIPE, len(material.crops))
+    assert again is not None
+    assert again.all.value == pytest.approx(found.all.value, abs=1e-3)
+    assert again.found.keys() == found.found.keys() and again.families.keys() == found.families.keys()
+    assert known(ledger, control, len(material.crops)) is None
+    assert known(ledger, RECIPE, 3) is None
 
 
 def test_a_start_that_is_no_encoder_is_one_line(corpus: Path, tmp_path: Path) -> None:

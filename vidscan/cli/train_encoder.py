@@ -57,7 +57,10 @@ def cross(
     start: Start = None,
     work: Work = Path("runs/encoder"),
     ledger: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Note new runs here (JSON lines).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Keep runs here (JSON lines), and take from it what it has."
+        ),
     ] = None,
     curves: Annotated[
         bool, typer.Option("--curves", help="Also with 10 to 160 generators, and 30 to 150 people.")
@@ -72,7 +75,7 @@ def cross(
     start_log(quiet, False)
     from vidscan.training.encoder import cross_validate, read_material, shipped_start, variants
     from vidscan.training.figures import markdown
-    from vidscan.training.ledger import note
+    from vidscan.training.ledger import known, note
 
     rows = {}
     with ExitStack() as bars:
@@ -86,10 +89,13 @@ def cross(
             stage=_stages(bars, quiet),
         )
         for name, recipe in recipes.items():
-            say(f"vidscan: {name}", quiet=quiet)
-            rows[name] = cross_validate(material, recipe)
-            if ledger is not None:
-                note(ledger, name, recipe, len(material.crops), rows[name])
+            before = None if ledger is None else known(ledger, recipe, len(material.crops))
+            if before is None:
+                say(f"vidscan: {name}", quiet=quiet)
+                before = cross_validate(material, recipe)
+                if ledger is not None:
+                    note(ledger, name, recipe, len(material.crops), before)
+            rows[name] = before
     typer.echo(markdown(rows), nl=False)
 
 

@@ -9,6 +9,7 @@ Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -74,6 +75,10 @@ class Encoder:
         Depths that are read.
     device
         ``cpu`` or ``cuda[:n]``.
+    batch
+        Crops at once.
+    mean, std
+        Of RGB 0..255, taken off and divided by.
 
     Raises
     ------
@@ -82,7 +87,14 @@ class Encoder:
     """
 
     def __init__(
-        self, tensors: dict[str, Tensor], taps: tuple[int, ...], device: str = "cpu", batch: int = 8
+        self,
+        tensors: dict[str, Tensor],
+        taps: tuple[int, ...],
+        device: str = "cpu",
+        batch: int = 8,
+        *,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
     ) -> None:
         try:
             network = VisionTransformer(taps, SPEC.size // PATCH, tensors["cls_token"].shape[-1])
@@ -91,12 +103,13 @@ class Encoder:
             raise WeightsError(f"the encoder's tensors do not fit: {error}") from error
         self.network = network.eval().requires_grad_(False).to(device)
         self.device, self.batch = device, batch
+        self.mean, self.std = list(mean), list(std)
 
     @torch.inference_mode()
     def describe(self, crops: Tensor) -> Tensor:
         """(N, d) float32 descriptions, on the CPU, of crops (N, 3, 224, 224) RGB 0..255."""
         parts = [
-            describe(self.network(normalise(part.to(self.device), list(MEAN), list(STD)))).flatten(1).cpu()
+            describe(self.network(normalise(part.to(self.device), self.mean, self.std))).flatten(1).cpu()
             for part in crops.split(self.batch)
         ]
         return torch.cat(parts)
@@ -125,11 +138,14 @@ class EncoderClassifier:
         try:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
             taps = tuple(int(tap) for tap in record.settings["taps"])
+            mean, std = ([float(v) for v in record.settings[name]] for name in ("mean", "std"))
+            if CropSpec(**record.settings["crop"]) != SPEC:
+                raise ValueError(f"crops are not {SPEC}")
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
             ) from error
-        self.encoder = Encoder(tensors, taps, device)
+        self.encoder = Encoder(tensors, taps, device, mean=mean, std=std)
         width = self.encoder.network.cls_token.shape[-1]
         if weight.shape != (len(taps) * 2 * len(REGIONS) * width,) or bias.numel() != 1:
             raise WeightsError(f"the head of {record.name} has {weight.numel()} weights")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register
-from vidscan.patches.encoder import REGIONS
+from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.descriptions import Described, Describer, start_tensors
 from vidscan.training.figures import Figures, figures
@@ -159,7 +159,7 @@ def _kind(crop: Described) -> str:
 def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float64]:
     """(n,) weights of crops; they sum to the number of crops on film.
 
-    Raises SetupError where a kind that counts has no crops of one side.
+    Pictures or own pairs of which only one side is there do not count; SetupError where it is film.
     """
     kinds = np.array([_kind(c) for c in crops])
     weights = np.zeros(len(crops))
@@ -171,10 +171,12 @@ def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float
         # Of own pairs both sides are the same people.
         groups = [("", "") if c.own else (c.entry.repo, c.entry.method) for c in these]
         forged = np.array([c.forged for c in these], np.bool_)
+        if kind != "film" and (forged.all() or not forged.any()):
+            continue
         try:
             own = crop_weights(groups, forged, recipe.power)
         except ValueError as error:
-            raise SetupError(f"the corpus cannot train a head ({kind}): {error}") from error
+            raise SetupError(f"the corpus cannot train a head on film: {error}") from error
         weights[rows] = own / own.sum() * share
     return weights / weights.sum() * (kinds == "film").sum()
 
@@ -292,8 +294,11 @@ def train_encoder(
             "architecture": "vit_small_patch14_dinov2",
             "taps": list(recipe.taps),
             "regions": list(recipe.regions),
+            "crop": asdict(SPEC),
             "colour": "RGB",
             "range": [0, 255],
+            "mean": list(MEAN),
+            "std": list(STD),
             "learnt_from": {
                 "crops": len(learnt),
                 "generators": sorted({e.method for e in learnt if not e.genuine}),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidscan.training.encoder import HeadRecipe
-from vidscan.training.figures import Figures
+from vidscan.training.figures import Figure, Figures
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
@@ -18,10 +18,27 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def note(path: Path, name: str, recipe: HeadRecipe, crops: int, found: Figures) -> bool:
-    """Append a run, unless the same recipe on as many crops is there; True where it was new."""
-    if any(line["recipe_sha"] == recipe.key() and line["crops"] == crops for line in read_ledger(path)):
-        return False
+def known(path: Path, recipe: HeadRecipe, crops: int) -> Figures | None:
+    """What the same recipe on as many crops came to before; None where it has not been tried."""
+    for line in read_ledger(path):
+        if line["recipe_sha"] == recipe.key() and line["crops"] == crops:
+            found = line["figures"]
+            single = {name: _figure(found[name]) for name in ("own", "all", "same_footage")}
+            many = {
+                name: {key: _figure(value) for key, value in found[name].items()}
+                for name in ("families", "found")
+            }
+            return Figures(**single, **many, source_share=found["source_share"], stills=found["stills"])
+    return None
+
+
+def _figure(value: dict[str, Any]) -> Figure:
+    low, high = value["interval"]
+    return Figure(value["value"], (low, high), value["of"])
+
+
+def note(path: Path, name: str, recipe: HeadRecipe, crops: int, found: Figures) -> None:
+    """Append a run."""
     line = {
         "name": name,
         "recipe_sha": recipe.key(),
@@ -33,7 +50,6 @@ def note(path: Path, name: str, recipe: HeadRecipe, crops: int, found: Figures) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(line) + "\n")
-    return True
 
 
 def _rounded(value: Any) -> Any:
