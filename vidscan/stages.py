@@ -347,7 +347,9 @@ class FrameStage(Stage):
         for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
             probability = self._probability(face.track_id, fresh[face.track_id])
             if probability is not None:
-                regions.append(MaskRegion(face.track_id, probability, to_crop, classifier.spec.size))
+                regions.append(
+                    MaskRegion(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
+                )
         name = None
         if self.masks is not None:
             carried = any(patch_map is None for patch_map in fresh.values())

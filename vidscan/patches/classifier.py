@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidscan.colour import luminance
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec, align, face_transforms
+from vidscan.faces.align import CellGrid, CropSpec, align, face_transforms
 from vidscan.models import ModelRecord
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import POOLINGS, pool
@@ -93,6 +93,8 @@ class PatchClassifier:
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
             self.radius = float(settings["radius"]) if settings.get("radius") is not None else None
             self.mask = MaskScale(**settings.get("mask", {}))
+            grid = settings.get("grid")
+            self.grid = None if grid is None else CellGrid(float(grid["stride"]), float(grid["offset"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"

@@ -11,14 +11,14 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
-from vidscan.patches.networks import PatchNetwork
+from vidscan.patches.networks import PatchNetwork, receptive_grid
 from vidscan.patches.pooling import pool
 from vidscan.training.calibrate import calibrate
 from vidscan.training.checkpoint import CHECKPOINT
@@ -178,6 +178,7 @@ def export(recipe: Recipe, trainer: Trainer, weights: Path) -> ModelRecord:
         "range": [0, 255],
         "mean": MEAN,
         "std": STD,
+        "grid": asdict(receptive_grid(trainer.net, recipe.crop.size)),
         "pooling": recipe.pooling.how,
         "top_k": recipe.pooling.top_k,
         "radius": recipe.pooling.radius,
