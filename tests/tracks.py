@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidscan.behavior.windows import DESCRIBERS, spans
+from vidscan.behavior.spans import spans
+from vidscan.behavior.windows import DESCRIBERS
 from vidscan.patches.parts import PARTS
 from vidscan.types import BehaviorWindow, FaceEvidence, Track
 from vidscan.verdict.groups import GROUPS

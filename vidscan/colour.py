@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Shares of red, green and blue; they sum to 1."""
@@ -15,5 +17,7 @@ RED_DIFFERENCE = (0.5, -0.418688, -0.081312)
 
 def luminance(images: Tensor) -> Tensor:
     """(N, 1, H, W) brightness of (N, 3, H, W) RGB ``images``, in their range and on their device."""
+    import torch
+
     weights = torch.tensor(LUMINANCE, device=images.device).view(3, 1, 1)
     return (images * weights).sum(1, keepdim=True)

@@ -15,14 +15,8 @@ from tests.behavior.moving_face import nodding
 from vidscan.behavior import blink
 from vidscan.behavior.eye_closure import RULES
 from vidscan.behavior.series import cut
-from vidscan.behavior.windows import (
-    DESCRIBERS,
-    HOP_S,
-    WINDOW_S,
-    BehaviorCollector,
-    describe_window,
-    spans,
-)
+from vidscan.behavior.spans import HOP_S, WINDOW_S, spans
+from vidscan.behavior.windows import DESCRIBERS, BehaviorCollector, describe_window
 from vidscan.faces.landmarks import FaceReadings
 from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
 from vidscan.verdict.groups import GROUPS

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.people import person_series
 from tests.tracks import make_faces, make_track
-from vidscan.behavior.windows import DESCRIBERS, HOP_S, WINDOW_S, describe_window, spans
+from vidscan.behavior.spans import HOP_S, WINDOW_S, spans
+from vidscan.behavior.windows import DESCRIBERS, describe_window
 from vidscan.patches.parts import PARTS
 from vidscan.types import BehaviorWindow, Track
 from vidscan.verdict import patch_features

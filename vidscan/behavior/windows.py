@@ -15,13 +15,9 @@ import numpy as np
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
 from vidscan.behavior.material import MIN_SECONDS, still
 from vidscan.behavior.series import cut, seen_seconds
+from vidscan.behavior.spans import HOP_S, WINDOW_S, spans, whole
 from vidscan.faces.landmarks import FaceReadings, SeriesBuilder
 from vidscan.types import BehaviorWindow, EyeRule, Face, FaceSeries
-
-WINDOW_S = 10.0
-HOP_S = 5.0
-_SLIVER_S = 1.0
-"""A rest shorter than this after the last whole window gets no window of its own."""
 
 Describe = Callable[[FaceSeries], dict[str, float] | None]
 
@@ -39,27 +35,6 @@ DESCRIBERS: dict[str, Describe] = {
 def describers(blink_rule: EyeRule) -> dict[str, Describe]:
     """:data:`DESCRIBERS`, with blinks found by ``blink_rule``."""
     return DESCRIBERS | {"blink": partial(blink.describe, rule=blink_rule)}
-
-
-def spans(start_s: float, end_s: float) -> list[tuple[float, float]]:
-    """The windows of a track seen from ``start_s`` to ``end_s``: 10 s long, half overlapping.
-
-    A shorter track has one window. The last window ends with the track.
-    """
-    found: list[tuple[float, float]] = []
-    while (window := _whole(start_s, len(found)))[1] <= end_s:
-        found.append(window)
-    if not found:
-        return [(start_s, end_s)]
-    if end_s - found[-1][1] > _SLIVER_S:
-        found.append((end_s - WINDOW_S, end_s))
-    return found
-
-
-def _whole(start_s: float, number: int) -> tuple[float, float]:
-    """The whole window of that number, from 0; one rounding, so that streaming cuts the very same rows."""
-    at = start_s + number * HOP_S
-    return at, at + WINDOW_S
 
 
 def describe_window(
@@ -83,7 +58,7 @@ class _Open:
     latest_s: float = 0.0
 
     def following(self) -> tuple[float, float]:
-        return _whole(self.start_s, len(self.done))
+        return whole(self.start_s, len(self.done))
 
 
 class BehaviorCollector:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vidscan.colour import BLUE_DIFFERENCE, LUMINANCE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHANNELS = ("luminance", "blue")
 """Luminance, and the blue colour difference of BT.601, in which a swapped face differs most."""
@@ -44,6 +46,8 @@ def band_levels(crops: Tensor, face_side: float) -> NDArray[np.float32]:
     -------
     (N, 2, 3, 2) channel (:data:`CHANNELS`), band from fine to coarse, and face or ring.
     """
+    import torch
+
     weights = torch.tensor((LUMINANCE, BLUE_DIFFERENCE), dtype=torch.float32, device=crops.device)
     planes = torch.einsum("kc,nchw->nkhw", weights, crops.float())
     smooth = [_blur(planes, sigma) for sigma in SCALES]
@@ -55,6 +59,8 @@ def band_levels(crops: Tensor, face_side: float) -> NDArray[np.float32]:
 
 def _regions(size: int, face_side: float) -> Tensor:
     """(2, S, S) weights that average over the face and over the ring, each of sum 1."""
+    import torch
+
     axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
     radius = torch.hypot(axis[:, None] / _TALLER, axis[None, :]) / (face_side / 2)
     masks = torch.stack([radius < _INNER, (radius > _RING[0]) & (radius < _RING[1])]).float()
@@ -67,6 +73,8 @@ def _blur_matrix(size: int, sigma: float) -> Tensor:
 
     Two products with it are faster than any convolution torch has for single channels.
     """
+    import torch
+
     reach = math.ceil(3 * sigma)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))

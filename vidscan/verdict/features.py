@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.behavior.windows import spans
+from vidscan.behavior.spans import spans
 from vidscan.types import BehaviorWindow, FaceEvidence, Track
 from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.standardiser import Column
