@@ -104,7 +104,7 @@ def test_a_scan_writes_a_page_for_each_file_and_links_to_them(
     (media / "broken.mp4").write_bytes(EXAMPLE.read_bytes()[:2000])
     index, out = tmp_path / "site" / "index.html", tmp_path / "out.jsonl"
     options = ["--index", str(index), "--report", str(pages), "--out", str(out)]
-    options += ["--max-duration", "0.4", "--jobs", "1", "--device", "cpu"]
+    options += ["--max-duration", "0.9", "--jobs", "1", "--device", "cpu"]
     assert run(["scan", str(media), *options]) == 3
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(lines) == 3 and not any("frames" in line for line in lines)

@@ -23,12 +23,15 @@ def known(path: Path, recipe: HeadRecipe, crops: int) -> Figures | None:
     for line in read_ledger(path):
         if line["recipe_sha"] == recipe.key() and line["crops"] == crops:
             found = line["figures"]
-            single = {name: _figure(found[name]) for name in ("own", "all", "same_footage")}
-            many = {
-                name: {key: _figure(value) for key, value in found[name].items()}
-                for name in ("families", "found")
-            }
-            return Figures(**single, **many, source_share=found["source_share"], stills=found["stills"])
+            return Figures(
+                own=_figure(found["own"]),
+                all=_figure(found["all"]),
+                same_footage=_figure(found["same_footage"]),
+                families={name: _figure(value) for name, value in found["families"].items()},
+                found={rate: _figure(value) for rate, value in found["found"].items()},
+                source_share=found["source_share"],
+                stills=found["stills"],
+            )
     return None
 
 
