@@ -104,11 +104,11 @@ for _name, _suffix, _data in (
         "png",
         b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/hostname"/></svg>',
     ),
-    ("tiff", "tif", b"II*\0\x08\0\0\0" + bytes(200)),
     ("pickle", "mp4", b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x02os\x94\x8c\x06system\x94\x93\x94"),
 ):
     _add(_name, _REFUSED, _bytes, _suffix, _data)
 
+_add("tiff", frozenset({"corrupt"}), _bytes, "tif", b"II*\0\x08\0\0\0" + bytes(200))
 _add("noise", _BROKEN, _bytes, "avi", np.random.default_rng(1).bytes(50_000))
 
 # --------------------------------------------------------------------------- playlists and scripts

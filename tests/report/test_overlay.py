@@ -62,6 +62,8 @@ def overlay(
         count = sum(len(chunk.times) for chunk in video)
     known = {key: more.pop(key) for key in ("faces", "label", "hot") if key in more}
     report, spool = found_in(count, info.width, info.height, **known)
+    read = replace(report.input, container=info.container, duration_s=info.duration_s)
+    report = replace(report, input=read)
     with spool:
         done = write_overlay(source, folder / name, report, spool, **more)
     with open_video(folder / name, decoder="pyav") as video:

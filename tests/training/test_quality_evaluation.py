@@ -162,7 +162,7 @@ def test_the_command_says_why_and_makes_nothing_twice(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = make_weights(tmp_path / "weights", constant=-4.0)
-    limits = torch.tensor([48.0, 0.0, 0.0, 0.5, 4.0, 0.0], dtype=torch.float64)
+    limits = torch.tensor([48.0, 0.0, 0.0, 0.5, 2.0, 0.0], dtype=torch.float64)
     tensors = {
         "statistics": torch.linspace(-3, 1, 199, dtype=torch.float64),
         "thresholds": torch.tensor(THRESHOLDS, dtype=torch.float64),
@@ -182,7 +182,7 @@ def test_the_command_says_why_and_makes_nothing_twice(
     assert "spoiling clips: 6 files" in captured.err
     plain, small, short = data["quality"]
     assert [row["name"] for row in data["quality"]] == list(chosen)
-    assert (plain["no_manipulation_found"], plain["why"]) == (2, {})
+    assert (plain["nothing_found"], plain["why"]) == (2, {})
     assert small["uncertain"] + small["faceless"] == 2
     assert set(small["why"]) <= {"face_too_small"}
     assert (short["uncertain"], short["why"]) == (2, {"too_short": 2})
