@@ -647,3 +647,12 @@ def test_corpus_clips_get_through_and_show_a_face(shipped: Scanner) -> None:
     assert len(faceless) <= len(chosen) // 6, faceless
     for report in reports.values():
         jsonschema.validate(json.loads(dumps(report)), report_schema())
+
+
+def test_leaving_the_encoder_out_is_said_where_the_verdict_weighs_it() -> None:
+    shipped_registry()
+    (note,) = Scanner(ScanSettings(encoder_fps=0), device="cpu").notes
+    assert note.code == "encoder_left_out"
+    assert Scanner(device="cpu").notes == ()
+    with pytest.raises(SetupError, match="encoder_fps -1 is below 0"):
+        Scanner(ScanSettings(encoder_fps=-1), device="cpu")

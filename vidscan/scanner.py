@@ -100,8 +100,11 @@ class Scanner:
         self.classifier = PatchClassifier(records["patches"], self.device)
         self.judge = load_judge(records["verdict"], self.settings.target_fpr, self.settings.uncertain_fpr)
         self.encoder: EncoderClassifier | None = None
+        self.notes: tuple[Note, ...] = ()
         if "encoder" in records:
             self.encoder = EncoderClassifier(records["encoder"], self.device)
+        elif "encoder" in records["verdict"].settings:
+            self.notes = (_WITHOUT_ENCODER,)
         self.reader: LandmarkReader | None = None
         self.eyes: EyeState | None = None
         if "landmarks" in records:
@@ -212,7 +215,7 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist.
+        Where the rule for blinks does not exist, or the encoder's rate is negative.
     WeightsError
         Where the registry lacks one.
     """
@@ -221,6 +224,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
+    if settings.encoder_fps < 0:
+        raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:
         records["encoder"] = registry.get("encoder", verdict.settings.get("encoder", ""))
     if settings.behavior_fps > 0:
@@ -438,11 +443,15 @@ class _Pass:
             frames=frames,
             quality=judgement.quality,
             timing_s=Timing(**self.spent),
-            warnings=(*self.warnings, *judgement.notes),
+            warnings=(*self.warnings, *self.scanner.notes, *judgement.notes),
             error=None,
         )
 
 
+_WITHOUT_ENCODER = Note(
+    "encoder_left_out",
+    "the encoder was left out, which this verdict weighs most: what it is said to find does not hold",
+)
 _FOLLOW_FPS = 15.0
 """Faces are followed in about so many frames a second, or as many as are read."""
 _USUAL_FPS = 25.0

@@ -59,7 +59,7 @@ Every = Annotated[
         envvar="VIDSCAN_EVERY",
         min=0,
         metavar="N",
-        help="Classify every N-th frame (0: about eight a second); masks only for those frames.",
+        help="Classify every N-th frame (0: about three a second); masks only for those frames.",
     ),
 ]
 MaxPixels = Annotated[
