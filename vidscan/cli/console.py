@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -79,3 +79,20 @@ class Progress:
         self._bar.clear()
         yield
         self._bar.refresh()
+
+
+@contextmanager
+def stages(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[], None]]]:
+    """Tells of work that comes stage by stage, one bar at a time.
+
+    Gives a function that is called with what comes next and of how many files, and returns what is called
+    after each.
+    """
+    with ExitStack() as bars:
+
+        def stage(name: str, files: int) -> Callable[[], None]:
+            bars.close()  # of the stage before
+            say(f"vidscan: {name}: {files} files", quiet=quiet)
+            return bars.enter_context(Progress(files, quiet=quiet)).advance
+
+        yield stage

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import stages, start_log
 from vidscan.cli.failures import UsageError
 
 
@@ -133,13 +131,7 @@ def evaluate(
     )
     if skip_split and (parts != Parts() or subset or all):
         raise UsageError("--skip-split leaves out every part that needs the split's scan")
-    with ExitStack() as bars:
-
-        def stage(name: str, files: int) -> Callable[[], None]:
-            bars.close()  # of the stage before
-            say(f"vidscan: {name}: {files} files", quiet=quiet)
-            return bars.enter_context(Progress(files, quiet=quiet)).advance
-
+    with stages(quiet=quiet) as stage:
         if verdict:
             measures.append(measure_verdict(corpus, out, how, stage, record=record, rivals=rivals))
         if behavior is not None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import say, stages, start_log
 
 Corpus = Annotated[
     Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
@@ -39,7 +37,7 @@ def encoder(
     start_log(quiet, False)
     from vidscan.training.encoder import HeadRecipe, shipped_start, train_encoder
 
-    with ExitStack() as bars:
+    with stages(quiet=quiet) as stage:
         record = train_encoder(
             corpus,
             start or shipped_start(),
@@ -47,7 +45,7 @@ def encoder(
             weights,
             HeadRecipe(),
             jobs=jobs,
-            stage=_stages(bars, quiet),
+            stage=stage,
         )
     typer.echo(f"{record.name} {record.sha256}")
 
@@ -78,7 +76,7 @@ def cross(
     from vidscan.training.ledger import known, note
 
     rows = {}
-    with ExitStack() as bars:
+    with stages(quiet=quiet) as stage:
         recipes = variants(curves=curves)
         material = read_material(
             corpus,
@@ -86,7 +84,7 @@ def cross(
             work,
             next(iter(recipes.values())),
             jobs=jobs,
-            stage=_stages(bars, quiet),
+            stage=stage,
         )
         for name, recipe in recipes.items():
             before = None if ledger is None else known(ledger, recipe, len(material.crops))
@@ -97,11 +95,3 @@ def cross(
                     note(ledger, name, recipe, len(material.crops), before)
             rows[name] = before
     typer.echo(markdown(rows), nl=False)
-
-
-def _stages(bars: ExitStack, quiet: bool) -> Callable[[str, int], Callable[[], None]]:
-    def stage(name: str, files: int) -> Callable[[], None]:
-        say(f"vidscan: {name}: {files} files", quiet=quiet)
-        return bars.enter_context(Progress(files, quiet=quiet)).advance
-
-    return stage

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import stages, start_log
 
 
 def verdict(
@@ -41,12 +39,7 @@ def verdict(
 
     if uncertain_fpr <= target_fpr:
         raise typer.BadParameter("must be above --target-fpr", param_hint="--uncertain-fpr")
-    with ExitStack() as bars:
-
-        def stage(name: str, files: int) -> Callable[[], None]:
-            say(f"vidscan: {name}: {files} files", quiet=quiet)
-            return bars.enter_context(Progress(files, quiet=quiet)).advance
-
+    with stages(quiet=quiet) as stage:
         record = train_verdict(
             corpus,
             work,
