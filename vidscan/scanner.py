@@ -23,13 +23,13 @@ from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
+from vidscan.file_parts import worse_part
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
-from vidscan.parts import worse_part
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
+from vidscan.paths import path_names
 from vidscan.report.masks import MaskSink
-from vidscan.report.paths import path_names
 from vidscan.stages import (
     BehaviorStage,
     EncoderStage,

@@ -15,7 +15,7 @@ from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine, default_jobs
 from vidscan.batch.process import resident_bytes
 from vidscan.batch.results import ResultFile
-from vidscan.batch.run import scan_all
+from vidscan.batch.scan import scan_all
 from vidscan.errors import SetupError, VidscanError
 from vidscan.report.json import dumps, loads
 from vidscan.types import Report

@@ -114,9 +114,9 @@ def check(
             outputs.file(name, target)
 
     from vidscan.cli.products import Products, Wanted
+    from vidscan.people.store import PeopleStore
     from vidscan.report import open_writer
     from vidscan.scanner import Scanner
-    from vidscan.verdict.people import PeopleStore
 
     known = None if person is None else PeopleStore(dir).load(person)
     settings = options.scan_settings(

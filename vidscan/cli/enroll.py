@@ -16,12 +16,12 @@ from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NoFaceError, VidscanError
 
 if TYPE_CHECKING:
+    from vidscan.people.model import PersonModel
     from vidscan.types import FaceSeries
-    from vidscan.verdict.person import PersonModel
 
 
 class Window(str, Enum):
-    """Window lengths in seconds; those of :data:`vidscan.verdict.person_windows.WINDOWS_S`."""
+    """Window lengths in seconds; those of :data:`vidscan.people.windows.WINDOWS_S`."""
 
     ten = "10"
     five = "5"
@@ -79,9 +79,9 @@ def enroll(
 
     import json as json_module
 
+    from vidscan.people.model import PersonModel
+    from vidscan.people.store import PeopleStore, check_name, record_dict
     from vidscan.scanner import Scanner
-    from vidscan.verdict.people import PeopleStore, check_name, record_dict
-    from vidscan.verdict.person import PersonModel
 
     name, store = check_name(name), PeopleStore(dir)
     outputs = Outputs(options.inputs(clips, config=config))
@@ -147,7 +147,7 @@ def _choose(path: Path, tracks: Sequence[FaceSeries], wanted: int | None) -> Fac
 
 
 def _shown(path: Path) -> str:
-    from vidscan.report.paths import path_names
+    from vidscan.paths import path_names
 
     return path_names(path).path
 

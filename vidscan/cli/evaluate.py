@@ -106,18 +106,18 @@ def evaluate(
     are kept in --out by content, models and settings, so that a run goes on where it stopped.
     """
     start_log(quiet, verbose)
-    from vidscan.outputs import write_text
-    from vidscan.training.evaluation.measures import (
+    from vidscan.evaluation.measures import (
         Measure,
         measure_behavior,
         measure_left_out,
         measure_people,
         measure_verdict,
     )
-    from vidscan.training.evaluation.run import Parts, run_evaluation
-    from vidscan.training.evaluation.scanning import Scanning
-    from vidscan.training.evaluation.tables import record_false_alarms
-    from vidscan.training.evaluation.text import markdown
+    from vidscan.evaluation.run import Parts, run_evaluation
+    from vidscan.evaluation.scanning import Scanning
+    from vidscan.evaluation.tables import record_false_alarms
+    from vidscan.evaluation.text import markdown
+    from vidscan.outputs import write_text
 
     how = Scanning(options.scan_settings(context, 0), device, jobs)
     measures: list[Measure] = []
@@ -151,7 +151,7 @@ def evaluate(
         if record and not verdict:
             record_false_alarms(results.tables)
         if plots:
-            from vidscan.training.evaluation.plots import plot_all
+            from vidscan.evaluation.plots import plot_all
 
             plot_all(results, scored, out)
     for measure in measures:

@@ -85,8 +85,8 @@ def explain(
 
     from vidscan.explain import explain_crops, mean_of_clips, telling_crops
     from vidscan.media import write_png
+    from vidscan.paths import path_names
     from vidscan.report.map_picture import Panel, compose
-    from vidscan.report.paths import path_names
     from vidscan.report.words import count as count_words
     from vidscan.report.words import timecode
     from vidscan.scanner import Scanner

@@ -17,16 +17,16 @@ from vidscan.cli.options import NOT_WRITTEN
 from vidscan.cli.outputs import holds_foreign_media
 from vidscan.errors import InputError, SetupError
 from vidscan.media.sniff import display_name, is_picture
+from vidscan.paths import clip_name
 from vidscan.report.masks import FailSafe, MaskSink, MaskSinks, MaskWriter
-from vidscan.report.paths import clip_name
 from vidscan.report.spool import RegionSpool
 from vidscan.types import FaceSeries, Note, PersonReport, Report
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vidscan.people.model import PersonModel
     from vidscan.scanner import Scanner
-    from vidscan.verdict.person import PersonModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def scan(
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
     from vidscan.batch.results import ResultFile
-    from vidscan.batch.run import scan_all
+    from vidscan.batch.scan import scan_all
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CellGrid, CropSpec, align, face_transforms
 from vidscan.models import ModelRecord

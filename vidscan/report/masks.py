@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vidscan.faces.align import CellGrid, to_window
 from vidscan.outputs import Replacement
-from vidscan.report.paths import clip_name
+from vidscan.paths import clip_name
 from vidscan.types import ModelRef, VideoInfo
 
 if TYPE_CHECKING:
