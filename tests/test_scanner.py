@@ -24,9 +24,9 @@ from vidscan.errors import InputError, SetupError, WeightsError
 from vidscan.faces.landmarks import FaceReadings
 from vidscan.patches.parts import PARTS
 from vidscan.report.json import dumps, loads, report_schema, to_dict
-from vidscan.report.masks import MaskRegion, MaskWriter
+from vidscan.report.masks import MaskWriter
 from vidscan.scanner import Scanner
-from vidscan.types import FaceSeries, ModelRef, Report, ScanSettings, VideoInfo
+from vidscan.types import FaceMap, FaceSeries, FrameMaps, ModelRef, Report, ScanSettings, VideoInfo
 
 FRAMES, FPS, WIDTH, HEIGHT = 25, 25, 320, 240
 LONG = 125
@@ -285,25 +285,18 @@ class Recorder:
     """A mask sink that writes nothing and forgets nothing."""
 
     began: list[tuple[VideoInfo, str, str]] = field(default_factory=list)
-    written: dict[int, tuple[float, tuple[int, int], list[MaskRegion], bool]] = field(default_factory=dict)
+    written: dict[int, tuple[float, tuple[int, int], list[FaceMap], bool]] = field(default_factory=dict)
     closed: list[tuple[ModelRef, ...]] = field(default_factory=list)
 
     def begin(self, info: VideoInfo, sha256: str, path: Any) -> None:
         self.began.append((info, sha256, str(path)))
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
+    def write(self, frame: FrameMaps) -> str | None:
         assert self.began
         assert not self.closed
-        assert frame_index not in self.written
-        self.written[frame_index] = (time_s, shape, list(maps), interpolated)
-        return None if frame_index % 3 else f"m{frame_index}.png"
+        assert frame.index not in self.written
+        self.written[frame.index] = (frame.time_s, frame.shape, list(frame.faces), frame.interpolated)
+        return None if frame.index % 3 else f"m{frame.index}.png"
 
     def close(self, models: Sequence[ModelRef]) -> None:
         self.closed.append(tuple(models))
@@ -382,7 +375,7 @@ def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Pa
 def test_carried_maps_move_with_the_face(recorded: tuple[Report, Recorder]) -> None:
     report, recorder = recorded
     boxes = {f.index: f.box for f in report.frames}
-    last: MaskRegion | None = None
+    last: FaceMap | None = None
     centres = {}
     for index in boxes:
         _, _, (region,), interpolated = recorder.written[index]

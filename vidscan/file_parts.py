@@ -10,15 +10,15 @@ from typing import TypeVar
 from vidscan.errors import InputError
 from vidscan.media.motion_photo import embedded_video
 from vidscan.media.sniff import sniff
-from vidscan.report.masks import MaskSink
+from vidscan.sinks import FrameSink
 from vidscan.types import LABEL_SEVERITY, Note, Report
 
 Rest = TypeVar("Rest")
-Run = Callable[[bool, MaskSink | None], tuple[Report, Rest]]
+Run = Callable[[bool, FrameSink | None], tuple[Report, Rest]]
 """Scans one part, the video where True, with masks or without; the report and what belongs to it."""
 
 
-def worse_part(path: str | os.PathLike[str], masks: MaskSink | None, run: Run[Rest]) -> tuple[Report, Rest]:
+def worse_part(path: str | os.PathLike[str], masks: FrameSink | None, run: Run[Rest]) -> tuple[Report, Rest]:
     """What ``run`` returns for the file, or for the worse part of a photo with a video behind it.
 
     Masks are made of the part that is reported only. The report says which it is in its warnings

@@ -29,7 +29,7 @@ from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.paths import path_names
-from vidscan.report.masks import MaskSink
+from vidscan.sinks import FrameSink
 from vidscan.stages import (
     BehaviorStage,
     EncoderStage,
@@ -118,7 +118,7 @@ class Scanner:
         self,
         path: PathLike,
         *,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         frames: bool = False,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
@@ -141,7 +141,7 @@ class Scanner:
             Of the content, where the caller knows it; the file is then not hashed.
         """
 
-        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, None]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, None]:
             work = _Pass(self, path, embedded=embedded)
             return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), None
 
@@ -151,7 +151,7 @@ class Scanner:
         self,
         path: PathLike,
         *,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         frames: bool = True,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
@@ -161,7 +161,7 @@ class Scanner:
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
 
-        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, list[FaceSeries]]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, list[FaceSeries]]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
             report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
             return report, [] if report.error else work.collector.series()
@@ -283,7 +283,7 @@ class _Pass:
 
     def report(
         self,
-        masks: MaskSink | None,
+        masks: FrameSink | None,
         frames: bool,
         progress: Callable[[float], None] | None,
         sha256: str | None,
@@ -304,7 +304,7 @@ class _Pass:
 
     def stream(
         self,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
     ) -> None:

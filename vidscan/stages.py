@@ -18,18 +18,20 @@ from torch import Tensor
 from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
 from vidscan.faces.align import CropSpec, align, face_transforms
-from vidscan.faces.between import FrameFaces
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.detail import detail_px
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.patches.parts import part_levels
-from vidscan.report.masks import MaskRegion, MaskSink
+from vidscan.sinks import FrameSink
 from vidscan.types import (
     Face,
     FaceEvidence,
+    FaceMap,
     FrameChunk,
+    FrameFaces,
+    FrameMaps,
     FrameReport,
     PatchMap,
     VideoInfo,
@@ -320,7 +322,7 @@ class FrameStage(Stage):
 
     patches: PatchStage
     judge: Judge
-    masks: MaskSink | None
+    masks: FrameSink | None
     reports: list[FrameReport] = field(default_factory=list)
 
     clock = "classify"
@@ -341,19 +343,20 @@ class FrameStage(Stage):
             self._write(frame)
 
     def _write(self, frame: FrameFaces) -> None:
-        classifier, maps = self.patches.classifier, self.patches.maps
-        fresh = {face.track_id: maps.get((frame.index, face.track_id)) for face in frame.faces}
+        classifier, found = self.patches.classifier, self.patches.maps
+        fresh = {face.track_id: found.get((frame.index, face.track_id)) for face in frame.faces}
         regions = []
         for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
             probability = self._probability(face.track_id, fresh[face.track_id])
             if probability is not None:
                 regions.append(
-                    MaskRegion(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
+                    FaceMap(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
                 )
         name = None
         if self.masks is not None:
             carried = any(patch_map is None for patch_map in fresh.values())
-            name = self.masks.write(frame.index, frame.time_s, self._shape, regions, carried)
+            maps = FrameMaps(frame.index, frame.time_s, self._shape, tuple(regions), carried)
+            name = self.masks.write(maps)
         for face in frame.faces:
             patch_map = fresh[face.track_id]
             self.reports.append(

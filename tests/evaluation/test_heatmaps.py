@@ -15,9 +15,9 @@ from vidscan.evaluation import heatmaps as module
 from vidscan.evaluation.face_parts import PARTS, part_grid
 from vidscan.evaluation.heatmaps import ClipMap, MapSink, group, heatmaps, table, tabulate
 from vidscan.evaluation.scanning import Scanning, Scored
-from vidscan.faces.align import TEMPLATE, CellGrid, CropSpec
-from vidscan.report.masks import MaskRegion
+from vidscan.faces.align import TEMPLATE, CropSpec
 from vidscan.training.corpus import Entry
+from vidscan.types import CellGrid, FaceMap, FrameMaps
 
 SPEC = CropSpec(224, 1.2)
 
@@ -57,18 +57,29 @@ def test_a_wider_crop_shows_less_face() -> None:
 # --------------------------------------------------------------------------- adding up
 
 
-def region(track_id: int, peak: tuple[int, int], height: float = 0.9) -> MaskRegion:
+def region(track_id: int, peak: tuple[int, int], height: float = 0.9) -> FaceMap:
     cells = np.full((8, 8), 0.1, np.float32)
     cells[peak] = height
-    return MaskRegion(track_id, cells, np.eye(2, 3), 64)
+    return FaceMap(track_id, cells, np.eye(2, 3), 64)
 
 
 def test_maps_add_up_by_track_and_analysed_frame() -> None:
     sink = MapSink(None)
-    sink.write(0, 0.0, (64, 64), [region(1, (2, 3)), region(2, (0, 0))], False)
-    sink.write(1, 0.1, (64, 64), [region(1, (5, 5))], True)
-    sink.write(2, 0.2, (64, 64), [region(1, (4, 4), 0.5)], False)
-    sink.write(3, 0.3, (64, 64), [], False)
+    sink.write(
+        FrameMaps(
+            0,
+            0.0,
+            (64, 64),
+            (
+                region(1, (2, 3)),
+                region(2, (0, 0)),
+            ),
+            False,
+        )
+    )
+    sink.write(FrameMaps(1, 0.1, (64, 64), (region(1, (5, 5)),), True))
+    sink.write(FrameMaps(2, 0.2, (64, 64), (region(1, (4, 4), 0.5),), False))
+    sink.write(FrameMaps(3, 0.3, (64, 64), (), False))
     found = sink.clip_map(1)
     assert found is not None
     assert found.votes[2, 3] == found.votes[4, 4] == 0.5 and found.votes.sum() == 1
@@ -80,7 +91,7 @@ def test_what_the_score_does_not_look_at_is_never_most_telling() -> None:
     sink = MapSink(0.75)
     cells = np.full((8, 8), 0.1, np.float32)
     cells[0, 0], cells[4, 4] = 0.99, 0.2
-    sink.write(0, 0.0, (64, 64), [MaskRegion(0, cells, np.eye(2, 3), 64)], False)
+    sink.write(FrameMaps(0, 0.0, (64, 64), (FaceMap(0, cells, np.eye(2, 3), 64),), False))
     found = sink.clip_map(0)
     assert found is not None and found.votes[4, 4] == 1
 

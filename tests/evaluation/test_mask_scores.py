@@ -22,13 +22,12 @@ from vidscan.evaluation.mask_scores import (
     save_exact_masks,
     scores_path,
 )
-from vidscan.report.masks import MaskRegion
-from vidscan.types import ModelRef, ScanSettings
+from vidscan.types import FaceMap, FrameMaps, ModelRef, ScanSettings
 
 
-def region(probability: np.ndarray, x: float = 0.0, y: float = 0.0, side: int = 8) -> MaskRegion:
+def region(probability: np.ndarray, x: float = 0.0, y: float = 0.0, side: int = 8) -> FaceMap:
     """A crop of ``side`` frame pixels whose corner is at (x, y)."""
-    return MaskRegion(0, probability.astype(np.float32), np.array([[1.0, 0, -x], [0, 1, -y]]), side)
+    return FaceMap(0, probability.astype(np.float32), np.array([[1.0, 0, -x], [0, 1, -y]]), side)
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,7 +81,7 @@ def test_a_clip_by_hand() -> None:
     probability[:, :4] = 0.9
     sink = Comparison(exact)
     for index, carried in ((0, False), (1, True), (2, False)):
-        sink.write(index, index / 25, (8, 16), [region(probability, x=4)], carried)
+        sink.write(FrameMaps(index, index / 25, (8, 16), (region(probability, x=4),), carried))
     scores = sink.scores
     assert scores.frames == 1  # one was carried over, one has nothing forged
     assert scores.iou == pytest.approx(4 / 6)
@@ -96,7 +95,7 @@ def test_outside_the_crop_counts_in_the_frame_only() -> None:
     exact = np.zeros((1, 8, 16), bool)
     exact[:, :, :8] = True
     sink = Comparison(exact)
-    sink.write(0, 0.0, (8, 16), [region(np.full((8, 8), 0.9))], False)
+    sink.write(FrameMaps(0, 0.0, (8, 16), (region(np.full((8, 8), 0.9)),), False))
     assert sink.scores.face_auc is None  # the crop is forged wholly
     assert sink.scores.frame_auc == 1.0
 
@@ -104,7 +103,7 @@ def test_outside_the_crop_counts_in_the_frame_only() -> None:
 def test_padded_frames_are_larger_than_their_masks() -> None:
     exact = np.ones((1, 7, 15), bool)
     sink = Comparison(exact)
-    sink.write(0, 0.0, (8, 16), [region(np.ones((8, 8)))], False)
+    sink.write(FrameMaps(0, 0.0, (8, 16), (region(np.ones((8, 8))),), False))
     assert sink.scores.iou == pytest.approx(56 / (105 + 8))
 
 

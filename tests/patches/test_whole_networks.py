@@ -14,7 +14,8 @@ from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.networks import ARCHITECTURES
 from vidscan.patches.whole_networks import WHOLE_NETWORKS, Meso4, MesoInception4, SimpleNet, WholeResNet
 from vidscan.patches.xception import WholeXception, XceptionBlock
-from vidscan.report.masks import MaskRegion, render
+from vidscan.report.masks import render
+from vidscan.types import FaceMap
 
 
 def size(module: nn.Module) -> int:
@@ -93,7 +94,7 @@ def test_a_registered_baseline_scans(name: str, tmp_path: Path) -> None:
 
 def test_a_map_of_one_cell_fills_its_crop() -> None:
     to_crop = np.float64([[1, 0, -10], [0, 1, -20]])
-    region = MaskRegion(0, np.full((1, 1), 0.6, np.float32), to_crop, 64)
+    region = FaceMap(0, np.full((1, 1), 0.6, np.float32), to_crop, 64)
     mask = render((120, 100), [region])
     assert set(np.unique(mask[25:80, 15:70])) == {153}
     assert mask[:18].max() == mask[:, 80:].max() == 0

@@ -18,8 +18,9 @@ from vidscan.cli.outputs import holds_foreign_media
 from vidscan.errors import InputError, SetupError
 from vidscan.media.sniff import display_name, is_picture
 from vidscan.paths import clip_name
-from vidscan.report.masks import FailSafe, MaskSink, MaskSinks, MaskWriter
+from vidscan.report.masks import MaskWriter
 from vidscan.report.spool import RegionSpool
+from vidscan.sinks import FailSafe, FrameSink, FrameSinks
 from vidscan.types import FaceSeries, Note, PersonReport, Report
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Products:
 
     def __enter__(self) -> Self:
         wanted = self._wanted
-        sinks: list[MaskSink] = []
+        sinks: list[FrameSink] = []
         if wanted.masks is not None:
             every = self._scanner.settings.every
             writer = MaskWriter(wanted.masks, every=every, format=wanted.masks_format)
@@ -75,7 +76,7 @@ class Products:
         if wanted.overlay is not None or wanted.report is not None:
             self._spool = FailSafe(self._stack.enter_context(RegionSpool()))
             sinks.append(self._spool)
-        self._sink = MaskSinks(*sinks) if sinks else None
+        self._sink = FrameSinks(*sinks) if sinks else None
         return self
 
     def __exit__(self, *exc: object) -> None:

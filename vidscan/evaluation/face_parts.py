@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import CellGrid, CropSpec
+from vidscan.faces.align import CropSpec
 from vidscan.forge.mask_shapes import REGIONS
 from vidscan.forge.template import mean_landmarks
+from vidscan.types import CellGrid
 
 PARTS = (
     "brows",

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError, NoFaceError, SetupError
 from vidscan.evaluation.face_parts import PARTS, part_grid
 from vidscan.evaluation.heatmap_plots import plot_maps, plot_parts
@@ -27,15 +26,15 @@ from vidscan.evaluation.localisation import Mean
 from vidscan.evaluation.scanning import Scanning, Scored
 from vidscan.evaluation.statistics import Sample, mean_interval
 from vidscan.evaluation.tables import forged_groups
-from vidscan.faces.align import CellGrid, CropSpec, to_frame
+from vidscan.faces.align import CropSpec, to_frame
+from vidscan.machine import default_jobs
 from vidscan.models import load_registry
 from vidscan.outputs import Replacement
 from vidscan.patches.pooling import within
-from vidscan.report.masks import MaskRegion
 from vidscan.report.pyplot import load_pyplot
 from vidscan.training.derive import derive_all, derived_name
 from vidscan.training.reading import Reading
-from vidscan.types import ModelRef, VideoInfo
+from vidscan.types import CellGrid, FrameMaps, ModelRef, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +96,11 @@ class MapSink:
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
         """One of these is for one clip."""
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
+    def write(self, frame: FrameMaps) -> str | None:
         """Takes an analysed frame; maps that were only carried over are passed over."""
-        if interpolated:
+        if frame.interpolated:
             return None
-        for region in maps:
+        for region in frame.faces:
             cells = region.probability
             if region.track_id not in self._sums:
                 self._sums[region.track_id] = np.zeros(cells.shape)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from vidscan.batch.engine import Identity
 from vidscan.faces.align import to_frame
 from vidscan.outputs import Replacement, write_text
-from vidscan.report.masks import MaskRegion, render
+from vidscan.report.masks import render
 from vidscan.scanner import Scanner
-from vidscan.types import ModelRef, Report, ScanSettings, VideoInfo
+from vidscan.types import FrameMaps, ModelRef, Report, ScanSettings, VideoInfo
 
 _LEVELS = 256
 _HALF = 128
@@ -92,26 +92,19 @@ class Comparison:
     def begin(self, info: VideoInfo, sha256: str, path: object) -> None:
         """One comparison is for one clip."""
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
+    def write(self, frame: FrameMaps) -> str | None:
         """Takes an analysed frame; masks that were only carried over are passed over."""
-        if interpolated or not maps or frame_index >= len(self._exact):
+        if frame.interpolated or not frame.faces or frame.index >= len(self._exact):
             return None
         height, width = self._exact.shape[1:]
-        exact = np.zeros(shape, bool)
-        exact[:height, :width] = self._exact[frame_index][: shape[0], : shape[1]]
+        exact = np.zeros(frame.shape, bool)
+        exact[:height, :width] = self._exact[frame.index][: frame.shape[0], : frame.shape[1]]
         if not exact.any():
             return None
-        mask = render(shape, maps)
-        crops = np.zeros(shape, bool)
-        for region in maps:
-            crops |= to_frame(region.probability, region.to_crop, region.crop_size, shape)[1]
+        mask = render(frame.shape, frame.faces)
+        crops = np.zeros(frame.shape, bool)
+        for face in frame.faces:
+            crops |= to_frame(face.probability, face.to_crop, face.crop_size, frame.shape)[1]
         self._overlaps.append(overlap(mask >= _HALF, exact))
         self._hits.append(pointing(mask, exact))
         for forged in (0, 1):

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidscan.faces.align import CellGrid
 from vidscan.patches.whole_networks import WHOLE_NETWORKS
 from vidscan.patches.xception import Xception
+from vidscan.types import CellGrid
 
 
 class SameConv2d(nn.Conv2d):

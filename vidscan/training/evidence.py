@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidscan.batch.local import default_jobs
+from vidscan.machine import default_jobs
 from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.outputs import write_text
 from vidscan.scanner import chosen_models
