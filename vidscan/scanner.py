@@ -215,7 +215,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist, or the encoder's rate is negative.
+        Where the rule for blinks does not exist, the rate of classification is not above 0, or the encoder's
+        is negative.
     WeightsError
         Where the registry lacks one.
     """
@@ -224,6 +225,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
+    if not settings.analysis_fps > 0:
+        raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0")
     if settings.encoder_fps < 0:
         raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:
@@ -265,7 +268,7 @@ class _Pass:
         self.scanner, self.path, self.embedded = scanner, path, embedded
         self.collector = BehaviorCollector(keep=keep_series, blink_rule=settings.blink_rule)
         self.seen = SeenStage()
-        self.patches = PatchStage(scanner.classifier, Turns(settings.analysis_fps, settings.every))
+        self.patches = PatchStage(scanner.classifier, Turns(settings.analysis_fps))
         self.stages: list[Stage] = [self.seen]
         if scanner.reader is not None:
             self.stages.append(
@@ -463,8 +466,6 @@ def _stride(fps: float | None, settings: ScanSettings) -> int:
     stride = frame_step(fps, _FOLLOW_FPS)
     if settings.behavior_fps > 0:
         stride = math.gcd(stride, frame_step(fps, settings.behavior_fps))
-    if settings.every > 0:
-        return math.gcd(stride, settings.every)
     return 1 if settings.analysis_fps * stride > (fps or 0.0) else stride
 
 

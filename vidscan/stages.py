@@ -87,9 +87,7 @@ class Turns:
     Parameters
     ----------
     rate
-        Frames a second.
-    every
-        Take every N-th frame instead; 0 leaves it to ``rate``.
+        Frames per second, above 0.
 
     Attributes
     ----------
@@ -97,8 +95,8 @@ class Turns:
         How many frames were chosen so far.
     """
 
-    def __init__(self, rate: float, every: int = 0) -> None:
-        self._rate, self._every = rate, every
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
         self._next_s = 0.0
         self._known: set[int] = set()
         self.frames = 0
@@ -120,8 +118,6 @@ class Turns:
         return chosen
 
     def _due(self, index: int, time_s: float, stride: int) -> bool:
-        if self._every > 0:
-            return index % self._every == 0
         if index % stride or time_s < self._next_s - 1e-6:
             return False
         # From the time that was due, not from the frame's: the rate holds at any frame rate.

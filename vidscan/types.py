@@ -305,7 +305,8 @@ class ScanSettings:
     """Everything that can change a verdict; written into the report as ``settings``."""
 
     analysis_fps: float = 3.0
-    """Faces are classified at about this rate (frames a second), and at the start of every track."""
+    """Faces are classified at about this rate (frames per second, at most every frame), and at the start of
+    every track."""
     encoder_fps: float = 0.5
     """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
     0 leaves it out."""
@@ -313,8 +314,6 @@ class ScanSettings:
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
     blink_rule: EyeRule = "network"
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
-    every: int = 0
-    """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
     min_face: float = 1.0 / 12.0
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
     detect_s: float = 1.0

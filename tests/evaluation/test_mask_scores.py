@@ -132,7 +132,10 @@ def test_the_size_of_a_region_is_that_of_a_square(tmp_path: Path) -> None:
 def test_scores_are_kept_by_models_and_settings(tmp_path: Path) -> None:
     one = Identity(ScanSettings(), "cpu", (ModelRef("a", "1"), ModelRef("b", "2")))
     same = replace(one, device="cuda", models=one.models[::-1])
-    others = [replace(one, models=(ModelRef("a", "3"),)), replace(one, settings=ScanSettings(every=2))]
+    others = [
+        replace(one, models=(ModelRef("a", "3"),)),
+        replace(one, settings=ScanSettings(analysis_fps=2.0)),
+    ]
     clip = tmp_path / "c.mp4"
     assert scores_path(clip, one) == scores_path(clip, same)
     assert len({scores_path(clip, i) for i in (one, *others)}) == 3

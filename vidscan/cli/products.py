@@ -36,6 +36,8 @@ class Wanted:
 
     masks: Path | None
     masks_format: Literal["png", "video"]
+    every: int
+    """Masks are written of every N-th frame."""
     overlay: Path | None
     pose: bool
     gaze: bool
@@ -69,8 +71,7 @@ class Products:
         wanted = self._wanted
         sinks: list[FrameSink] = []
         if wanted.masks is not None:
-            every = self._scanner.settings.every
-            writer = MaskWriter(wanted.masks, every=every, format=wanted.masks_format)
+            writer = MaskWriter(wanted.masks, every=wanted.every, format=wanted.masks_format)
             self._masks = FailSafe(self._stack.enter_context(writer))
             sinks.append(self._masks)
         if wanted.overlay is not None or wanted.report is not None:
