@@ -118,7 +118,8 @@ def eye_crops(
     square = maps[found]
     above = (spec.width - spec.height) // 2
     square[:, 1, 2] += above
-    crops = align(frames, which[found], square, CropSpec(spec.width, 1.0))[:, :, above : above + spec.height]
+    whole = align(frames, which[found], square, CropSpec(spec.width, 1.0), rounded=True)
+    crops = whole[:, :, above : above + spec.height]
     out = torch.full((len(maps), spec.height, spec.width), torch.nan, device=crops.device)
     out[torch.from_numpy(found).to(out.device)] = luminance(crops)[:, 0]
     return out.view(-1, 2, spec.height, spec.width)
