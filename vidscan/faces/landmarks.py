@@ -116,13 +116,13 @@ class LandmarkReader:
         """
         to_crop = face_transforms(faces, self.spec)
         frames = torch.as_tensor(images).to(self.device)
-        crops = align(frames, index, to_crop, self.spec, rounded=True)
+        crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)
         again = np.flatnonzero(self._off_centre(out))
         if len(again):
             own = apply_affine(invert_affine(to_crop[again]), five_points(out.landmarks[again].numpy()))
             to_crop[again] = crop_transform(own, self.spec)
-            crops[again] = align(frames, index[again], to_crop[again], self.spec, rounded=True)
+            crops[again] = align(frames, index[again], to_crop[again], self.spec)
             second = self.output(crops[again])
             for name in ("landmarks", "units", "openness", "gaze", "rotation", "confidence"):
                 getattr(out, name)[again] = getattr(second, name)
