@@ -8,6 +8,7 @@ whose names this module offers too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ __all__ = [
 
 
 def align(
-    images: torch.Tensor,
+    images: torch.Tensor | Sequence[torch.Tensor],
     frame_index: NDArray[np.integer] | torch.Tensor,
     transforms: NDArray[np.floating],
     spec: CropSpec,
@@ -69,7 +70,7 @@ def align(
     Parameters
     ----------
     images
-        (T, H, W, 3) RGB, uint8 or float in 0..255, on any device.
+        (T, H, W, 3) RGB, uint8 or float in 0..255, on any device; or T frames (H, W, 3).
     frame_index
         (N,) which of the T frames each crop comes from.
     transforms
@@ -91,7 +92,7 @@ def align(
     """
     import torch
 
-    if images.ndim != 4 or images.shape[-1] != 3:
+    if isinstance(images, torch.Tensor) and (images.ndim != 4 or images.shape[-1] != 3):
         raise ValueError(f"images must be (T, H, W, 3), got {tuple(images.shape)}")
     maps = np.asarray(transforms, np.float64).reshape(-1, 2, 3)
     frames = [int(i) for i in frame_index]
@@ -99,7 +100,8 @@ def align(
         raise ValueError(f"{len(frames)} frame indices but {len(maps)} transforms")
     if not np.isfinite(maps).all():
         raise ValueError("transforms must be finite")
-    out = torch.empty((len(maps), 3, spec.size, spec.size), dtype=torch.float32, device=images.device)
+    device = images[frames[0] if frames else 0].device
+    out = torch.empty((len(maps), 3, spec.size, spec.size), dtype=torch.float32, device=device)
     for n, (frame, to_frame_px) in enumerate(zip(frames, invert_affine(maps), strict=True)):
         out[n] = _cut(images[frame], to_frame_px, spec.size, rounded)
     return out.clamp_(0, 255)
