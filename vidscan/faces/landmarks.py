@@ -121,8 +121,9 @@ class LandmarkReader:
         say that it is: tracking need not be as exact as detection.
         """
         to_crop = face_transforms(faces, self.spec)
-        whole = isinstance(images, (Tensor, np.ndarray))
-        frames = torch.as_tensor(images).to(self.device) if whole else images
+        frames = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        if isinstance(frames, Tensor):
+            frames = frames.to(self.device)
         crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)
         again = np.flatnonzero(self._off_centre(out))
