@@ -6,9 +6,9 @@ What it found it keeps.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,14 +48,16 @@ class Uploaded(Sequence[Tensor]):
     def __init__(self, chunk: FrameChunk, device: str) -> None:
         self._chunk, self._device = chunk, device
         self._known: dict[int, Tensor] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._chunk.times)
 
     def __getitem__(self, row: int) -> Tensor:  # type: ignore[override]  # slices are not needed
-        if row not in self._known:
-            self._known[row] = torch.from_numpy(self._chunk.image(row)).to(self._device)
-        return self._known[row]
+        with self._lock:
+            if row not in self._known:
+                self._known[row] = torch.from_numpy(self._chunk.image(row)).to(self._device)
+            return self._known[row]
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,11 @@ class FaceBatch:
     complete: list[FrameFaces]
     """Frames, of this chunk and of the end of the last, whose faces are all known now."""
     device: str
+    images: Uploaded = field(init=False)
+    """The frames on the device."""
 
-    @cached_property
-    def images(self) -> Uploaded:
-        """The frames on the device."""
-        return Uploaded(self.chunk, self.device)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", Uploaded(self.chunk, self.device))
 
     def index(self, faces: Sequence[Face]) -> NDArray[np.int64]:
         """(N,) rows of ``images`` that faces of this batch are in."""

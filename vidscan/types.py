@@ -542,7 +542,10 @@ class FrameReport:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall seconds. The only part of a report that differs between two runs."""
+    """Wall seconds. The only part of a report that differs between two runs.
+
+    Stages run side by side: their sum may be more than ``total``.
+    """
 
     startup: float = 0.0
     decode: float = 0.0
