@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.clips import make_clip
 from vidscan.media import open_video
 from vidscan.media.deferred import Converter, DeferredChunk
-
-from tests.clips import make_clip
 
 
 def test_frames_are_converted_once_and_only_where_somebody_looks(tmp_path: Path, monkeypatch) -> None:
