@@ -1,0 +1,167 @@
+"""Where a picture was resampled and its surroundings were not: the instrument.
+
+From the six characteristics of every patch (:mod:`vidscan.forensics.resampling_features`) to a mask as Bunk et
+al. (CVPR Workshops 2017) do it: a bilateral filter, Otsu's threshold, a random walker from the sure patches,
+and the union over the characteristics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vidscan.errors import WeightsError
+from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.material import Material
+from vidscan.forensics.resampling_features import (
+    CHARACTERISTICS,
+    PATCH,
+    LearnedResampling,
+    ResamplingHeads,
+    cut,
+    features,
+    patch_grid,
+)
+from vidscan.forensics.windows import grey
+from vidscan.models import load_registry
+
+KIND = "forensic_resampling"
+"""Of the registry record: both networks, their parameters under ``radon.`` and ``learned.``."""
+CONTRAST = 0.35
+"""Two sides of a map whose mean probabilities differ by less are one: Otsu splits everything."""
+_MAX_SHARE = 0.6
+
+
+def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float]:
+    """The deviating side of a map (h, w) of probabilities 0..1, and how far both sides' means lie apart.
+
+    The smaller side deviates: a region without the trace in a picture that has it is as telling. Nothing where
+    the sides differ by less than :data:`CONTRAST`.
+    """
+    from skimage.filters import threshold_otsu
+    from skimage.segmentation import random_walker
+
+    nothing = np.zeros(probability.shape, bool)
+    smooth = np.asarray(cv2.bilateralFilter(np.asarray(probability, np.float32), 5, 0.2, 2.0))
+    if min(smooth.shape) < 2 or np.ptp(smooth) < CONTRAST:
+        return nothing, 0.0
+    level = threshold_otsu(smooth)
+    low, high = float(smooth[smooth <= level].mean()), float(smooth[smooth > level].mean())
+    if high - low < CONTRAST:
+        return nothing, high - low
+    seeds = np.zeros(smooth.shape, np.int64)
+    seeds[smooth <= (low + level) / 2] = 1
+    seeds[smooth >= (high + level) / 2] = 2
+    mask = random_walker(smooth, seeds, beta=90, mode="cg_j", tol=1e-3) == 2 if (seeds == 0).any() else seeds == 2
+    if mask.mean() > 0.5:
+        mask = ~mask
+    return mask, high - low
+
+
+class Resampling:
+    """Resampled regions by Laplacian, Radon and Fourier transform."""
+
+    name = "resampling"
+    title = "Resampled regions"
+    source = (
+        "Bunk et al., Detection and Localization of Image Forgeries using Resampling Features and Deep "
+        "Learning, CVPR Workshops 2017"
+    )
+    _part = "radon"
+
+    def __init__(self) -> None:
+        self._network = self._loaded()
+
+    def examine(self, material: Material) -> Finding:
+        frames = material.frames
+        if not frames:
+            return insufficient(self, "no_frames", "There is no frame to look at.")
+        frame = frames[len(frames) // 2]
+        rows, columns = patch_grid(frame.image.shape[:2])
+        if len(rows) < 4 or len(columns) < 4:
+            return insufficient(self, "too_small", f"The picture has too few patches of {PATCH} pixels.")
+        found = self.probabilities(cut(grey(frame.image), rows.tolist(), columns.tolist()))
+        maps = found.T.reshape(len(CHARACTERISTICS), len(rows), len(columns))
+        union = np.zeros(maps.shape[1:], bool)
+        traces: list[tuple[float, str]] = []
+        for name, one in zip(CHARACTERISTICS, maps, strict=True):
+            mask, contrast = segment(one)
+            if mask.any():
+                traces.append((contrast, name))
+                union |= mask
+        score = max((contrast for contrast, _ in traces), default=0.0)
+        if union.mean() > _MAX_SHARE:
+            # Characteristics that each mark another part say nothing of where.
+            score = 0.0
+        x0, y0 = frame.window[:2]
+        window = (
+            x0 + int(columns[0]) + PATCH // 4,
+            y0 + int(rows[0]) + PATCH // 4,
+            x0 + int(columns[-1]) + 3 * PATCH // 4,
+            y0 + int(rows[-1]) + 3 * PATCH // 4,
+        )
+        return Finding(
+            self.name,
+            self.title,
+            "ok",
+            _message([name for _, name in sorted(traces, reverse=True)], float(union.mean()), score),
+            self.source,
+            score=min(score, 1.0),
+            map=union.astype(np.float32) if score else None,
+            map_time_s=frame.time_s,
+            map_window=window if score else None,
+        )
+
+    @torch.inference_mode()
+    def probabilities(self, patches: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N, 6) of luminance patches (N, 64, 64)."""
+        parts = [self._network(self._inputs(patches[i : i + 128])) for i in range(0, len(patches), 128)]
+        return torch.cat(parts).sigmoid().double().numpy()
+
+    def _inputs(self, patches: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(features(patches))
+
+    _make: Callable[[], nn.Module] = ResamplingHeads
+
+    def _loaded(self) -> nn.Module:
+        record = load_registry().get(KIND)
+        prefix = f"{self._part}."
+        tensors = {k.removeprefix(prefix): v for k, v in record.load().items() if k.startswith(prefix)}
+        network = type(self)._make()
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise WeightsError(f"the weights of {record.name} do not fit: {error}") from error
+        return network.eval()
+
+
+class LearnedResamplingMap(Resampling):
+    """The same with learned features."""
+
+    name = "resampling_learned"
+    title = "Resampled regions, learned features"
+    source = (
+        "Bunk et al. (CVPR Workshops 2017) with the first layer of Bayar & Stamm, A Deep Learning Approach to "
+        "Universal Image Manipulation Detection Using a New Convolutional Layer, IH&MMSec 2016"
+    )
+    _part = "learned"
+    _make = LearnedResampling
+
+    def _inputs(self, patches: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(patches)
+
+
+def _message(traces: list[str], share: float, score: float) -> str:
+    if not traces:
+        return "No part of the picture is resampled otherwise than the rest."
+    if not score:
+        return "Parts of the picture seem resampled, but they cover most of it: no region stands out."
+    return (
+        f"{share:.0%} of the picture differs from the rest ({', '.join(traces)}). Focus, motion and coding "
+        "differ across a frame too, and a strongly compressed clip keeps no trace."
+    )
