@@ -458,9 +458,9 @@ class Provenance:
     """The manifest is signed and fits the file; None where there is none or it could not be checked. Whose
     signature it is, is another question: ``state``."""
     state: ProvenanceState
-    """``valid``: signed by somebody on the trust list; ``untrusted``: by somebody else; ``tampered``: the file
-    was changed after it was signed; ``invalid``: the manifest itself is broken; ``unreadable``: it cannot be
-    parsed, or nothing that parses it is installed; ``stripped``: only a reference is left; ``none``."""
+    """``valid``: signed by somebody on the trust list; ``untrusted``: by somebody else; ``tampered``: the
+    file was changed after it was signed; ``invalid``: the manifest itself is broken; ``unreadable``: it cannot
+    be parsed, or nothing that parses it is installed; ``stripped``: only a reference is left; ``none``."""
     issuer: str | None
     """Organisation or name in the signer's certificate."""
     generator: str | None
@@ -468,7 +468,7 @@ class Provenance:
     actions: tuple[str, ...]
     """Actions that the claim lists, such as ``c2pa.created``."""
     ai_generated: bool | None
-    """The claim declares the content, or a part of it, to be made by a trained algorithm; None without one."""
+    """The claim calls the content, or a part of it, made by a trained algorithm; None without a claim."""
     message: str
 
 

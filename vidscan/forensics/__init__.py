@@ -1,1 +1,1 @@
-"""The evidence shelf: classic instruments of media forensics, reported beside the verdict, never part of it."""
+"""The evidence shelf: instruments of media forensics, reported beside the verdict and never part of it."""
