@@ -459,8 +459,9 @@ class Provenance:
     signature it is, is another question: ``state``."""
     state: ProvenanceState
     """``valid``: signed by somebody on the trust list; ``untrusted``: by somebody else; ``tampered``: the
-    file was changed after it was signed; ``invalid``: the manifest itself is broken; ``unreadable``: it cannot
-    be parsed, or nothing that parses it is installed; ``stripped``: only a reference is left; ``none``."""
+    file was changed after it was signed; ``invalid``: the manifest itself is broken; ``unreadable``: it
+    cannot be parsed, or nothing that parses it is installed; ``stripped``: only a reference is left;
+    ``none``."""
     issuer: str | None
     """Organisation or name in the signer's certificate."""
     generator: str | None
