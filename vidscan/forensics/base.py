@@ -110,9 +110,7 @@ class Instrument(Protocol):
 
 def insufficient(instrument: Instrument, code: str, message: str) -> Finding:
     """The finding of an instrument that could not tell."""
-    return Finding(
-        instrument.name, instrument.title, "insufficient", message, instrument.source, code=code
-    )
+    return Finding(instrument.name, instrument.title, "insufficient", message, instrument.source, code=code)
 
 
 def not_applicable(instrument: Instrument, message: str) -> Finding:

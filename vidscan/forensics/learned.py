@@ -59,6 +59,7 @@ class Judge:
                 network.load_state_dict(own)
                 return lambda windows: network_log_odds(network, windows)
             weight, bias = own["weight"].double().numpy(), float(own["bias"])
+            made: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
             if name == NEURONS:
                 made = Neurons(load_registry().get("landmarks"), own["threshold"]).features
             else:
@@ -149,12 +150,16 @@ class Srm(WindowInstrument):
     title = "Residual statistics (rich model)"
     source = "Fridrich & Kodovsky, Rich Models for Steganalysis of Digital Images, 2012"
 
+
 class Cooccurrence(WindowInstrument):
     """Residual co-occurrence of the face."""
 
     name = "cooccurrence"
     title = "Residual co-occurrence"
-    source = "Cozzolino et al., Recasting Residual-based Local Descriptors as Convolutional Neural Networks, 2017"
+    source = (
+        "Cozzolino et al., Recasting Residual-based Local Descriptors as Convolutional Neural Networks, 2017"
+    )
+
 
 class PixelPairs(WindowInstrument):
     """Pixel co-occurrence of the face."""
@@ -163,12 +168,14 @@ class PixelPairs(WindowInstrument):
     title = "Pixel co-occurrence by colour channel"
     source = "Nataraj et al., Detecting GAN generated Fake Images using Co-occurrence Matrices, 2019"
 
+
 class Upsampling(WindowInstrument):
     """Spectrum of the face."""
 
     name = "upsampling"
     title = "Spectrum of up-sampling"
     source = "Zhang, Karaman & Chang, Detecting and Simulating Artifacts in GAN Fake Images, 2019"
+
 
 class ConstrainedConvolution(WindowInstrument):
     """A network with constrained first filters."""
@@ -177,6 +184,7 @@ class ConstrainedConvolution(WindowInstrument):
     title = "Constrained convolution"
     source = "Bayar & Stamm, A Deep Learning Approach to Universal Image Manipulation Detection, 2016"
 
+
 class PooledStatistics(WindowInstrument):
     """A network that pools statistics."""
 
@@ -184,9 +192,12 @@ class PooledStatistics(WindowInstrument):
     title = "Pooled statistics"
     source = "Rahmouni et al., Distinguishing Computer Graphics from Natural Images, 2017"
 
+
 class NeuronBehavior(WindowInstrument):
     """The landmark network's neurons."""
 
     name = "neurons"
     title = "Neuron behavior, layer by layer"
-    source = "Wang et al., FakeSpotter: A Simple yet Robust Baseline for Spotting AI-Synthesized Fake Faces, 2020"
+    source = (
+        "Wang et al., FakeSpotter: A Simple yet Robust Baseline for Spotting AI-Synthesized Fake Faces, 2020"
+    )

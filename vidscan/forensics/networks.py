@@ -16,7 +16,7 @@ class ConstrainedConv2d(nn.Conv2d):
     """Filters that predict the middle pixel from its neighbours: -1 in the middle, the rest sums to 1.
 
     Bayar & Stamm, *A Deep Learning Approach to Universal Image Manipulation Detection Using a New
-    Convolutional Layer* (IH&MMSec 2016). The constraint is imposed in every pass, and gradients go through it.
+    Convolutional Layer* (IH&MMSec 2016). The constraint holds in every pass, and gradients go through it.
     """
 
     def constrained(self) -> Tensor:
@@ -66,7 +66,12 @@ class PooledNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU()
+            nn.Conv2d(1, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
         )
         self.head = nn.Sequential(
             nn.BatchNorm1d(64), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 1)

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
 from vidscan.faces.align import CropSpec, align, box_transform
+from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
 from vidscan.models import ModelRecord
 
 ALIGNED = CropSpec(size=SIZE, margin=MARGIN)
@@ -71,6 +71,8 @@ class Neurons:
 
 
 def aligned(image: NDArray[np.uint8], box: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(112, 112, 3) crop of :data:`ALIGNED` out of ``image`` (H, W, 3), upright, by the detector's ``box``."""
-    crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), box_transform(box[None], ALIGNED), ALIGNED)
+    """(112, 112, 3) crop of :data:`ALIGNED` out of ``image`` (H, W, 3), by the detector's ``box``."""
+    crop = align(
+        torch.from_numpy(image[None]), np.zeros(1, np.int64), box_transform(box[None], ALIGNED), ALIGNED
+    )
     return crop[0].permute(1, 2, 0).round().to(torch.uint8).numpy()

@@ -9,6 +9,7 @@ Noise Inconsistencies for Blind Image Forensics* (IVC 2009).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ def levels(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     return noise.astype(np.float32), np.stack([np.ones_like(t), t, t * t, b, b * b], 2).astype(np.float64)
 
 
-def _blocks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def _blocks(values: NDArray[Any]) -> NDArray[np.float64]:
     h, w = values.shape
     return values.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK).mean((1, 3)).astype(np.float64)
 
@@ -92,7 +93,10 @@ def compare(picture: NDArray[np.float32], faces: tuple[Box, ...]) -> Comparison 
     order = (face[:, None] > left[keep]).mean() + 0.5 * (face[:, None] == left[keep]).mean()
     difference = float(np.median(face) - np.median(left[keep]))
     return Comparison(
-        (deviation / spread).astype(np.float32), float(face.mean() / spread), float(np.exp(difference)), float(order)
+        (deviation / spread).astype(np.float32),
+        float(face.mean() / spread),
+        float(np.exp(difference)),
+        float(order),
     )
 
 

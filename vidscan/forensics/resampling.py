@@ -1,8 +1,8 @@
 """Where a picture was resampled and its surroundings were not: the instrument.
 
-From the six characteristics of every patch (:mod:`vidscan.forensics.resampling_features`) to a mask as Bunk et
-al. (CVPR Workshops 2017) do it: a bilateral filter, Otsu's threshold, a random walker from the sure patches,
-and the union over the characteristics.
+From the six characteristics of every patch (:mod:`vidscan.forensics.resampling_features`) to a mask as Bunk
+et al. (CVPR Workshops 2017) do it: a bilateral filter, Otsu's threshold, a random walker from the sure
+patches, and the union over the characteristics.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _MAX_SHARE = 0.6
 def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float]:
     """The deviating side of a map (h, w) of probabilities 0..1, and how far both sides' means lie apart.
 
-    The smaller side deviates: a region without the trace in a picture that has it is as telling. Nothing where
-    the sides differ by less than :data:`CONTRAST`.
+    The smaller side deviates: a region without the trace in a picture that has it is as telling. Nothing
+    where the sides differ by less than :data:`CONTRAST`.
     """
     from skimage.filters import threshold_otsu
     from skimage.segmentation import random_walker
@@ -57,7 +57,11 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
     seeds = np.zeros(smooth.shape, np.int64)
     seeds[smooth <= (low + level) / 2] = 1
     seeds[smooth >= (high + level) / 2] = 2
-    mask = random_walker(smooth, seeds, beta=90, mode="cg_j", tol=1e-3) == 2 if (seeds == 0).any() else seeds == 2
+    mask = (
+        random_walker(smooth, seeds, beta=90, mode="cg_j", tol=1e-3) == 2
+        if (seeds == 0).any()
+        else seeds == 2
+    )
     if mask.mean() > 0.5:
         mask = ~mask
     return mask, high - low
@@ -146,8 +150,8 @@ class LearnedResamplingMap(Resampling):
     name = "resampling_learned"
     title = "Resampled regions, learned features"
     source = (
-        "Bunk et al. (CVPR Workshops 2017) with the first layer of Bayar & Stamm, A Deep Learning Approach to "
-        "Universal Image Manipulation Detection Using a New Convolutional Layer, IH&MMSec 2016"
+        "Bunk et al. (CVPR Workshops 2017) with the first layer of Bayar & Stamm, A Deep Learning Approach "
+        "to Universal Image Manipulation Detection Using a New Convolutional Layer, IH&MMSec 2016"
     )
     _part = "learned"
     _make = LearnedResampling

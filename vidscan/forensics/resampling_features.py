@@ -22,7 +22,14 @@ from vidscan.forensics.networks import ConstrainedConv2d
 
 PATCH = 64
 """Side of a patch in pixels."""
-CHARACTERISTICS = ("coarse JPEG", "enlarged", "reduced", "turned clockwise", "turned the other way", "sheared")
+CHARACTERISTICS = (
+    "coarse JPEG",
+    "enlarged",
+    "reduced",
+    "turned clockwise",
+    "turned the other way",
+    "sheared",
+)
 """What the classifiers tell, in the order of their outputs; coarse JPEG is below quality 85."""
 ANGLES = 12
 """Directions of the Radon transform, over half a turn."""
@@ -57,7 +64,7 @@ def radon(pictures: Tensor) -> Tensor:
 
     Of hundreds of patches at once, which :func:`skimage.transform.radon` would take one by one.
     """
-    n, side = pictures.shape[:2]
+    side = pictures.shape[-1]
     grids, disc = _directions(side)
     flat = (pictures * disc)[None].expand(ANGLES, -1, -1, -1)
     turned = functional.grid_sample(
@@ -95,6 +102,9 @@ class TwoLayers(nn.Module):
 class ResamplingHeads(nn.Module):
     """The six classifiers on :func:`features`: (N, 384) to (N, 6) log-odds of :data:`CHARACTERISTICS`."""
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(FEATURES))
@@ -116,7 +126,11 @@ class LearnedResampling(nn.Module):
         self.residual = ConstrainedConv2d(1, 4, 5, bias=False)
         layers: list[nn.Module] = []
         for inputs, outputs in ((4, 16), (16, 24), (24, 32)):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+            ]
             layers.append(nn.MaxPool2d(2))
         self.body = nn.Sequential(*layers)
         self.heads = TwoLayers(64, len(CHARACTERISTICS))
@@ -127,7 +141,7 @@ class LearnedResampling(nn.Module):
 
 
 def patch_grid(shape: tuple[int, int], limit: int = 900) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns where patches begin, as dense as ``limit`` patches of (H, W) allow; both may be empty."""
+    """Rows and columns where patches begin, as dense as ``limit`` patches of (H, W) allow; may be empty."""
     height, width = shape
     if min(height, width) < PATCH:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -7,6 +7,8 @@ predictors of a pixel leave over, quantised and cut off, and how often its value
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +17,19 @@ from vidscan.forensics.windows import grey
 
 _LEVELS = 2
 """Quantised residuals are -2 .. 2."""
-KERNELS: dict[str, NDArray[np.float32]] = {
-    "first": np.array([[-1, 1]], np.float32),
-    "second": np.array([[1, -2, 1]], np.float32) / 2,
-    "third": np.array([[1, -3, 3, -1]], np.float32) / 3,
-    "square 3": np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4,
+KERNELS: dict[str, NDArray[np.float64]] = {
+    "first": np.array([[-1.0, 1]]),
+    "second": np.array([[1.0, -2, 1]]) / 2,
+    "third": np.array([[1.0, -3, 3, -1]]) / 3,
+    "square 3": np.array([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4,
     "square 5": np.array(
         [
-            [-1, 2, -2, 2, -1],
+            [-1.0, 2, -2, 2, -1],
             [2, -6, 8, -6, 2],
             [-2, 8, -12, 8, -2],
             [2, -6, 8, -6, 2],
             [-1, 2, -2, 2, -1],
-        ],
-        np.float32,
+        ]
     )
     / 12,
 }
@@ -54,7 +55,7 @@ def _features(window: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate(found).astype(np.float32)
 
 
-def quantised(residual: NDArray[np.floating], levels: int, step: float = 1.0) -> NDArray[np.int64]:
+def quantised(residual: NDArray[Any], levels: int, step: float = 1.0) -> NDArray[np.int64]:
     """A residual in steps of ``step`` grey levels, cut off at ``levels`` steps either way."""
     return np.clip(np.rint(residual / step), -levels, levels).astype(np.int64)
 

@@ -20,7 +20,7 @@ _UNEVEN = 0.2
 
 
 def _enlarge(small: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, 3, h, w) to (N, 3, 2 h, 2 w): by a transposed convolution, or by repeated pixels and a convolution."""
+    """(N, 3, h, w) to (N, 3, 2 h, 2 w): by a transposed convolution, or repeated pixels and a convolution."""
     device = small.device
     transposed = bool(chance(generator, 0.5, 1))
     side = 4 if transposed else 3

@@ -91,11 +91,11 @@ def learn(name: str, windows: Sequence[Window], recipe: HeadsRecipe) -> Learnt:
     points, labels, owner = found, forged, np.arange(len(windows))
     if name == SIMULATED:
         genuine = np.flatnonzero(~forged)
-        twins = FEATURES[name](_simulated([windows[i] for i in genuine], recipe.seed))
+        twins = FEATURES[name](_simulated([windows[int(i)] for i in genuine], recipe.seed))
         points = np.concatenate([found[genuine], twins])
         labels = np.repeat([False, True], len(genuine))
         owner = np.tile(genuine, 2)
-    weights = _weights([windows[i] for i in owner], labels, recipe.power)
+    weights = _weights([windows[int(i)] for i in owner], labels, recipe.power)
     standardised = Standardised.of(points.astype(np.float32).copy())
     scores = np.zeros(len(windows))
     for part in range(FOLDS):
@@ -119,7 +119,10 @@ def by_file(windows: Sequence[Window], scores: NDArray[np.floating]) -> dict[str
 def genuine_levels(learnt: Learnt, windows: Sequence[Window]) -> list[float]:
     """Quantiles of what genuine files got from classifiers that never saw their source."""
     files = {w.entry.file for w in windows if w.entry.genuine}
-    return [float(v) for v in np.quantile([learnt.left_out[f] for f in sorted(files)], np.linspace(0, 1, _QUANTILES))]
+    return [
+        float(v)
+        for v in np.quantile([learnt.left_out[f] for f in sorted(files)], np.linspace(0, 1, _QUANTILES))
+    ]
 
 
 def _simulated(windows: Sequence[Window], seed: int) -> NDArray[np.uint8]:
@@ -139,7 +142,7 @@ def _weights(windows: Sequence[Window], forged: NDArray[np.bool_], power: float)
     for rows in (np.flatnonzero(film), np.flatnonzero(~film)):
         if forged[rows].all() or not forged[rows].any():
             continue
-        groups = [(windows[i].entry.repo, windows[i].entry.method) for i in rows]
+        groups = [(windows[int(i)].entry.repo, windows[int(i)].entry.method) for i in rows]
         weights[rows] = crop_weights(groups, forged[rows], power)
     if not weights.any():
         raise SetupError("genuine and forged faces are needed, on film or as stills")

@@ -191,7 +191,10 @@ def learn_resampling(
     heads.scale.copy_(torch.from_numpy(scale))
     tensors: dict[str, Tensor] = {}
     judged: dict[str, dict[str, float]] = {}
-    learning = ((heads, found, recipe.passes, "radon"), (LearnedResampling(), patches, recipe.learned_passes, "learned"))
+    learning = (
+        (heads, found, recipe.passes, "radon"),
+        (LearnedResampling(), patches, recipe.learned_passes, "learned"),
+    )
     for network, inputs, passes, name in learning:
         _fit(network, inputs[~held], labels[~held], passes, recipe.seed)
         scores = _log_odds(network, inputs[held])
@@ -205,7 +208,9 @@ def learn_resampling(
     return LearntResampling(tensors, judged, len(patches))
 
 
-def _fit(network: nn.Module, inputs: NDArray[np.float32], labels: NDArray[np.bool_], passes: int, seed: int) -> None:
+def _fit(
+    network: nn.Module, inputs: NDArray[np.float32], labels: NDArray[np.bool_], passes: int, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(inputs), torch.from_numpy(labels).float()
     # Characteristics are rare: each side of each counts alike.

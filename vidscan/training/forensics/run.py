@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from vidscan.training.figures import Figures, figures
 from vidscan.training.forensics.heads import HeadsRecipe, by_file, genuine_levels, learn
 from vidscan.training.forensics.resampling import ResamplingRecipe, learn_resampling, pristine
 from vidscan.training.forensics.windows import Window, dev_entries, read_windows, train_entries
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Stage = Callable[[str, int], Callable[[], None]]
 NAMES = (*FEATURES, *NETWORKS, NEURONS)
@@ -106,7 +110,9 @@ def _learn_heads(
 ) -> tuple[ModelRecord, dict[str, Figures]]:
     entries = list({w.entry.file: w.entry for w in windows}.values())
     advance = stage("learning classifiers", len(NAMES))
-    tensors, judged, found = {}, {}, {}
+    tensors: dict[str, Tensor] = {}
+    judged: dict[str, Any] = {}
+    found: dict[str, Figures] = {}
     for name in NAMES:
         learnt = learn(name, windows, recipe.heads)
         found[name] = figures(entries, learnt.left_out)
