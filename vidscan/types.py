@@ -495,6 +495,7 @@ class Timing:
     landmarks: float = 0.0
     classify: float = 0.0
     verdict: float = 0.0
+    forensics: float = 0.0
     total: float = 0.0
 
 

@@ -70,6 +70,7 @@ def check(
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
     stream: options.Stream = None,
+    forensics: options.Forensics = False,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -122,7 +123,7 @@ def check(
     settings = options.scan_settings(
         context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
-    scanner = Scanner(settings, device=device)
+    scanner = Scanner(settings, device=device, forensics=forensics)
     wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, overwrite, known, track)
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
     with Products(scanner, wanted) as products, Progress(len(paths), quiet=quiet) as progress:

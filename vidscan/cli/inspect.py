@@ -26,6 +26,7 @@ def inspect(
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
     stream: options.Stream = None,
+    forensics: options.Forensics = False,
     blink_rule: options.Blinks = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -58,7 +59,7 @@ def inspect(
 
     metadata = read_metadata(clip, stream)
     settings = options.scan_settings(context, 0, max_pixels, max_duration, blink_rule, stream=stream)
-    scanner = Scanner(settings, device=device)
+    scanner = Scanner(settings, device=device, forensics=forensics)
     with Progress(1, quiet=quiet) as progress:
         report, series = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)

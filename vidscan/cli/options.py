@@ -129,6 +129,15 @@ ExitZero = Annotated[
     bool,
     typer.Option("--exit-zero", envvar="VIDSCAN_EXIT_ZERO", help="Exit with 0 whatever the verdicts say."),
 ]
+Forensics = Annotated[
+    bool,
+    typer.Option(
+        "--forensics",
+        envvar="VIDSCAN_FORENSICS",
+        help="Also ask the instruments of media forensics and read Content Credentials; no part of the "
+        "verdict.",
+    ),
+]
 FailOn = Annotated[
     str,
     typer.Option(

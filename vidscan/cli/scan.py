@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,6 +94,7 @@ def scan(
     max_pixels: options.MaxPixels = None,
     max_duration: options.MaxDuration = None,
     stream: options.Stream = None,
+    forensics: options.Forensics = False,
     blink_rule: options.Blinks = None,
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
@@ -147,10 +148,13 @@ def scan(
     settings = options.scan_settings(
         context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
-    spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
+    asked: dict[str, Any] = {"forensics": True} if forensics else {}
+    spec = ScannerSpec(
+        settings=settings, device=device, max_download=max_download * 1_000_000, options=asked
+    )
     if report is not None:
-        pages = {"folder": str(report.absolute())}
-        spec = replace(spec, factory="vidscan.batch.pages:PageScanner", options=pages)
+        asked["folder"] = str(report.absolute())
+        spec = replace(spec, factory="vidscan.batch.pages:PageScanner")
 
     def make_engine() -> AbstractContextManager[Engine]:
         if engine is EngineName.ray:

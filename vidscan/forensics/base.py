@@ -24,14 +24,12 @@ INSTRUMENTS: dict[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One number that was measured over time, or over another axis."""
+    """One number that was measured over time."""
 
     title: str
     """What is measured, with its unit."""
-    axis: str
-    """What ``positions`` are: ``time`` in seconds of the clip, or a name with its unit."""
-    positions: NDArray[np.float64]
-    """(N,) ascending."""
+    times: NDArray[np.float64]
+    """(N,) seconds, ascending."""
     values: NDArray[np.float64]
     """(N,) finite."""
 
@@ -64,10 +62,10 @@ class Finding:
     code: str | None = None
     """Of ``insufficient``: a stable word, such as ``too_small``."""
     map: NDArray[np.float32] | None = None
-    """(h, w) 0..1 over the frame at ``map_time_s``, of any size, row 0 at the top; 1 where the trace is."""
+    """(h, w) 0..1, of any size, row 0 at the top: over the whole of the sampled frame at ``map_time_s``, 1
+    where the trace is; or a picture of its own, such as a spectrum, where ``over_frame`` is False."""
     map_time_s: float = 0.0
-    map_window: tuple[int, int, int, int] | None = None
-    """Part of the frame that the map covers (x0, y0, x1, y1) in pixels; None where all of it."""
+    over_frame: bool = True
     series: Series | None = None
     marks: tuple[TimeMark, ...] = ()
     """Stretches of the clip that it points at, in time order."""
