@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vidscan.cli import (
+    adapt,
     check,
     doctor,
     enroll,
@@ -78,6 +79,7 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
+app.command()(adapt.adapt)
 app.command()(enroll.enroll)
 app.add_typer(people.app, name="people")
 app.command()(inspect.inspect)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_adaptation import adaptation
 from vidscan.cli.train_blink import blink
 from vidscan.cli.train_encoder import cross, encoder
 from vidscan.cli.train_forensics import forensics
@@ -164,3 +165,4 @@ app.command()(landmarks)
 app.command()(blink)
 app.command()(verdict)
 app.command()(forensics)
+app.command()(adaptation)

@@ -18,7 +18,18 @@ from vidscan.types import ForensicFinding, SignalStatus, TimeMark
 if TYPE_CHECKING:
     from vidscan.forensics.material import Material
 
-INSTRUMENTS: dict[str, str] = {}
+INSTRUMENTS: dict[str, str] = {
+    "resampling": "vidscan.forensics.resampling:Resampling",
+    "resampling_learned": "vidscan.forensics.resampling:LearnedResamplingMap",
+    "noise": "vidscan.forensics.noise:NoiseConsistency",
+    "srm": "vidscan.forensics.learned:Srm",
+    "cooccurrence": "vidscan.forensics.learned:Cooccurrence",
+    "pixel_pairs": "vidscan.forensics.learned:PixelPairs",
+    "constrained_convolution": "vidscan.forensics.learned:ConstrainedConvolution",
+    "pooled_statistics": "vidscan.forensics.learned:PooledStatistics",
+    "neurons": "vidscan.forensics.learned:NeuronBehavior",
+    "upsampling": "vidscan.forensics.learned:Upsampling",
+}
 """``module:class`` of every instrument by its name, in the order in which they are reported."""
 
 

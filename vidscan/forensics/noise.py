@@ -100,6 +100,12 @@ def compare(picture: NDArray[np.float32], faces: tuple[Box, ...]) -> Comparison 
     )
 
 
+def _over_frame(blocks: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Blocks (h, w) with what the frame (H, W) has beyond them, where it is half a block or more."""
+    missing = [(0, max(0, round(side / BLOCK) - own)) for side, own in zip(shape, blocks.shape, strict=True)]
+    return np.pad(blocks, missing, mode="edge").astype(np.float32)
+
+
 def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
@@ -134,8 +140,6 @@ class NoiseConsistency:
         frame, middle = found[len(found) // 2]
         ratio, area = middle.ratio, middle.area
         score = abs(2 * area - 1)
-        x0, y0 = frame.window[:2]
-        rows, columns = middle.map.shape
         than = f"{ratio:.1f} times" if ratio >= 1 else f"{ratio:.0%} of"
         return Finding(
             self.name,
@@ -145,7 +149,6 @@ class NoiseConsistency:
             "denoising and a coder that spends more on faces change it too.",
             self.source,
             score=score,
-            map=np.clip(np.abs(middle.map) / _FULL, 0, 1).astype(np.float32),
+            map=_over_frame(np.clip(np.abs(middle.map) / _FULL, 0, 1), frame.image.shape[:2]),
             map_time_s=frame.time_s,
-            map_window=(x0, y0, x0 + columns * BLOCK, y0 + rows * BLOCK),
         )

@@ -67,6 +67,17 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
     return mask, high - low
 
 
+def _over_frame(
+    mask: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """(H / 8, W / 8) of a frame (H, W): what the nearest patch of ``mask`` (h, w) says."""
+    nearest = []
+    for starts, side in ((rows, shape[0]), (columns, shape[1])):
+        places = np.arange(side // 8) * 8 + 4 - PATCH // 2
+        nearest.append(np.abs(places[:, None] - starts).argmin(1))
+    return mask[np.ix_(*nearest)].astype(np.float32)
+
+
 class Resampling:
     """Resampled regions by Laplacian, Radon and Fourier transform."""
 
@@ -102,13 +113,6 @@ class Resampling:
         if union.mean() > _MAX_SHARE:
             # Characteristics that each mark another part say nothing of where.
             score = 0.0
-        x0, y0 = frame.window[:2]
-        window = (
-            x0 + int(columns[0]) + PATCH // 4,
-            y0 + int(rows[0]) + PATCH // 4,
-            x0 + int(columns[-1]) + 3 * PATCH // 4,
-            y0 + int(rows[-1]) + 3 * PATCH // 4,
-        )
         return Finding(
             self.name,
             self.title,
@@ -116,9 +120,8 @@ class Resampling:
             _message([name for _, name in sorted(traces, reverse=True)], float(union.mean()), score),
             self.source,
             score=min(score, 1.0),
-            map=union.astype(np.float32) if score else None,
+            map=_over_frame(union, rows, columns, frame.image.shape[:2]) if score else None,
             map_time_s=frame.time_s,
-            map_window=window if score else None,
         )
 
     @torch.inference_mode()

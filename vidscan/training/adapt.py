@@ -40,7 +40,7 @@ class AdaptRecipe:
         Weight of the new fakes, of 1.
     """
 
-    strength: float = 0.2
+    strength: float = 2.0
     share: float = 0.2
 
 
@@ -126,42 +126,69 @@ class Memory:
         """(m, k) of descriptions (m, d)."""
         return np.asarray((np.asarray(features, np.float32) - self.centre) @ self.basis, np.float32)
 
+    def crops(self, features: NDArray[np.floating], head: LinearHead) -> Crops:
+        """What :func:`adapt` takes, of descriptions (m, d)."""
+        return head.log_odds(features), self.coordinates(features)
 
-def adapt(
-    head: LinearHead,
-    memory: Memory,
-    fakes: NDArray[np.floating],
-    recipe: AdaptRecipe,
-    genuine: NDArray[np.floating] | None = None,
-) -> LinearHead:
-    """A head that has learnt from ``fakes`` (m, d), descriptions of a new generator's crops, as well.
 
-    ``genuine`` (l, d) may hold crops of the same source as the fakes, so that what the source looks like is
-    not learnt as a trace.
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What is added to a head: ``scale`` (log-odds + coordinates @ ``weight`` + ``shift``) + ``move``."""
+
+    weight: NDArray[np.float64]
+    """(k,)"""
+    shift: float
+    scale: float
+    move: float
+
+    def log_odds(self, before: NDArray[np.float64], coordinates: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(m,) after the correction, of crops that had ``before`` (m,) and have ``coordinates`` (m, k)."""
+        return self.scale * (before + coordinates @ self.weight + self.shift) + self.move
+
+    def head(self, head: LinearHead, memory: Memory) -> LinearHead:
+        """The corrected head, of descriptions."""
+        wide = memory.basis @ self.weight
+        bias = self.scale * (head.bias - float(memory.centre @ wide) + self.shift) + self.move
+        return LinearHead((self.scale * (head.weight + wide)).astype(np.float32), float(bias))
+
+    def alarms(self, memory: Memory) -> float:
+        """Share of the memory's genuine crops above what 1 - :data:`KEPT` of them exceeded before."""
+        own = ~memory.forged
+        weights = memory.weights[own] / memory.weights[own].sum()
+        level = _quantiles(memory.log_odds[own], weights)[1]
+        return float(weights[self.log_odds(memory.log_odds, memory.points)[own] > level].sum())
+
+
+Crops = tuple[NDArray[np.float64], NDArray[np.float32]]
+"""Log-odds (m,) by the head that is corrected, and coordinates (m, k) in its memory."""
+
+
+def adapt(memory: Memory, fakes: Crops, recipe: AdaptRecipe, genuine: Crops | None = None) -> Correction:
+    """The correction that a head needs to find ``fakes``, crops of a new generator, as well.
+
+    ``genuine`` may hold crops of the same source as the fakes, so that what the source looks like is not
+    learnt as a trace.
 
     Raises
     ------
     ValueError
         Where there is no fake.
     """
-    if not len(fakes):
+    if not len(fakes[0]):
         raise ValueError("no fakes to adapt to")
     given = [(fakes, True)]
-    if genuine is not None and len(genuine):
+    if genuine is not None and len(genuine[0]):
         given.append((genuine, False))
-    points = np.concatenate([memory.points, *(memory.coordinates(x) for x, _ in given)])
-    offset = np.concatenate([memory.log_odds, *(head.log_odds(x) for x, _ in given)])
-    forged = np.concatenate([memory.forged, *(np.full(len(x), is_forged) for x, is_forged in given)])
+    points = np.concatenate([memory.points, *(x for (_, x), _ in given)])
+    offset = np.concatenate([memory.log_odds, *(o for (o, _), _ in given)])
+    forged = np.concatenate([memory.forged, *(np.full(len(o), is_forged) for (o, _), is_forged in given)])
     share = recipe.share / len(given)
     weights = np.concatenate(
-        [memory.weights * (1 - recipe.share), *(np.full(len(x), share / len(x)) for x, _ in given)]
+        [memory.weights * (1 - recipe.share), *(np.full(len(o), share / len(o)) for (o, _), _ in given)]
     )
-    correction, shift = _fit(points, offset, forged, weights, recipe.strength)
-    changed = memory.log_odds + memory.points @ correction + shift
-    scale, move = _kept(memory, changed)
-    weight = scale * (head.weight + memory.basis @ correction)
-    bias = scale * (head.bias - float(memory.centre @ (memory.basis @ correction)) + shift) + move
-    return LinearHead(weight.astype(np.float32), float(bias))
+    weight, shift = _fit(points, offset, forged, weights, recipe.strength)
+    scale, move = _kept(memory, memory.log_odds + memory.points @ weight + shift)
+    return Correction(weight, shift, scale, move)
 
 
 def _fit(

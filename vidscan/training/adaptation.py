@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vidscan.models import ModelRecord, register
 from vidscan.training.adapt import KIND, AdaptRecipe, Memory, adapt, memory_rows
+from vidscan.training.corpus import Entry
 from vidscan.training.encoder import HeadRecipe, Material, fit_heads
+from vidscan.training.forensic_transfer import (
+    SplitAutoencoder,
+    TransferRecipe,
+    scores,
+    train,
+    tune,
+    vector_network,
+)
 from vidscan.training.linear_head import LinearHead, crop_weights
+from vidscan.training.sources import FOLDS
 from vidscan.training.transfer import auc
 
 COUNTS = (5, 10, 50)
@@ -54,8 +67,8 @@ class Adaptation:
     alarms: tuple[float, float]
 
 
-Adapter = Callable[[NDArray[np.int64]], Callable[[NDArray[np.int64]], NDArray[np.float64]]]
-"""From rows of fakes to what scores rows."""
+Adapter = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""From the crops that are learnt from, by number, to scores of all crops."""
 
 
 def memory_of(
@@ -98,28 +111,91 @@ def judge(
     found: list[Adaptation] = []
     for part, head in enumerate(heads):
         memory = memory_of(material, head, part, crops=crops, directions=directions, seed=seed)
+        rows = _rows(material, part)
+        before, points = memory.crops(material.features(rows), head)
 
         def adapted(
-            rows: NDArray[np.int64], head: LinearHead = head, memory: Memory = memory
-        ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-            new = head if not len(rows) else adapt(head, memory, material.features(rows), recipe)
-            return lambda own: new.log_odds(material.features(own))
+            chosen: NDArray[np.int64],
+            memory: Memory = memory,
+            before: NDArray[np.float64] = before,
+            points: NDArray[np.float32] = points,
+        ) -> NDArray[np.float64]:
+            if not len(chosen):
+                return before
+            return adapt(memory, (before[chosen], points[chosen]), recipe).log_odds(before, points)
 
-        found += judge_part(material, part, adapted, counts=counts, seed=seed)
+        found += judge_part([material.crops[int(i)].entry for i in rows], adapted, counts=counts, seed=seed)
+    return found
+
+
+def _rows(material: Material, part: int) -> NDArray[np.int64]:
+    """Crops of the corpus in a part."""
+    return np.array(
+        [i for i in np.flatnonzero(material.parts == part) if not material.crops[int(i)].own], np.int64
+    )
+
+
+def judge_transfer(
+    material: Material,
+    recipe: TransferRecipe,
+    *,
+    counts: Sequence[int] = COUNTS,
+    crops: int = CROPS,
+    directions: int = DIRECTIONS,
+    seed: int = 0,
+) -> list[Adaptation]:
+    """As :func:`judge`, with the auto-encoder of ForensicTransfer on the coordinates of the same memories."""
+    found: list[Adaptation] = []
+    nothing = LinearHead(np.zeros(len(material.crops[0].features), np.float32), 0.0)
+    for part in range(FOLDS):
+        memory = memory_of(material, nothing, part, crops=crops, directions=directions, seed=seed)
+        inputs = torch.from_numpy(memory.points)
+        torch.manual_seed(seed)
+        trained = vector_network(inputs.shape[1])
+        train(trained, inputs, memory.forged, memory.weights, recipe)
+
+        rows = _rows(material, part)
+        points = torch.from_numpy(memory.coordinates(material.features(rows)))
+
+        def adapted(
+            chosen: NDArray[np.int64],
+            trained: SplitAutoencoder = trained,
+            memory: Memory = memory,
+            points: Tensor = points,
+        ) -> NDArray[np.float64]:
+            network = deepcopy(trained)
+            if len(chosen):
+                known = torch.from_numpy(memory.points)
+                tune(network, known, memory.forged, memory.weights, points[chosen], recipe)
+            return scores(network, points)
+
+        found += judge_part([material.crops[int(i)].entry for i in rows], adapted, counts=counts, seed=seed)
+    return found
+
+
+def judge_all(
+    material: Material, recipe: HeadRecipe, stage: Callable[[str, int], Callable[[], None]]
+) -> dict[str, list[Adaptation]]:
+    """The head, and the auto-encoder, by name."""
+    advance = stage("judging adaptation", 3)
+    heads = fit_heads(material, recipe, list(range(FOLDS)))
+    advance()
+    found = {"linear head, correction in few directions": judge(material, heads, AdaptRecipe())}
+    advance()
+    found["ForensicTransfer on descriptions"] = judge_transfer(material, TransferRecipe())
+    advance()
     return found
 
 
 def judge_part(
-    material: Material, part: int, adapter: Adapter, *, counts: Sequence[int] = COUNTS, seed: int = 0
+    entries: Sequence[Entry], adapter: Adapter, *, counts: Sequence[int] = COUNTS, seed: int = 0
 ) -> Iterator[Adaptation]:
-    """Adapt to each generator of ``part``; ``adapter`` given no rows is the detector before."""
-    rows = np.array(
-        [i for i in np.flatnonzero(material.parts == part) if not material.crops[int(i)].own], np.int64
-    )
-    if not len(rows):
-        return
-    before = _file_scores(material, rows, adapter(rows[:0]))
-    entry = {material.crops[int(i)].entry.file: material.crops[int(i)].entry for i in rows}
+    """Adapt to each generator that the crops of ``entries`` (n,), one a crop, have enough files of.
+
+    ``adapter`` given no rows is the detector before.
+    """
+    before = _file_scores(entries, adapter(np.zeros(0, np.int64)))
+    entry = {e.file: e for e in entries}
     for film in (True, False):
         kind = [e for e in entry.values() if (e.kind == "video") is film]
         genuine = [e.file for e in kind if e.genuine]
@@ -136,8 +212,8 @@ def judge_part(
                 if len(files) < count + _SPARE:
                     continue
                 learnt = set(order[:count])
-                chosen = np.array([i for i in rows if material.crops[int(i)].entry.file in learnt], np.int64)
-                after = _file_scores(material, rows, adapter(chosen))
+                chosen = np.array([i for i, e in enumerate(entries) if e.file in learnt], np.int64)
+                after = _file_scores(entries, adapter(chosen))
                 rest = [f for f in files if f not in learnt]
                 others = [f for m, own in methods.items() if m != method for f in own]
                 repos = {entry[f].repo for f in rest}
@@ -168,12 +244,10 @@ def _alarms(
     return shares[0], shares[1]
 
 
-def _file_scores(
-    material: Material, rows: NDArray[np.int64], score: Callable[[NDArray[np.int64]], NDArray[np.float64]]
-) -> dict[str, float]:
+def _file_scores(entries: Sequence[Entry], values: NDArray[np.float64]) -> dict[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
-    for i, value in zip(rows, score(rows), strict=True):
-        found[material.crops[int(i)].entry.file].append(float(value))
+    for entry, value in zip(entries, values, strict=True):
+        found[entry.file].append(float(value))
     return {file: float(np.mean(own)) for file, own in found.items()}
 
 
@@ -203,11 +277,10 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> str:
     return f"{before:.2f} to {after:.2f}"
 
 
-def train_memory(
-    material: Material, weights: Path, encoder: ModelRecord, recipe: HeadRecipe, seed: int = 0
-) -> ModelRecord:
-    """Register the memory of the head that ``recipe`` gives on all of ``material``."""
-    (head,) = fit_heads(material, recipe, [None])
+def train_memory(material: Material, weights: Path, encoder: ModelRecord, seed: int = 0) -> ModelRecord:
+    """Register the memory of the head of ``encoder``, of crops of ``material``."""
+    tensors = encoder.load()
+    head = LinearHead(tensors["head.weight"].numpy(), float(tensors["head.bias"]))
     memory = memory_of(material, head, None, seed=seed)
     return register(
         weights,

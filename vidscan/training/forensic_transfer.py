@@ -1,9 +1,9 @@
 """ForensicTransfer: an auto-encoder whose latent is split between genuine and forged.
 
 Cozzolino et al., *ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv
-1812.02510). Half of the latent answers to genuine inputs, half to forged ones; only the half of the true class
-is decoded, so each has to hold all that its class is made of, and little is free to be forgotten when the
-network is tuned to a few fakes of a new generator.
+1812.02510). Half of the latent answers to genuine inputs, half to forged ones; only the half of the true
+class is decoded, so each has to hold all that its class is made of, and little is free to be forgotten when
+the network is tuned to a few fakes of a new generator.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def tune(
     fakes: Tensor,
     recipe: TransferRecipe,
 ) -> None:
-    """Adapt a trained network to ``fakes`` (m, ...) in place, beside what it learnt from, as in :func:`train`."""
+    """Adapt a trained network to ``fakes`` (m, ...) in place, beside what :func:`train` learnt from."""
     rng = np.random.default_rng(recipe.seed)
     chances = weights / weights.sum()
     new = max(1, round(recipe.share * recipe.batch))

@@ -46,7 +46,7 @@ class HeadsRecipe:
 
     strength: float = 0.01
     power: float = 0.5
-    passes: int = 6
+    passes: int = 3
     rate: float = 2e-3
     batch: int = 32
     seed: int = 0
