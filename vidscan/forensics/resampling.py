@@ -58,7 +58,7 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
     seeds[smooth <= (low + level) / 2] = 1
     seeds[smooth >= (high + level) / 2] = 2
     mask = (
-        random_walker(smooth, seeds, beta=90, mode="cg_j", tol=1e-3) == 2
+        random_walker(smooth, seeds, beta=90, mode="cg_j", tol=1e-6) == 2
         if (seeds == 0).any()
         else seeds == 2
     )

@@ -40,8 +40,8 @@ class AdaptRecipe:
         Weight of the new fakes, of 1.
     """
 
-    strength: float = 2.0
-    share: float = 0.2
+    strength: float = 10.0
+    share: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class Memory:
         (n,) bool.
     weights
         (n,) sum to 1; genuine and forged crops weigh alike.
+    parts
+        (n,) int64; crops of different parts share no source.
     """
 
     centre: NDArray[np.float32]
@@ -70,6 +72,7 @@ class Memory:
     log_odds: NDArray[np.float64]
     forged: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    parts: NDArray[np.int64]
 
     @classmethod
     def of(
@@ -77,6 +80,7 @@ class Memory:
         features: NDArray[np.floating],
         forged: NDArray[np.bool_],
         weights: NDArray[np.float64],
+        parts: NDArray[np.int64],
         head: LinearHead,
         directions: int,
         seed: int = 0,
@@ -91,9 +95,8 @@ class Memory:
         deviation = (size / len(points) ** 0.5).clamp_min(1e-6)
         basis = (found / deviation).numpy()
         weights = np.where(forged, weights / weights[forged].sum(), weights / weights[~forged].sum()) / 2
-        return cls(
-            centre, basis, (points - centre) @ basis, head.log_odds(points), np.asarray(forged), weights
-        )
+        coordinates, log_odds = (points - centre) @ basis, head.log_odds(points)
+        return cls(centre, basis, coordinates, log_odds, np.asarray(forged), weights, parts)
 
     def tensors(self) -> dict[str, Tensor]:
         """For a registry: the basis in eight bits a number, one scale a direction."""
@@ -106,6 +109,7 @@ class Memory:
             "log_odds": torch.from_numpy(self.log_odds).float(),
             "forged": torch.from_numpy(self.forged),
             "weights": torch.from_numpy(self.weights).float(),
+            "parts": torch.from_numpy(self.parts),
         }
 
     @classmethod
@@ -120,6 +124,7 @@ class Memory:
             t["log_odds"].double().numpy(),
             t["forged"].numpy(),
             t["weights"].double().numpy(),
+            t["parts"].numpy(),
         )
 
     def coordinates(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -140,6 +145,8 @@ class Correction:
     shift: float
     scale: float
     move: float
+    memory_log_odds: NDArray[np.float64]
+    """(n,) of the memory's crops, by corrections that did not learn from their sources."""
 
     def log_odds(self, before: NDArray[np.float64], coordinates: NDArray[np.floating]) -> NDArray[np.float64]:
         """(m,) after the correction, of crops that had ``before`` (m,) and have ``coordinates`` (m, k)."""
@@ -150,13 +157,6 @@ class Correction:
         wide = memory.basis @ self.weight
         bias = self.scale * (head.bias - float(memory.centre @ wide) + self.shift) + self.move
         return LinearHead((self.scale * (head.weight + wide)).astype(np.float32), float(bias))
-
-    def alarms(self, memory: Memory) -> float:
-        """Share of the memory's genuine crops above what 1 - :data:`KEPT` of them exceeded before."""
-        own = ~memory.forged
-        weights = memory.weights[own] / memory.weights[own].sum()
-        level = _quantiles(memory.log_odds[own], weights)[1]
-        return float(weights[self.log_odds(memory.log_odds, memory.points)[own] > level].sum())
 
 
 Crops = tuple[NDArray[np.float64], NDArray[np.float32]]
@@ -187,8 +187,15 @@ def adapt(memory: Memory, fakes: Crops, recipe: AdaptRecipe, genuine: Crops | No
         [memory.weights * (1 - recipe.share), *(np.full(len(o), share / len(o)) for (o, _), _ in given)]
     )
     weight, shift = _fit(points, offset, forged, weights, recipe.strength)
-    scale, move = _kept(memory, memory.log_odds + memory.points @ weight + shift)
-    return Correction(weight, shift, scale, move)
+    # What a correction does to crops that it learnt from is tamer than what it does to others.
+    parts = np.append(memory.parts, np.full(len(points) - len(memory.points), -1))
+    unseen = np.zeros(len(memory.points))
+    for part in np.unique(memory.parts):
+        rows, own = parts != part, memory.parts == part
+        other, moved = _fit(points[rows], offset[rows], forged[rows], weights[rows], recipe.strength)
+        unseen[own] = memory.log_odds[own] + memory.points[own] @ other + moved
+    scale, move = _kept(memory, unseen)
+    return Correction(weight, shift, scale, move, scale * unseen + move)
 
 
 def _fit(

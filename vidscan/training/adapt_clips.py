@@ -19,6 +19,7 @@ from vidscan.patches.encoder import SPEC, EncoderClassifier
 from vidscan.training.adapt import KIND, AdaptRecipe, Correction, Crops, Memory, adapt
 from vidscan.training.linear_head import LinearHead
 from vidscan.training.store import frames_at
+from vidscan.training.transfer import auc
 
 MOMENTS = (0.18, 0.5, 0.82)
 """Where clips are looked at, as shares of their duration."""
@@ -39,8 +40,8 @@ class Adapted:
     before, after
         Mean log-odds of the fakes; ``after`` is by heads that did not learn from the file that they judge,
         and None where there is one file only.
-    alarms
-        Share of the memory's genuine crops above what 5 % of them exceeded before.
+    known
+        Area under the curve on the memory before and after: what of other generators is kept.
     left_out
         Files without a face, or that cannot be read.
     """
@@ -50,7 +51,7 @@ class Adapted:
     fakes: int
     before: float
     after: float | None
-    alarms: float
+    known: tuple[float, float]
     left_out: tuple[Path, ...]
 
 
@@ -118,7 +119,7 @@ def adapt_to(
         len(found),
         float(np.mean([before.mean() for before, _ in crops])),
         after,
-        correction.alarms(memory),
+        (_area(memory, memory.log_odds), _area(memory, correction.memory_log_odds)),
         (*missing, *missing_twins),
     )
 
@@ -143,6 +144,10 @@ def _read(
             missing.append(path)
         advance()
     return found, missing
+
+
+def _area(memory: Memory, log_odds: NDArray[np.float64]) -> float:
+    return auc(log_odds[~memory.forged], log_odds[memory.forged])
 
 
 def _write(source: Path, out: Path, record: ModelRecord, head: LinearHead, fakes: int) -> str:

@@ -91,7 +91,8 @@ def memory_of(
     rows = memory_rows(groups, np.array([c.forged for c in own]), crops, seed)
     forged = np.array([own[int(i)].forged for i in rows])
     weights = crop_weights([groups[int(i)] for i in rows], forged, 0.5)
-    return Memory.of(material.features(known[rows]), forged, weights, head, directions, seed)
+    parts = material.parts[known[rows]]
+    return Memory.of(material.features(known[rows]), forged, weights, parts, head, directions, seed)
 
 
 def judge(
