@@ -165,9 +165,7 @@ class Products:
         assert self._wanted.report is not None and self._spool is not None
         target = self._target(self._wanted.report, path, report, ".html")
         telling, thumbnails = gather_pictures(path, report, self._spool.whole(), self._scanner.classifier)
-        write_html(
-            report, target, telling=telling, series=series, thumbnails=thumbnails, shelf=self._shelf
-        )
+        write_html(report, target, telling=telling, series=series, thumbnails=thumbnails, shelf=self._shelf)
         self.notes.append(f"{target}: the report")
 
     def _target(self, given: Path, path: Path, report: Report, suffix: str) -> Path:

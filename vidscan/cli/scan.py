@@ -149,9 +149,7 @@ def scan(
         context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )
     asked: dict[str, Any] = {"forensics": True} if forensics else {}
-    spec = ScannerSpec(
-        settings=settings, device=device, max_download=max_download * 1_000_000, options=asked
-    )
+    spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000, options=asked)
     if report is not None:
         asked["folder"] = str(report.absolute())
         spec = replace(spec, factory="vidscan.batch.pages:PageScanner")

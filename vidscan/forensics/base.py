@@ -18,7 +18,18 @@ from vidscan.types import ForensicFinding, SignalStatus, TimeMark
 if TYPE_CHECKING:
     from vidscan.forensics.material import Material
 
-INSTRUMENTS: dict[str, str] = {}
+INSTRUMENTS: dict[str, str] = {
+    "generator_marks": "vidscan.forensics.marks:GeneratorMarks",
+    "jpeg_dimples": "vidscan.forensics.dimples:Dimples",
+    "double_compression": "vidscan.forensics.double:DoubleCompression",
+    "jpeg_ghosts": "vidscan.forensics.ghosts:Ghosts",
+    "former_groups": "vidscan.forensics.regroup:FormerGroups",
+    "spectrum": "vidscan.forensics.spectrum:Spectrum",
+    "generator_fingerprint": "vidscan.forensics.fingerprint:Fingerprint",
+    "interlacing": "vidscan.forensics.interlacing:Interlacing",
+    "repeated_frames": "vidscan.forensics.frames:RepeatedFrames",
+    "missing_frames": "vidscan.forensics.frames:MissingFrames",
+}
 """``module:class`` of every instrument by its name, in the order in which they are reported."""
 
 
@@ -108,9 +119,7 @@ class Instrument(Protocol):
 
 def insufficient(instrument: Instrument, code: str, message: str) -> Finding:
     """The finding of an instrument that could not tell."""
-    return Finding(
-        instrument.name, instrument.title, "insufficient", message, instrument.source, code=code
-    )
+    return Finding(instrument.name, instrument.title, "insufficient", message, instrument.source, code=code)
 
 
 def not_applicable(instrument: Instrument, message: str) -> Finding:

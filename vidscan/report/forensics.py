@@ -134,7 +134,9 @@ def _map(finding: Finding, frame: NDArray[np.uint8] | None) -> tuple[str, str]:
     heat = np.repeat(grey[..., None], 3, axis=2)
     draw_heat(heat, np.rint(values * 255).astype(np.uint8), 1.0)
     share = 100 * float((finding.map >= 0.5).mean())
-    return picture_uri(heat, _MAP_PX), f"{finding.title}: map over the frame, {share:.0f} % of it at 0.5 or more"
+    return picture_uri(
+        heat, _MAP_PX
+    ), f"{finding.title}: map over the frame, {share:.0f} % of it at 0.5 or more"
 
 
 def _chart(finding: Finding) -> Markup:

@@ -99,7 +99,9 @@ def render_html(
     shelf: Shelf | None = None,
 ) -> str:
     """The page that :func:`write_html` writes, as text."""
-    return render_page("report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf))
+    return render_page(
+        "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf)
+    )
 
 
 def file_name(report: Report) -> str:
