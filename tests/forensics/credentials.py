@@ -64,9 +64,7 @@ def certificates() -> tuple[bytes, bytes, bytes]:
     pem = serialization.Encoding.PEM
     root = made("Test Authority", root_key, True).public_bytes(pem)
     leaf = made("Test Signer", leaf_key, False).public_bytes(pem)
-    key = leaf_key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    key = leaf_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return leaf + root, key, root
 
 

@@ -1,7 +1,7 @@
 """JPEG dimples: one pixel of every 8 x 8 block that is a little too dark or too bright.
 
 S. Agarwal and H. Farid, *Photo Forensics from JPEG Dimples*, WIFS 2017. Encoders of many cameras round DCT
-coefficients down (or up) instead of to the nearest step. All cosines are positive in the corner of a block, so
+coefficients down (or up) instead of to the nearest step. All cosines are positive in the corner of a block:
 the errors add up there. A part that was pasted in or painted over lacks the dimples of its surroundings.
 """
 
@@ -45,7 +45,7 @@ class Dimples:
         place = f"column {phase[1]}, row {phase[0]} of each 8 x 8 block"
         message = (
             f"A {shade} dimple at {place}: coded by an encoder that rounds {'down' if strength < 0 else 'up'}"
-            ", as those of many cameras do. Where the map stays clear, the picture may have been painted over."
+            ", as those of many cameras do. Where the map stays clear, something may have been pasted in."
         )
         if phase not in ((0, 0), (0, 7), (7, 0), (7, 7)):
             message += " It is not in the corner of the block: the picture was cropped after it was coded."
@@ -62,7 +62,7 @@ class Dimples:
 
 
 def dimple(residual: NDArray[np.float32]) -> tuple[float, tuple[int, int]]:
-    """How far one phase of the block stands out, in standard errors (negative: dark), and which (row, column).
+    """How far one phase of the block stands out, in standard errors (negative: dark), and its (row, column).
 
     ``residual`` is (N, 8, 8): high-pass filtered luminance by block.
     """

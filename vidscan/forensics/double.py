@@ -106,7 +106,7 @@ def gain(counts: NDArray[np.float64], first: int, step: int) -> float:
 
 @functools.cache
 def _pattern(levels: int, first: int, step: int) -> NDArray[np.float64]:
-    """(levels,) how many times the usual count levels 1, 2 ... get, where multiples of ``first`` fall there."""
+    """(levels,) times the usual count that levels 1, 2 ... get where multiples of ``first`` fall there."""
     edges = (np.arange(levels + 1) + 0.5) * step
     multiples = np.arange(int(edges[-1] / first) + 2) * first
     below = ndtr((edges[:, None] - multiples[None]) / _NOISE).sum(axis=1)

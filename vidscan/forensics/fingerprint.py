@@ -1,8 +1,8 @@
 """Fingerprints of generators: the spectrum that each leaves in its pictures, compared with known ones.
 
 F. Marra, D. Gragnaniello, L. Verdoliva, G. Poggi, *Do GANs Leave Artificial Fingerprints?*, MIPR 2019. There
-the mean noise residual of many pictures of one size is the fingerprint. Faces of clips have no common place or
-size, so here it is the mean spectrum of the residual, which no shift changes.
+the mean noise residual of many pictures of one size is the fingerprint. Faces of clips have no common place
+or size, so here it is the mean spectrum of the residual, which no shift changes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from vidscan.types import TimeMark
 
 _LEAST_FRAMES = 25
 _STILL = 0.09
-"""Mean difference in grey levels of small pictures that a frame coded as a copy of the last one makes at most."""
+"""Mean difference in grey levels of small pictures that a copy of the frame before makes at most."""
 _MOVING = 0.5
 """The same between frames while things move."""
 _BESIDE = 4
@@ -89,9 +89,7 @@ class MissingFrames:
 
     name = "missing_frames"
     title = "Missing or inserted frames"
-    source = (
-        "M. C. Stamm, W. S. Lin, K. J. R. Liu: Temporal Forensics for Motion Compensated Video. TIFS 2012"
-    )
+    source = "M. C. Stamm, W. S. Lin, K. J. R. Liu: Temporal Forensics and Anti-Forensics. TIFS 2012"
 
     def examine(self, material: Material) -> Finding:
         """The score is how far the strongest jump stands above the change beside it."""

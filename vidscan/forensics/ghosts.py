@@ -30,7 +30,7 @@ class Ghosts:
     source = "H. Farid: Exposing Digital Forgeries from JPEG Ghosts. IEEE TIFS 2009"
 
     def examine(self, material: Material) -> Finding:
-        """Only ghosts on the grid of blocks are found: a part that was moved by whole blocks, or by chance."""
+        """Only ghosts on the grid of blocks are found: parts moved by whole blocks, or by chance."""
         if material.kind != "picture":
             message = "Frames of this clip are not coded as JPEG."
             return Finding(self.name, self.title, "not_applicable", message, self.source)
@@ -48,7 +48,7 @@ class Ghosts:
             message = "No part of the picture was visibly saved at another quality than the rest."
             return Finding(self.name, self.title, "ok", message, self.source, score)
         message = (
-            f"A part of the picture (see the map) looks as if it was saved before at about quality {quality}, "
+            f"A part (see the map) looks as if it was saved before at about quality {quality}, "
             "and the rest was not. Flat areas can look so too."
         )
         return Finding(self.name, self.title, "ok", message, self.source, score, map=shown)

@@ -1,9 +1,9 @@
 """Interlaced and de-interlaced video, and parts of the frame that do not go along.
 
 W. Wang and H. Farid, *Exposing Digital Forgeries in Interlaced and Deinterlaced Video*, IEEE TIFS 2007. In
-interlaced video the motion between the two fields of a frame goes on into the next frame; de-interlacing makes
-the lines of one field out of their neighbours, which shows in how well these predict them. A part that was
-pasted in from other footage does neither.
+interlaced video the motion between the two fields of a frame goes on into the next frame; de-interlacing
+makes the lines of one field out of their neighbours, which shows in how well these predict them. A part that
+was pasted in from other footage does neither.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ class Interlacing:
         ratios = np.stack([field_motion(pair) for pair in pairs])
         known = np.isfinite(ratios)
         if known.sum() < _LEAST_MOVING:
-            return insufficient(
-                self, "no_motion", "It is interlaced, but too little moves to compare fields."
-            )
+            return insufficient(self, "no_motion", "It is interlaced, but too little moves to tell more.")
         usual = float(np.median(ratios[known]))
         torn = np.where(known, np.clip(1 - 4 * ratios / max(usual, 1e-3), 0, 1), 0)
         shown = (torn.sum(axis=0) / np.maximum(known.sum(axis=0), 1)).astype(np.float32)
@@ -64,7 +62,7 @@ class Interlacing:
         message = (
             "Interlaced video: the motion between the fields of a frame goes on into the next frame."
             if score < 0.2
-            else f"Interlaced video, but in {100 * score:.0f} % of what moves the two fields do not go together: "
+            else f"Interlaced video, but in {100 * score:.0f} % of what moves the fields do not go together: "
             "it was edited, scaled, or put together from several sources."
         )
         return Finding(
@@ -79,9 +77,7 @@ class Interlacing:
         local = np.nanmedian(np.where(np.isfinite(logs), logs, np.nan)[:, known], axis=0)
         usual = float(np.median(local))
         if abs(usual) < _MADE:
-            return self._not_applicable(
-                "Progressive video, or scaled since: no trace of interlacing is left."
-            )
+            return self._not_applicable("Progressive video, or scaled since: no trace of interlacing.")
         apart = np.clip((abs(usual) - np.sign(usual) * local) / abs(usual), 0, 1)
         shown = np.zeros(known.shape, np.float32)
         shown[known] = apart
@@ -126,7 +122,7 @@ def parity(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def field_motion(pair: FieldPair) -> NDArray[np.float64]:
-    """(h, w) difference between the fields of a frame over that from the frame to the next; NaN without motion.
+    """(h, w) difference of a frame's fields over that from the frame to the next; NaN without motion.
 
     Both are mean squares of grey levels, the first less the detail that lines of one field have as well.
     """

@@ -46,9 +46,7 @@ class FormerGroups:
         score = float(np.clip((strength - _NONE) / (_PLAIN - _NONE), 0, 1))
         series = Series("Trace of former key frames, in deviations", strip.times, trace)
         if score == 0:
-            message = (
-                "No period of an earlier coding shows; one with few key frames or much motion never does."
-            )
+            message = "No period of an earlier coding shows. One with few key frames, or finer, never does."
             return Finding(self.name, self.title, "ok", message, self.source, score, series=series)
         message = (
             f"Every {length}th frame carries the trace of a former key frame: the clip was coded before and "

@@ -1,8 +1,8 @@
 """Spectra: periodic traces of up-sampling, such as the checkerboard of transposed convolutions.
 
-X. Zhang, S. Karaman, S.-F. Chang, *Detecting and Simulating Artifacts in GAN Fake Images*, WIFS 2019; J. Frank
-et al., *Leveraging Frequency Analysis for Deep Fake Image Recognition*, ICML 2020. A layer that doubles the
-resolution repeats its own grid: single frequencies stand out of a spectrum that is smooth in photographs.
+X. Zhang, S. Karaman, S.-F. Chang, *Detecting and Simulating Artifacts in GAN Fake Images*, WIFS 2019; J.
+Frank et al., *Leveraging Frequency Analysis for Deep Fake Image Recognition*, ICML 2020. A layer that doubles
+the resolution repeats its own grid: single frequencies stand out of a spectrum that is smooth in photographs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _GRID = SIDE // 8
 """Multiples of this bin are frequencies of the 8 x 8 blocks of JPEG and most video."""
 _LOWEST = 6
 """Bins about 0 that are the picture's own."""
-_NONE, _PLAIN = 0.7, 2.5
-"""Nats by which a peak stands out of the spectrum about it: what photographs reach, and what leaves no doubt."""
+_NONE, _PLAIN = 0.6, 2.4
+"""Nats by which a peak stands out of the spectrum about it: what photographs reach, and what is plain."""
 _MARKED = 6
 _SHOWN = 4
 
@@ -88,7 +88,12 @@ def mean_spectrum(frames: Iterable[SampledFrame]) -> NDArray[np.float64] | None:
 
 def detrended(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
     """(64, 64) nats by which each frequency stands above the median of those about it."""
-    return spectrum - median_filter(spectrum, size=7, mode="wrap")
+    risen = spectrum - median_filter(spectrum, size=7, mode="wrap")
+    # Upright and level edges draw lines through the middle: there only points along the line count.
+    for near in range(SIDE // 2 - 1, SIDE // 2 + 2):
+        risen[near] -= median_filter(risen[near], size=9, mode="wrap")
+        risen[:, near] -= median_filter(risen[:, near], size=9, mode="wrap")
+    return np.asarray(risen, np.float64)
 
 
 def peaks(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,18 +103,15 @@ def peaks(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
     resolution makes one at a half alone.
     """
     risen = detrended(spectrum)
-    middle = SIDE // 2
-    multiples = np.arange(SIDE) % _GRID == 0
+    offset = np.abs(np.arange(SIDE) - SIDE // 2)
+    # A tile's window spreads a frequency over its neighbours.
+    multiples = np.minimum(offset % _GRID, -offset % _GRID) <= 1
     on_grid = multiples[:, None] & multiples[None]
-    axis = np.abs(np.arange(SIDE) - middle)
-    near = np.hypot(axis[:, None], axis[None]) <= _LOWEST
-    # Lines through the middle are edges of the picture: they are broad, but for the coding's frequencies.
-    usual = max(
-        float(np.max(risen[middle, middle + _GRID : -1 : 2 * _GRID])),
-        float(np.max(risen[middle + _GRID : -1 : 2 * _GRID, middle])),
-        0.0,
-    )
-    risen = np.where(on_grid, risen - usual, risen)
+    odd = multiples & (offset // _GRID % 2 == 1) & (offset > _LOWEST)
+    middle = SIDE // 2
+    usual = float(max(risen[middle, odd].max(), risen[odd, middle].max()))
+    risen = np.where(on_grid, risen - max(usual, 0.0), risen)
+    near = np.hypot(offset[:, None], offset[None]) <= _LOWEST
     return np.where(near, 0.0, np.maximum(risen, 0.0))
 
 
@@ -149,7 +151,7 @@ def _length(bins: int) -> str:
 
 
 def _drawn(spectrum: NDArray[np.float64], places: list[tuple[int, int]]) -> NDArray[np.float32]:
-    """The spectrum as a grey picture, four pixels a bin, with a ring about each place and its mirror image."""
+    """The spectrum as a grey picture, four pixels a bin, with rings about places and their mirror images."""
     low, high = np.quantile(spectrum, [0.01, 0.995])
     grey = np.clip((spectrum - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     drawn = cv2.resize(grey, None, fx=_SHOWN, fy=_SHOWN, interpolation=cv2.INTER_NEAREST)

@@ -104,7 +104,7 @@ def woven(frames: Sequence[Picture]) -> list[Picture]:
 
 
 def deinterlaced(frames: Sequence[Picture]) -> list[Picture]:
-    """Interlaced frames whose odd lines are the mean of the lines about them, as line averaging makes them."""
+    """Interlaced frames whose odd lines are made the mean of the lines about them (line averaging)."""
     made = []
     for image in frames:
         image = image.copy()
