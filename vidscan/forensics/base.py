@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from vidscan.forensics.material import Material
 
 INSTRUMENTS: dict[str, str] = {
+    "generator_marks": "vidscan.forensics.marks:GeneratorMarks",
+    "jpeg_dimples": "vidscan.forensics.dimples:Dimples",
+    "double_compression": "vidscan.forensics.double:DoubleCompression",
+    "jpeg_ghosts": "vidscan.forensics.ghosts:Ghosts",
+    "former_groups": "vidscan.forensics.regroup:FormerGroups",
+    "spectrum": "vidscan.forensics.spectrum:Spectrum",
+    "generator_fingerprint": "vidscan.forensics.fingerprint:Fingerprint",
+    "interlacing": "vidscan.forensics.interlacing:Interlacing",
+    "repeated_frames": "vidscan.forensics.frames:RepeatedFrames",
+    "missing_frames": "vidscan.forensics.frames:MissingFrames",
     "resampling": "vidscan.forensics.resampling:Resampling",
     "resampling_learned": "vidscan.forensics.resampling:LearnedResamplingMap",
     "noise": "vidscan.forensics.noise:NoiseConsistency",

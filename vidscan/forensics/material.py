@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from vidscan.media.sniff import PathLike, is_picture
 from vidscan.media.source import VideoSource, open_video
 from vidscan.spread import evenly
 from vidscan.types import VideoInfo
+
+if TYPE_CHECKING:
+    from vidscan.forensics.coded import Strip
 
 MAX_FRAMES = 6
 MAX_SECONDS = 30.0
@@ -115,6 +118,13 @@ class Material:
                 if here.stop > max(wanted):
                     break
         return tuple(found)
+
+    @cached_property
+    def strip(self) -> Strip | None:
+        """The clip's coded frames (:func:`vidscan.forensics.coded.read_strip`); None of a picture."""
+        from vidscan.forensics.coded import read_strip
+
+        return read_strip(self)
 
     def _opened(self) -> VideoSource:
         return open_video(
