@@ -56,10 +56,10 @@ class ResamplingRecipe:
         Of every draw.
     """
 
-    pictures: int = 160
-    per_picture: int = 16
+    pictures: int = 120
+    per_picture: int = 14
     passes: int = 40
-    learned_passes: int = 8
+    learned_passes: int = 6
     enlarged: tuple[float, float] = (1.1, 2.0)
     reduced: tuple[float, float] = (0.55, 0.92)
     turned: tuple[float, float] = (3.0, 45.0)
