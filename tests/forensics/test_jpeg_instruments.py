@@ -16,7 +16,7 @@ from vidscan.forensics.dimples import Dimples
 from vidscan.forensics.double import DoubleCompression
 from vidscan.forensics.ghosts import Ghosts
 from vidscan.forensics.material import Material
-from vidscan.training.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
+from vidscan.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
 
 
 def examined(instrument: Instrument, path: Path) -> Finding:

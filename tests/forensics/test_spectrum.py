@@ -16,7 +16,7 @@ from vidscan.forensics.fingerprint import KIND, Fingerprint, unit, vector
 from vidscan.forensics.material import Material
 from vidscan.forensics.spectrum import SIDE, Spectrum, mean_spectrum
 from vidscan.models import register
-from vidscan.training.evaluation.forensic_material import resaved, transposed
+from vidscan.evaluation.forensic_material import resaved, transposed
 
 Picture = NDArray[np.uint8]
 

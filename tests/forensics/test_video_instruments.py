@@ -16,7 +16,7 @@ from vidscan.forensics.interlacing import Interlacing, parity
 from vidscan.forensics.material import Material
 from vidscan.forensics.regroup import FormerGroups, period
 from vidscan.media import open_video
-from vidscan.training.evaluation.forensic_material import deinterlaced, save_clip, woven
+from vidscan.evaluation.forensic_material import deinterlaced, save_clip, woven
 
 Frames = list[NDArray[np.uint8]]
 
