@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.clips import make_clip
+from vidscan.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.blocks import dct, idct, joined, jpeg_coefficients, tiles
 from vidscan.forensics.dimples import Dimples
 from vidscan.forensics.double import DoubleCompression
 from vidscan.forensics.ghosts import Ghosts
 from vidscan.forensics.material import Material
-from vidscan.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
 
 
 def examined(instrument: Instrument, path: Path) -> Finding:

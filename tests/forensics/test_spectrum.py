@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vidscan.evaluation.forensic_material import resaved, transposed
 from vidscan.forensics import fingerprint
 from vidscan.forensics.base import Finding
 from vidscan.forensics.fingerprint import KIND, Fingerprint, unit, vector
 from vidscan.forensics.material import Material
 from vidscan.forensics.spectrum import SIDE, Spectrum, mean_spectrum
 from vidscan.models import register
-from vidscan.evaluation.forensic_material import resaved, transposed
 
 Picture = NDArray[np.uint8]
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.clips import make_clip, numbered
+from vidscan.evaluation.forensic_material import deinterlaced, save_clip, woven
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.coded import Strip, read_strip
 from vidscan.forensics.frames import MissingFrames, RepeatedFrames, time_gaps
@@ -16,7 +17,6 @@ from vidscan.forensics.interlacing import Interlacing, parity
 from vidscan.forensics.material import Material
 from vidscan.forensics.regroup import FormerGroups, period
 from vidscan.media import open_video
-from vidscan.evaluation.forensic_material import deinterlaced, save_clip, woven
 
 Frames = list[NDArray[np.uint8]]
 
