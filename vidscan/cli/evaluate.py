@@ -70,6 +70,12 @@ def evaluate(
     people: Annotated[
         bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
     ] = False,
+    forensics: Annotated[
+        bool,
+        typer.Option(
+            "--forensics", help="Also measure the instruments of the shelf, on made material and the corpus."
+        ),
+    ] = False,
     behavior: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +89,7 @@ def evaluate(
         bool,
         typer.Option(
             "--skip-split",
-            help="Only --verdict, --people, --behavior and --left-out: no scan of the split.",
+            help="Only --verdict, --people, --behavior, --forensics and --left-out: no scan of the split.",
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -134,6 +140,10 @@ def evaluate(
             measures.append(measure_behavior(corpus, out, behavior, stage))
         if people:
             measures.append(measure_people(corpus, how, stage))
+        if forensics:
+            from vidscan.evaluation.forensics import measure_forensics
+
+            measures.append(measure_forensics(corpus, stage))
         if left_out or all:
             measures.append(measure_left_out(corpus, out, how, stage))
         if not skip_split:

@@ -29,6 +29,15 @@ def quantisation(quality: int) -> list[int]:
         return list(image.quantization[0])  # type: ignore[attr-defined]
 
 
+def saved_pixels(picture: Picture, quality: int, rounding: Rounding) -> Picture:
+    """Grey pixels of a picture that was coded with coefficients rounded by ``rounding``."""
+    plane = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32) - 128
+    steps = np.array(quantisation(quality), np.float32).reshape(SIDE, SIDE)
+    made = idct(rounding(dct(tiles(plane)) / steps) * steps)
+    grey = np.clip(np.rint(joined(made) + 128), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
 def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = np.rint) -> Path:
     """A grey JPEG file whose coefficients were rounded by ``rounding``, such as ``np.floor``.
 
@@ -36,12 +45,8 @@ def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = n
     """
     from PIL import Image
 
-    plane = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32) - 128
-    table = quantisation(quality)
-    steps = np.array(table, np.float32).reshape(SIDE, SIDE)
-    made = idct(rounding(dct(tiles(plane)) / steps) * steps)
-    pixels = np.clip(np.rint(joined(made) + 128), 0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path, "JPEG", qtables=[table])
+    pixels = saved_pixels(picture, quality, rounding)[..., 0]
+    Image.fromarray(pixels).save(path, "JPEG", qtables=[quantisation(quality)])
     return path
 
 
