@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vidscan.errors import InputError
 from vidscan.forensics.shelf import Shelf
+from vidscan.paths import clip_name
 from vidscan.report.html import write_html
-from vidscan.report.paths import clip_name
 from vidscan.report.pictures import gather_pictures
 from vidscan.report.spool import RegionSpool
 from vidscan.scanner import Scanner

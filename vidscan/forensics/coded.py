@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.material import Material
 from vidscan.media.motion_photo import embedded_video
 from vidscan.media.probe import default_threads, limit_pixels, open_container, read_header
-from vidscan.media.sniff import PICTURE_KINDS, sniff
+from vidscan.media.sniff import PICTURE_KINDS, PathLike, sniff
 from vidscan.media.streams import video_stream
 
 if TYPE_CHECKING:
@@ -74,21 +73,25 @@ class Strip:
     pairs: tuple[FieldPair, ...]
 
 
-def read_strip(material: Material) -> Strip | None:
-    """The frames of the clip's first seconds; None where the file is no coded video, or has under two.
+def read_strip(
+    path: PathLike, max_seconds: float, *, stream: int | None, embedded: bool, max_pixels: int
+) -> Strip | None:
+    """The frames of a clip's first seconds; None where the file is no coded video, or has under two.
+
+    ``stream``, ``embedded`` and ``max_pixels`` are as :func:`vidscan.media.open_video` takes them.
 
     Raises
     ------
     InputError
         Where the file cannot be opened.
     """
-    kind, start = sniff(material.path), 0
-    if material.embedded:
-        kind, start = "mp4", embedded_video(material.path, kind) or 0
-    if material.kind == "picture" or kind in PICTURE_KINDS:
+    kind, start = sniff(path), 0
+    if embedded:
+        kind, start = "mp4", embedded_video(path, kind) or 0
+    if kind in PICTURE_KINDS:
         return None
-    header = read_header(material.path, kind, material.max_pixels, wanted=material.stream, start=start)
-    rate, length = header.fps or 25.0, min(header.duration_s or material.max_seconds, material.max_seconds)
+    header = read_header(path, kind, max_pixels, wanted=stream, start=start)
+    rate, length = header.fps or 25.0, min(header.duration_s or max_seconds, max_seconds)
     expected = min(MAX_FRAMES, max(2, int(rate * length)))
     wanted = {round(n * (expected - 1) / (_PAIRS + 1)) for n in range(1, _PAIRS + 1)}
     times: list[float] = []
@@ -100,17 +103,17 @@ def read_strip(material: Material) -> Strip | None:
     pairs: list[FieldPair] = []
     before: NDArray[np.uint8] | None = None
     with open_container(header.path, header.kind, header.start) as container:
-        stream = video_stream(container, header.stream)
-        if stream is None:
+        own = video_stream(container, header.stream)
+        if own is None:
             return None
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = default_threads()
-        limit_pixels(stream, header.max_pixels)
+        own.thread_type = "AUTO"
+        own.codec_context.thread_count = default_threads()
+        limit_pixels(own, header.max_pixels)
         packets: dict[int | None, int] = {}
-        base = float(stream.time_base or 0)
-        for frame in _frames(container, stream, packets):
+        base = float(own.time_base or 0)
+        for frame in _frames(container, own, packets):
             time_s = (frame.pts or 0) * base
-            if times and time_s - times[0] > material.max_seconds:
+            if times and time_s - times[0] > max_seconds:
                 break
             plane = _luminance(frame)
             same = before is not None and before.shape == plane.shape

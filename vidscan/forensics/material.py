@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.forensics.coded import Strip, read_strip
 from vidscan.media.sniff import PathLike, is_picture
 from vidscan.media.source import VideoSource, open_video
 from vidscan.spread import evenly
 from vidscan.types import VideoInfo
-
-if TYPE_CHECKING:
-    from vidscan.forensics.coded import Strip
 
 MAX_FRAMES = 6
 MAX_SECONDS = 30.0
@@ -122,9 +120,15 @@ class Material:
     @cached_property
     def strip(self) -> Strip | None:
         """The clip's coded frames (:func:`vidscan.forensics.coded.read_strip`); None of a picture."""
-        from vidscan.forensics.coded import read_strip
-
-        return read_strip(self)
+        if self.kind == "picture":
+            return None
+        return read_strip(
+            self.path,
+            self.max_seconds,
+            stream=self.stream,
+            embedded=self.embedded,
+            max_pixels=self.max_pixels,
+        )
 
     def _opened(self) -> VideoSource:
         return open_video(
