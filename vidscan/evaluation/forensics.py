@@ -20,12 +20,12 @@ from vidscan.evaluation import forensic_material as made
 from vidscan.evaluation.measures import Measure, Stage
 from vidscan.evaluation.scanning import load_split
 from vidscan.evaluation.statistics import Interval, Sample, auc_interval
-from vidscan.evaluation.subset import choose, hashed
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.forensics import shelf
 from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.material import Material
 from vidscan.media import open_video
+from vidscan.training.choice import choose, hashed
 from vidscan.training.corpus import Entry
 
 CLIPS, PICTURES = 40, 20
@@ -130,6 +130,19 @@ def cases() -> tuple[Case, ...]:
         Case(
             "spectrum", "the same, saved at 75", False,
             png(lambda p: made.resaved(p, 75)), png(lambda p: made.resaved(doubled(p), 75)),
+        ),
+        Case("resampling", "a part enlarged by 1.4", False, png(lambda p: p), png(made.with_enlarged)),
+        Case(
+            "resampling", "the same, saved at 75", False,
+            png(lambda p: made.resaved(p, 75)), png(lambda p: made.resaved(made.with_enlarged(p), 75)),
+        ),
+        Case(
+            "resampling_learned", "a part enlarged by 1.4", False,
+            png(lambda p: p), png(made.with_enlarged),
+        ),
+        Case(
+            "resampling_learned", "the same, saved at 75", False,
+            png(lambda p: made.resaved(p, 75)), png(lambda p: made.resaved(made.with_enlarged(p), 75)),
         ),
         Case("former_groups", "key frames every 12, then finer", True, clip(same, 18), twice(28, 18)),
         Case("former_groups", "key frames every 12, then alike", True, clip(same), twice(23, 23)),

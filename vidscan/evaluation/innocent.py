@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from vidscan.evaluation.scanning import Scanning, Scored, scan_derived
 from vidscan.evaluation.statistics import Rate, rate
-from vidscan.evaluation.subset import hashed
 from vidscan.evaluation.tables import FALSE_ALARMS, doubts, flags
 from vidscan.faces.align import CropSpec, apply_affine, crop_transform, invert_affine
 from vidscan.faces.detect import load_detector
@@ -27,6 +26,7 @@ from vidscan.forge.innocent import EDITS, edit
 from vidscan.forge.template import fitted_landmarks
 from vidscan.forge.tracks import TrackPath, find_tracks, largest
 from vidscan.media import open_video
+from vidscan.training.choice import hashed
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.types import FrameChunk
 

@@ -28,11 +28,11 @@ from vidscan.evaluation.mask_scores import (
 )
 from vidscan.evaluation.scanning import Scanning, Scored
 from vidscan.evaluation.statistics import Interval, Sample, mean_interval
-from vidscan.evaluation.subset import choose, hashed
 from vidscan.forge.base import HELD_OUT
 from vidscan.forge.clip import ClipForger, Plan
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.media import VideoWriter
+from vidscan.training.choice import choose, hashed
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import FPS, derive_all, derived_name
 

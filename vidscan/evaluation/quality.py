@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import Scanning, Scored, scan_reports
 from vidscan.evaluation.statistics import Rate, rate
-from vidscan.evaluation.subset import choose
 from vidscan.evaluation.tables import FALSE_ALARMS
+from vidscan.training.choice import choose
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.types import FrameChunk, Report
 
 CLIPS = 30
-"""Clips taken of the list, by :func:`vidscan.evaluation.subset.choose`."""
+"""Clips taken of the list, by :func:`vidscan.training.choice.choose`."""
 SUSPICIOUS = "looks suspicious"
 """Stands for the gate's code where a clip is uncertain for what it shows."""
 _CRF = 18

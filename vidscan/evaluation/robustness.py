@@ -25,8 +25,8 @@ from vidscan.evaluation.statistics import (
     loss_interval,
     rate,
 )
-from vidscan.evaluation.subset import hashed
 from vidscan.evaluation.tables import FALSE_ALARMS, flags, same_footage
+from vidscan.training.choice import hashed
 from vidscan.training.degrade import jpeg
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.transfer import auc

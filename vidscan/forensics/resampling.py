@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidscan.errors import WeightsError
+from vidscan.errors import SetupError, WeightsError
 from vidscan.forensics.base import Finding, insufficient
 from vidscan.forensics.material import Material
 from vidscan.forensics.resampling_features import (
@@ -41,10 +41,13 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
     """The deviating side of a map (h, w) of probabilities 0..1, and how far both sides' means lie apart.
 
     The smaller side deviates: a region without the trace in a picture that has it is as telling. Nothing
-    where the sides differ by less than :data:`CONTRAST`.
+    where the sides differ by less than :data:`CONTRAST`. Raises SetupError without scikit-image.
     """
-    from skimage.filters import threshold_otsu
-    from skimage.segmentation import random_walker
+    try:
+        from skimage.filters import threshold_otsu
+        from skimage.segmentation import random_walker
+    except ImportError as error:
+        raise SetupError("scikit-image is missing: pip install 'vidscan[forensics]'") from error
 
     nothing = np.zeros(probability.shape, bool)
     smooth = np.asarray(cv2.bilateralFilter(np.asarray(probability, np.float32), 5, 0.2, 2.0))

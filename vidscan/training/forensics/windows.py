@@ -17,8 +17,8 @@ from vidscan.forensics import neurons
 from vidscan.forensics.windows import SIDE as WINDOW
 from vidscan.forensics.windows import face_window, scene_window
 from vidscan.outputs import Replacement
+from vidscan.training.choice import choose, hashed
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.evaluation.subset import choose, hashed
 from vidscan.training.sources import source_folds
 from vidscan.training.store import frames_at
 
