@@ -168,5 +168,6 @@ def test_too_few_pictures_and_foreign_weights(tmp_path: Path, monkeypatch: pytes
         learn_resampling([texture(300, 0)], ResamplingRecipe())
     register(tmp_path, "resampling", {"radon.x": torch.zeros(1)}, {"kind": KIND})
     monkeypatch.setenv("VIDSCAN_WEIGHTS", str(tmp_path))
+    write_png(tmp_path / "picture.png", texture(200, 0))
     with pytest.raises(WeightsError, match="do not fit"):
-        Resampling()
+        Resampling().examine(Material(tmp_path / "picture.png"))

@@ -101,11 +101,8 @@ class WindowInstrument:
     title: str
     source: str
 
-    def __init__(self) -> None:
-        self._judge = _judge(weights_folder())
-
     def examine(self, material: Material) -> Finding:
-        judge = self._judge
+        judge = _judge(weights_folder())
         seen = [frame for frame in material.frames if frame.faces]
         if not seen:
             return insufficient(self, "no_face", "No face is known in the frames that were looked at.")

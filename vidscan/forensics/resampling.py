@@ -8,6 +8,7 @@ patches, and the union over the characteristics.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -92,9 +93,6 @@ class Resampling:
     )
     _part = "radon"
 
-    def __init__(self) -> None:
-        self._network = self._loaded()
-
     def examine(self, material: Material) -> Finding:
         frames = material.frames
         if not frames:
@@ -138,7 +136,8 @@ class Resampling:
 
     _make: Callable[[], nn.Module] = ResamplingHeads
 
-    def _loaded(self) -> nn.Module:
+    @cached_property
+    def _network(self) -> nn.Module:
         record = load_registry().get(KIND)
         prefix = f"{self._part}."
         tensors = {k.removeprefix(prefix): v for k, v in record.load().items() if k.startswith(prefix)}
