@@ -162,7 +162,7 @@ class PixelPairs(WindowInstrument):
     """Pixel co-occurrence of the face."""
 
     name = "pixel_pairs"
-    title = "Pixel co-occurrence by colour channel"
+    title = "Pixel co-occurrence by color channel"
     source = "Nataraj et al., Detecting GAN generated Fake Images using Co-occurrence Matrices, 2019"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 
 
 class ConstrainedConv2d(nn.Conv2d):

@@ -26,7 +26,7 @@ _MIN_BLOCKS = 12
 _FLOOR = 0.05
 """Of the noise in grey levels: codecs leave whole blocks without any."""
 _FULL = 4.0
-"""Deviations of the scene that colour the map fully."""
+"""Deviations of the scene that color the map fully."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 
 _UNEVEN = 0.2
 """How far the taps of a kernel stray from smooth interpolation: what makes checkerboards."""

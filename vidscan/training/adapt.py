@@ -40,7 +40,7 @@ class AdaptRecipe:
         Weight of the new fakes, of 1.
     """
 
-    strength: float = 10.0
+    strength: float = 3.0
     share: float = 0.4
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 
 
 @dataclass(frozen=True, slots=True)
