@@ -158,7 +158,7 @@ def test_halving_leaves_no_period(tmp_path: Path) -> None:
     write_png(tmp_path / "large.png", texture(500, 3))
     picture = pristine(tmp_path / "large.png")
     assert picture is not None and picture.shape == (250, 250, 3)
-    write_png(tmp_path / "small.png", texture(400, 3))
+    write_png(tmp_path / "small.png", texture(270, 3))
     assert pristine(tmp_path / "small.png") is None
     assert pristine(tmp_path / "none.png") is None
 

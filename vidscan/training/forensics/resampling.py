@@ -28,9 +28,9 @@ from vidscan.training.transfer import auc
 
 _COARSE = 85
 """JPEG quality below which a patch counts as coarse."""
-_REGION = 224
+_REGION = 140
 """Side in pixels of what is resampled: reducing by .55 leaves room for a coded tile."""
-_TILE = 96
+_TILE = 76
 _HOLDOUT = 5
 
 
@@ -56,8 +56,8 @@ class ResamplingRecipe:
         Of every draw.
     """
 
-    pictures: int = 120
-    per_picture: int = 14
+    pictures: int = 260
+    per_picture: int = 10
     passes: int = 40
     learned_passes: int = 6
     enlarged: tuple[float, float] = (1.1, 2.0)
