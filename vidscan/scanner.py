@@ -101,6 +101,10 @@ class Scanner:
     ) -> None:
         start = time.perf_counter()
         self.forensics = forensics
+        if forensics:
+            from vidscan.forensics.provenance import trust_anchors
+
+            trust_anchors()  # a list that cannot be read is told before the first file
         self.settings = settings or ScanSettings()
         self.device = _device(device)
         records = chosen_models(load_registry(), self.settings)
@@ -216,10 +220,11 @@ class Scanner:
             return report
         from vidscan.forensics.shelf import with_forensics
 
-        return self._guarded(
-            work.path,
-            lambda: with_forensics(report, work.path, work.boxes(), embedded=work.embedded, shelf=shelf),
-        )
+        try:
+            return with_forensics(report, work.path, work.boxes(), embedded=work.embedded, shelf=shelf)
+        except InputError as error:  # gone since: the verdict stands
+            note = Note("forensics_failed", f"the instruments of forensics could not look: {error}")
+            return replace(report, forensics=(), warnings=(*report.warnings, note))
 
     def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
         try:

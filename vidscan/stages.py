@@ -233,7 +233,7 @@ class EncoderStage(Stage):
     patches
         Comes before this stage.
     classifier
-        The encoder with its head.
+        The encoder with its heads.
     rate
         Frames per second of every track.
     """
@@ -243,7 +243,7 @@ class EncoderStage(Stage):
     def __init__(self, patches: PatchStage, classifier: EncoderClassifier, rate: float) -> None:
         self._patches, self.classifier, self._rate = patches, classifier, rate
         self._next: dict[int, tuple[int, float]] = {}
-        self.log_odds: dict[tuple[int, int], float] = {}
+        self.deviations: dict[tuple[int, int], float] = {}
         """By frame and track."""
 
     def add(self, batch: FaceBatch) -> None:
@@ -255,8 +255,8 @@ class EncoderStage(Stage):
         if not chosen:
             return
         crops, _ = batch.crops(chosen, self.classifier.spec)
-        for face, value in zip(chosen, self.classifier.log_odds(crops), strict=True):
-            self.log_odds[face.frame_index, face.track_id] = float(value)
+        for face, value in zip(chosen, self.classifier.deviations(crops), strict=True):
+            self.deviations[face.frame_index, face.track_id] = float(value)
 
     def _due(self, face: Face) -> bool:
         looks, time_s = self._next.get(face.track_id, (0, face.time_s))
@@ -268,7 +268,7 @@ class EncoderStage(Stage):
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
         """The faces of a track with what the encoder said of them."""
-        return tuple(replace(f, encoder=self.log_odds.get((f.frame_index, track_id))) for f in faces)
+        return tuple(replace(f, encoder=self.deviations.get((f.frame_index, track_id))) for f in faces)
 
 
 _FIRST_S, _FIRST_LOOKS = 1.0, 4

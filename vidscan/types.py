@@ -262,7 +262,7 @@ class FaceEvidence:
     quantiser: float | None = None
     """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
     encoder: float | None = None
-    """Log-odds by the encoder; None where it did not look."""
+    """Deviations from genuine faces by the encoder; None where it did not look."""
     detail_px: float = math.inf
     """Side in pixels of the smallest face that could hold the crop's detail
     (:func:`vidscan.patches.detail.detail_px`); infinite where that was not measured."""

@@ -12,12 +12,13 @@ import pytest
 
 from tests.clips import make_clip, pattern
 from tests.corpus import needs_weights
+from tests.report.sample_reports import MODELS, sample
 from vidscan.batch.engine import Identity, ScannerSpec
 from vidscan.batch.results import same_identity
 from vidscan.cli.app import run
 from vidscan.forensics import base
 from vidscan.report.json import to_dict
-from vidscan.types import ScanSettings
+from vidscan.types import ErrorInfo, ScanSettings
 
 pytestmark = needs_weights
 FEW = ("generator_marks", "jpeg_dimples", "repeated_frames")
@@ -87,13 +88,6 @@ def test_scan_hands_them_to_its_workers_and_resumes_by_them(
 
 
 def test_a_report_without_findings_is_not_what_was_asked_for() -> None:
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
-    from sample_reports import MODELS, sample
-
-    from vidscan.types import ErrorInfo
-
     plain = Identity(ScanSettings(), "cpu", MODELS)
     asked = Identity.from_json(Identity(ScanSettings(), "cpu", MODELS, True).to_json())
     data = to_dict(sample())

@@ -28,6 +28,11 @@ def saved(picture: NDArray[np.uint8], path: Path) -> Path:
     return path
 
 
+def pale(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without black and white, which clip what rounding adds."""
+    return np.asarray(picture // 2 + 64, np.uint8)
+
+
 def test_blocks_and_their_transform_come_back(photo: NDArray[np.uint8]) -> None:
     plane = photo[..., 0].astype(np.float32)
     assert np.array_equal(joined(tiles(plane)), plane)
@@ -40,11 +45,11 @@ def test_blocks_and_their_transform_come_back(photo: NDArray[np.uint8]) -> None:
 def test_coefficients_of_a_jpeg_are_those_that_were_coded(
     tmp_path: Path, photo: NDArray[np.uint8], quality: int
 ) -> None:
-    path = save_jpeg(photo, tmp_path / "a.jpg", quality, np.floor)
+    path = save_jpeg(photo, tmp_path / "a.jpg", quality)
     found = jpeg_coefficients(path)
     assert found is not None and found.steps.ravel().tolist() == quantisation(quality)
     plane = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
-    wanted = np.floor(dct(tiles(plane - 128)) / found.steps)
+    wanted = np.rint(dct(tiles(plane - 128)) / found.steps)
     assert (found.levels == wanted).mean() > 0.995
 
 
@@ -57,11 +62,10 @@ def test_coefficients_of_a_jpeg_are_those_that_were_coded(
 def test_dimples_of_encoders_that_do_not_round_to_the_nearest(
     tmp_path: Path, photo: NDArray[np.uint8], quality: int, rounding, shade: str
 ) -> None:  # type: ignore[no-untyped-def]
-    finding = examined(Dimples(), save_jpeg(photo, tmp_path / "a.jpg", quality, rounding))
+    finding = examined(Dimples(), save_jpeg(pale(photo), tmp_path / "a.jpg", quality, rounding))
     assert finding.score == 1.0
     assert finding.map is not None and finding.map.shape == (56, 56)
-    if quality == 92:  # coarser tables blur the corner
-        assert f"A {shade} dimple at column 0, row 0" in finding.message
+    assert f"A {shade} dimple at column 0, row 0" in finding.message
 
 
 @pytest.mark.parametrize("quality", [60, 75, 92])
@@ -73,6 +77,7 @@ def test_no_dimples_where_coefficients_are_rounded(
 
 
 def test_a_crop_moves_the_dimple_and_a_pasted_part_lacks_it(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    photo = pale(photo)
     dimpled = cv2.imread(str(save_jpeg(photo, tmp_path / "a.jpg", 92, np.floor)))[..., ::-1]
     finding = examined(Dimples(), saved(dimpled[3:, 2:], tmp_path / "b.png"))
     assert finding.score == 1.0
@@ -128,7 +133,8 @@ def test_a_ghost_is_found_where_it_is(tmp_path: Path, photo: NDArray[np.uint8], 
     assert finding.map is not None
     blocks = where[8::16, 8::16][: finding.map.shape[0], : finding.map.shape[1]]
     hot = finding.map > 0.3
-    assert (hot & blocks).sum() > 0.6 * hot.sum() and (hot & blocks).sum() > 0.6 * blocks.sum()
+    # Flat blocks tell nothing.
+    assert (hot & blocks).sum() > 0.9 * hot.sum() and (hot & blocks).sum() > 0.4 * blocks.sum()
 
 
 @pytest.mark.parametrize("quality", [75, 90])

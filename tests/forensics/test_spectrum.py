@@ -47,7 +47,8 @@ def test_the_grid_is_found_after_scaling(photo: Picture, look: Callable[[Picture
     made = transposed(cv2.resize(photo, (224, 224), interpolation=cv2.INTER_AREA))
     scaled = cv2.resize(made, None, fx=1.25, fy=1.25, interpolation=cv2.INTER_CUBIC)
     finding = look(np.asarray(scaled, np.uint8))
-    assert (finding.score == 1.0 and "2.46 pixels" in finding.message) or "2.56 pixels" in finding.message
+    assert finding.score == 1.0
+    assert "2.46 pixels" in finding.message or "2.56 pixels" in finding.message
 
 
 def test_faces_are_looked_at_where_there_are_some(tmp_path: Path, photo: Picture) -> None:

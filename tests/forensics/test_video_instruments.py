@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import make_clip, numbered
+from tests.clips import make_clip, numbered, pattern
 from vidscan.evaluation.forensic_material import deinterlaced, save_clip, woven
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.coded import Strip
@@ -102,7 +102,7 @@ def test_a_cut_within_a_scene_is_found_with_its_time(tmp_path: Path, footage: Fr
 
 def test_a_gap_in_the_time_stamps(tmp_path: Path) -> None:
     times = [n / 25 for n in range(40) if not 20 <= n < 25]
-    clip = make_clip(tmp_path / "a.mp4", numbered(len(times)) // 4 + 40, times=times)
+    clip = make_clip(tmp_path / "a.mp4", pattern(len(times)), times=times)
     strip = Material(clip).strip
     assert strip is not None and time_gaps(strip).tolist() == [19]
     finding = examined(MissingFrames(), clip)

@@ -30,9 +30,9 @@ from vidscan.training.corpus import Entry
 
 CLIPS, PICTURES = 40, 20
 """Of either label that are examined."""
-SOURCES = 8
-"""Genuine clips, and as many pictures, that known material is made of."""
-_FRAMES = 120
+SOURCES = 6
+"""Genuine clips whose frames known material is made of."""
+_FRAMES = 100
 _SCALE = 0.75
 """Sources are made smaller, so that their own history is gone."""
 
@@ -260,17 +260,14 @@ def _spread(entries: Sequence[Entry], genuine: bool, moving: bool, count: int, s
 
 
 def _scores(path: Path, detector: Detector) -> Iterator[tuple[str, float]]:
-    """Name and score of the instruments that gave one, with the faces of two frames."""
+    """Name and score of the instruments that gave one; of the frames only the middle one is looked at."""
     try:
         material = Material(path)
-        frames = [material.frames[n] for n in sorted({0, len(material.frames) // 2})]
+        frame = material.frames[len(material.frames) // 2]
     except InputError:
         return
-    found = [detector.detect(frame.image[None])[0] for frame in frames]
-    material.frames = tuple(
-        replace(frame, faces=tuple((*map(float, face.box),) for face in faces))  # type: ignore[misc]
-        for frame, faces in zip(frames, found, strict=True)
-    )
+    boxes = (face.box.tolist() for face in detector.detect(frame.image[None])[0])
+    material.frames = (replace(frame, faces=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in boxes)),)
     yield from ((f.name, f.score) for f in shelf.examine(material) if f.score is not None)
 
 

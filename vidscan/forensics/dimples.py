@@ -68,9 +68,10 @@ def dimple(residual: NDArray[np.float32]) -> tuple[float, tuple[int, int]]:
     """
     mean = residual.mean(axis=0, dtype=np.float64)
     error = residual.std(axis=0, dtype=np.float64) / np.sqrt(len(residual))
-    z = (mean - np.median(mean)) / np.maximum(error, _CLIP / len(residual))
-    row, column = (int(n) for n in np.unravel_index(int(np.abs(z).argmax()), z.shape))
-    return float(z[row, column]), (row, column)
+    depth = mean - np.median(mean)
+    # The deepest, not the surest: a deep dimple has faint, sure ripples about it.
+    row, column = (int(n) for n in np.unravel_index(int(np.abs(depth).argmax()), depth.shape))
+    return float(depth[row, column] / max(error[row, column], _CLIP / len(residual))), (row, column)
 
 
 def _residual(frame: SampledFrame) -> NDArray[np.float32]:

@@ -35,9 +35,9 @@ class Ghosts:
             message = "Frames of this clip are not coded as JPEG."
             return Finding(self.name, self.title, "not_applicable", message, self.source)
         image = material.frames[0].image
-        dips = dip_maps(image)
-        if dips[0].size < _LEAST_BLOCKS:
+        if (image.shape[0] // _BLOCK) * (image.shape[1] // _BLOCK) < _LEAST_BLOCKS:
             return insufficient(self, "too_small", "The picture has too few blocks to compare.")
+        dips = dip_maps(image)
         best, quality, shown = 0.0, 0, np.zeros_like(dips[0])
         for value, dip in zip(QUALITIES, dips, strict=True):
             strength, where = _apart(dip)

@@ -106,16 +106,20 @@ class Material:
         else:
             total = max(1, int(length * rate))
             wanted = set(evenly(total, MAX_FRAMES))
-        found = []
+        found: list[SampledFrame] = []
+        first: SampledFrame | None = None
         with self._opened() as source:
             for chunk in source:
+                if first is None:
+                    first = self._frame(chunk.first_index, float(chunk.times[0]), chunk.images[0])
                 here = range(chunk.first_index, chunk.first_index + len(chunk.times))
                 for offset, index in enumerate(here):
                     if index in wanted:
                         found.append(self._frame(index, float(chunk.times[offset]), chunk.images[offset]))
                 if here.stop > max(wanted):
                     break
-        return tuple(found)
+        # A header may promise more frames than there are; not one frame at all is an error above.
+        return tuple(found) or ((first,) if first is not None else ())
 
     @cached_property
     def strip(self) -> Strip | None:

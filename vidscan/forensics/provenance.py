@@ -50,7 +50,7 @@ def read_provenance(path: PathLike) -> Provenance:
     SetupError
         Where :data:`ANCHORS` names a file that cannot be read.
     """
-    anchors = _anchors()
+    anchors = trust_anchors()
     try:
         import c2pa
     except ImportError:
@@ -71,7 +71,14 @@ def read_provenance(path: PathLike) -> Provenance:
         return _without(path, False)
 
 
-def _anchors() -> str:
+def trust_anchors() -> str:
+    """The certificates that :data:`ANCHORS` names, in PEM; empty where it names none.
+
+    Raises
+    ------
+    SetupError
+        Where the file cannot be read.
+    """
     named = os.environ.get(ANCHORS, "")
     if not named:
         return ""

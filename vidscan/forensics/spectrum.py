@@ -79,10 +79,11 @@ def mean_spectrum(frames: Iterable[SampledFrame]) -> NDArray[np.float64] | None:
     window = np.hanning(SIDE)[:, None] * np.hanning(SIDE)[None]
     total, count = np.zeros((SIDE, SIDE)), 0
     for plane in _regions(tuple(frames)):
-        for tile in _tiles(plane):
-            power = np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
-            total += np.log(power + 1.0)
-            count += 1
+        found = _tiles(plane)
+        if len(found):
+            flat = (found - found.mean(axis=(1, 2), keepdims=True)) * window
+            total += np.log(np.abs(np.fft.fft2(flat)) ** 2 + 1.0).sum(axis=0)
+            count += len(found)
     return np.fft.fftshift(total / count) if count >= _LEAST_TILES else None
 
 
@@ -99,17 +100,17 @@ def detrended(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
 def peaks(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
     """(64, 64) the same, 0 near frequency 0; of the coding's own frequencies only what exceeds their kind.
 
-    The edges of blocks make peaks at all multiples of an eighth that fade as frequency rises; doubling the
-    resolution makes one at a half alone.
+    The edges of blocks make peaks at the multiples of an eighth along the axes, dimples at all of them;
+    doubling the resolution makes peaks at a half alone.
     """
     risen = detrended(spectrum)
     offset = np.abs(np.arange(SIDE) - SIDE // 2)
     # A tile's window spreads a frequency over its neighbours.
     multiples = np.minimum(offset % _GRID, -offset % _GRID) <= 1
     on_grid = multiples[:, None] & multiples[None]
-    odd = multiples & (offset // _GRID % 2 == 1) & (offset > _LOWEST)
+    odd = multiples & ((offset + 1) // _GRID % 2 == 1) & (offset > _LOWEST)
     middle = SIDE // 2
-    usual = float(max(risen[middle, odd].max(), risen[odd, middle].max()))
+    usual = float(max(risen[middle, odd].max(), risen[odd, middle].max(), risen[np.ix_(odd, odd)].max()))
     risen = np.where(on_grid, risen - max(usual, 0.0), risen)
     near = np.hypot(offset[:, None], offset[None]) <= _LOWEST
     return np.where(near, 0.0, np.maximum(risen, 0.0))
@@ -129,13 +130,14 @@ def _regions(frames: tuple[SampledFrame, ...]) -> Iterator[NDArray[np.float32]]:
         yield plane - cv2.GaussianBlur(plane, (0, 0), 1.5)
 
 
-def _tiles(plane: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+def _tiles(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 64, 64), overlapping by half, at most 400 of them."""
     rows = range(0, plane.shape[0] - SIDE + 1, _STRIDE)
     columns = range(0, plane.shape[1] - SIDE + 1, _STRIDE)
     places = [(row, column) for row in rows for column in columns]
     step = max(1, -(-len(places) // _MOST_TILES))
-    for row, column in places[::step]:
-        yield plane[row : row + SIDE, column : column + SIDE]
+    cut = [plane[row : row + SIDE, column : column + SIDE] for row, column in places[::step]]
+    return np.stack(cut) if cut else np.empty((0, SIDE, SIDE), np.float32)
 
 
 def _strongest(risen: NDArray[np.float64]) -> list[tuple[int, int]]:

@@ -29,6 +29,8 @@ STATUS_NAMES: dict[SignalStatus, str] = {
 }
 _MOST_MARKS = 5
 _MAP_PX = 640
+_HEAT = 0.6
+"""Share of the heat in the picture that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,14 @@ def _map(finding: Finding, frame: NDArray[np.uint8] | None) -> tuple[str, str]:
         return picture_uri(np.repeat(levels[..., None], 3, axis=2), _MAP_PX), f"{finding.title}: picture"
     height, width = frame.shape[:2]
     values = cv2.resize(finding.map, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-    grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
-    heat = np.repeat(grey[..., None], 3, axis=2)
+    grey = np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    heat = np.asarray(grey, np.uint8).copy()
     draw_heat(heat, np.rint(values * 255).astype(np.uint8), 1.0)
+    # A map may cover all of the frame, which has to be seen below it.
+    mixed = np.asarray(cv2.addWeighted(heat, _HEAT, grey, 1 - _HEAT, 0), np.uint8)
     share = 100 * float((finding.map >= 0.5).mean())
-    return picture_uri(
-        heat, _MAP_PX
-    ), f"{finding.title}: map over the frame, {share:.0f} % of it at 0.5 or more"
+    words = f"{finding.title}: map over the frame, {share:.0f} % of it at 0.5 or more"
+    return picture_uri(mixed, _MAP_PX), words
 
 
 def _chart(finding: Finding) -> Markup:

@@ -17,9 +17,9 @@ from vidscan.models import ModelRecord, register
 from vidscan.training.corpus import Entry, read_manifest
 
 NAME = "fingerprints-spectrum"
-_LEAST, _MOST = 3, 8
+_LEAST, _MOST = 3, 4
 """Clips of one generator that make a fingerprint, and that are read at most."""
-_GENUINE = 160
+_GENUINE = 80
 """Genuine clips that are read."""
 _LEAST_GENUINE = 20
 _LEVELS = 51
