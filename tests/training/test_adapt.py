@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 
 from vidscan.models import load_registry, register
-from vidscan.training.adapt import KIND, AdaptRecipe, Correction, Memory, adapt, memory_rows
+from vidscan.training.adapt import KIND, AdaptRecipe, Correction, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.adaptation import judge, judge_transfer, markdown
 from vidscan.training.corpus import Entry
 from vidscan.training.descriptions import Described
 from vidscan.training.encoder import Material
 from vidscan.training.forensic_transfer import TransferRecipe
-from vidscan.training.linear_head import LinearHead
+from vidscan.training.linear_head import LinearHeads
 from vidscan.training.transfer import auc
 
 WIDTH = 40
 KNOWN, NEW = np.eye(WIDTH)[:2] * 3
 """What the known generators' fakes are displaced by, and the new one's."""
 HEAD = LinearHead((KNOWN / 3).astype(np.float32), -1.5)
+HEADS = LinearHeads(np.stack([HEAD.weight, HEAD.weight]), np.array([HEAD.bias, HEAD.bias]))
+"""The first is corrected, the second stays."""
 
 
 def crops(count: int, seed: int, shift: np.ndarray | None = None) -> np.ndarray:
@@ -130,7 +132,7 @@ def material() -> Material:
 
 
 def test_adapting_is_judged_on_generators_that_nothing_has_seen(material: Material) -> None:
-    rows = judge(material, [HEAD] * 5, AdaptRecipe(), counts=(5, 10), crops=200, directions=WIDTH)
+    rows = judge(material, [HEADS] * 5, AdaptRecipe(), counts=(5, 10), crops=200, directions=WIDTH)
     new = [r for r in rows if r.method.startswith("new")]
     assert {(r.method, r.count) for r in rows} == {
         *((f"new{p}", n) for p in range(5) for n in (5, 10)),

@@ -61,6 +61,8 @@ def adapt(
         typer.echo(json_module.dumps(found))
         return
     after = "" if done.after is None else f", {done.after:.2f} from heads that did not see the file judged"
-    typer.echo(f"learnt from {done.fakes} fakes: log-odds {done.before:.2f} before{after}")
+    typer.echo(
+        f"learnt from {done.fakes} fakes: {done.before:.2f} deviations above genuine clips before{after}"
+    )
     typer.echo(f"generators known before: area {done.known[0]:.2f} before, {done.known[1]:.2f} after")
     typer.echo(f"VIDSCAN_WEIGHTS={done.folder} vidscan check CLIP")

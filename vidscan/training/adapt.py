@@ -1,4 +1,4 @@
-"""Adapting the encoder's head to a new generator from a handful of its fakes, without forgetting the rest.
+"""Adapting one of the encoder's heads to a new generator from a handful of its fakes, without forgetting the rest.
 
 What the head learnt stays as it is; a correction is added that lives in few directions, and is learnt from
 the new fakes beside a memory of what the head learnt from. So a handful of examples cannot bend it anywhere,
@@ -19,13 +19,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidscan.models import ModelRecord
-from vidscan.training.linear_head import LinearHead
+from vidscan.training.linear_head import LinearHeads
 
 KIND = "encoder_memory"
 """Of the registry record that holds a :class:`Memory`."""
+HEAD = 0
+"""The head that is corrected: the one that learns most from published generators."""
 KEPT = 0.95
 """What this share of the memory's genuine crops stay below does not move; nor does the median."""
 _ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """``weight`` (d,) float32 and ``bias``: what one head says of raw descriptions."""
+
+    weight: NDArray[np.float32]
+    bias: float
+
+    @classmethod
+    def of(cls, heads: LinearHeads, number: int = HEAD) -> LinearHead:
+        """One of several heads."""
+        return cls(heads.weight[number], float(heads.bias[number]))
+
+    def log_odds(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,) of ``features`` (n, d), in the head's own unit."""
+        return np.asarray(features, np.float64) @ self.weight.astype(np.float64) + self.bias
 
 
 @dataclass(frozen=True, slots=True)

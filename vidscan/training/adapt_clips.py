@@ -16,8 +16,7 @@ from vidscan.faces.align import align, crop_transform
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.patches.encoder import SPEC, EncoderClassifier
-from vidscan.training.adapt import KIND, AdaptRecipe, Correction, Crops, Memory, adapt
-from vidscan.training.linear_head import LinearHead
+from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, Correction, Crops, LinearHead, Memory, adapt
 from vidscan.training.store import frames_at
 from vidscan.training.transfer import auc
 
@@ -38,8 +37,8 @@ class Adapted:
     fakes
         Files with a face that were learnt from.
     before, after
-        Mean log-odds of the fakes; ``after`` is by heads that did not learn from the file that they judge,
-        and None where there is one file only.
+        What the corrected head says of the fakes on average, in deviations of genuine clips; ``after`` is by
+        heads that did not learn from the file that they judge, and None where there is one file only.
     known
         Area under the curve on the memory before and after: what of other generators is kept.
     left_out
@@ -64,7 +63,7 @@ def adapt_to(
     device: str = "cpu",
     advance: Callable[[], None] = lambda: None,
 ) -> Adapted:
-    """Adapt a copy of the shipped encoder's head to ``fakes``.
+    """Adapt a head of a copy of the shipped encoder to ``fakes``.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ def adapt_to(
         raise SetupError(f"{kept.name} is the memory of another encoder than {record.name}")
     recipe = recipe or AdaptRecipe()
     memory, classifier, detector = Memory.load(kept), EncoderClassifier(record, device), load_detector()
-    head = LinearHead(classifier.weight.numpy(), classifier.bias)
+    head = LinearHead(classifier.weight[HEAD].numpy(), float(classifier.bias[HEAD]))
     found, missing = _read(fakes, classifier, detector, advance)
     twins, missing_twins = _read(genuine, classifier, detector, advance)
     if not found:
@@ -157,7 +156,8 @@ def _write(source: Path, out: Path, record: ModelRecord, head: LinearHead, fakes
     shutil.copytree(source, out)
     name = f"{record.name}-adapted"
     tensors = load_file(record.path)
-    tensors |= {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.tensor([head.bias])}
+    tensors["head.weight"][HEAD] = torch.from_numpy(head.weight)
+    tensors["head.bias"][HEAD] = head.bias
     register(out, name, tensors, record.settings | {"adapted": {"from": record.name, "fakes": fakes}})
     for verdict in load_registry(out).models.values():
         if verdict.kind == "verdict" and verdict.settings.get("encoder") == record.name:

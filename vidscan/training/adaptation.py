@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.models import ModelRecord, register
-from vidscan.training.adapt import KIND, AdaptRecipe, Memory, adapt, memory_rows
+from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.corpus import Entry
 from vidscan.training.encoder import HeadRecipe, Material, fit_heads
 from vidscan.training.forensic_transfer import (
@@ -25,7 +25,7 @@ from vidscan.training.forensic_transfer import (
     tune,
     vector_network,
 )
-from vidscan.training.linear_head import LinearHead, crop_weights
+from vidscan.training.linear_head import LinearHeads, crop_weights
 from vidscan.training.sources import FOLDS
 from vidscan.training.transfer import auc
 
@@ -97,7 +97,7 @@ def memory_of(
 
 def judge(
     material: Material,
-    heads: Sequence[LinearHead],
+    fitted: Sequence[LinearHeads],
     recipe: AdaptRecipe,
     *,
     counts: Sequence[int] = COUNTS,
@@ -105,27 +105,42 @@ def judge(
     directions: int = DIRECTIONS,
     seed: int = 0,
 ) -> list[Adaptation]:
-    """Adapt the head of every part, in turn, to each generator of the part that has fakes enough.
+    """Adapt the heads of every part, in turn, to each generator of the part that has fakes enough.
 
-    ``heads`` (5,) are learnt without a part each (:func:`vidscan.training.encoder.fit_heads`).
+    ``fitted`` (5,) are learnt without a part each (:func:`vidscan.training.encoder.fit_heads`). As in
+    scanning the head that finds more counts, in deviations from genuine clips; one of them is corrected.
     """
+    rows = [_rows(material, part) for part in range(len(fitted))]
+    odds = [heads.log_odds(material.features(own)) for heads, own in zip(fitted, rows, strict=True)]
+    genuine = np.concatenate(
+        [
+            found[[material.crops[int(i)].entry.genuine for i in own]]
+            for found, own in zip(odds, rows, strict=True)
+            if len(own)
+        ]
+    )
+    centre, deviation = np.median(genuine, 0), genuine.std(0)
     found: list[Adaptation] = []
-    for part, head in enumerate(heads):
+    for part, heads in enumerate(fitted):
+        head = LinearHead.of(heads.rescaled(centre, deviation))
         memory = memory_of(material, head, part, crops=crops, directions=directions, seed=seed)
-        rows = _rows(material, part)
-        before, points = memory.crops(material.features(rows), head)
+        deviations = (odds[part] - centre) / deviation
+        points = memory.coordinates(material.features(rows[part]))
 
         def adapted(
             chosen: NDArray[np.int64],
             memory: Memory = memory,
-            before: NDArray[np.float64] = before,
+            before: NDArray[np.float64] = deviations,
             points: NDArray[np.float32] = points,
         ) -> NDArray[np.float64]:
-            if not len(chosen):
-                return before
-            return adapt(memory, (before[chosen], points[chosen]), recipe).log_odds(before, points)
+            after = before.copy()
+            if len(chosen):
+                fakes = before[chosen, HEAD], points[chosen]
+                after[:, HEAD] = adapt(memory, fakes, recipe).log_odds(before[:, HEAD], points)
+            return after.max(1)
 
-        found += judge_part([material.crops[int(i)].entry for i in rows], adapted, counts=counts, seed=seed)
+        entries = [material.crops[int(i)].entry for i in rows[part]]
+        found += judge_part(entries, adapted, counts=counts, seed=seed)
     return found
 
 
@@ -177,11 +192,11 @@ def judge_transfer(
 def judge_all(
     material: Material, recipe: HeadRecipe, stage: Callable[[str, int], Callable[[], None]]
 ) -> dict[str, list[Adaptation]]:
-    """The head, and the auto-encoder, by name."""
+    """The heads, and the auto-encoder, by name."""
     advance = stage("judging adaptation", 3)
     heads = fit_heads(material, recipe, list(range(FOLDS)))
     advance()
-    found = {"linear head, correction in few directions": judge(material, heads, AdaptRecipe())}
+    found = {"the encoder's heads, one corrected": judge(material, heads, AdaptRecipe())}
     advance()
     found["ForensicTransfer on descriptions"] = judge_transfer(material, TransferRecipe())
     advance()
@@ -279,9 +294,10 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def train_memory(material: Material, weights: Path, encoder: ModelRecord, seed: int = 0) -> ModelRecord:
-    """Register the memory of the head of ``encoder``, of crops of ``material``."""
+    """Register the memory of the corrected head of ``encoder``, of crops of ``material``."""
     tensors = encoder.load()
-    head = LinearHead(tensors["head.weight"].numpy(), float(tensors["head.bias"]))
+    heads = LinearHeads(tensors["head.weight"].numpy(), tensors["head.bias"].double().numpy())
+    head = LinearHead.of(heads)
     memory = memory_of(material, head, None, seed=seed)
     return register(
         weights,
