@@ -1,4 +1,4 @@
-"""Adapting one of the encoder's heads to a new generator from a handful of its fakes, without forgetting the rest.
+"""Adapting one of the encoder's heads to a new generator from a handful of its fakes, forgetting nothing.
 
 What the head learnt stays as it is; a correction is added that lives in few directions, and is learnt from
 the new fakes beside a memory of what the head learnt from. So a handful of examples cannot bend it anywhere,
