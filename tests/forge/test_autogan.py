@@ -20,8 +20,9 @@ def test_content_stays_in_its_place_and_brightness() -> None:
     slope = torch.from_numpy((60 + x + y).astype(np.float32))[None, None].repeat(2, 3, 1, 1)
     for seed in range(6):
         found = simulate(slope, torch.Generator().manual_seed(seed))
-        inner = (found - slope)[..., 8:-8, 8:-8]
-        assert inner.abs().max() < 4 and abs(float(inner.mean())) < 0.5
+        # Over four pixels either way the pattern has gone, and what was moved would not.
+        inner = torch.nn.functional.avg_pool2d((found - slope)[..., 8:-8, 8:-8], 4)
+        assert inner.abs().max() < 2 and abs(float(inner.mean())) < 0.5
 
 
 def test_its_period_is_in_the_spectrum() -> None:
