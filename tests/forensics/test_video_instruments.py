@@ -53,7 +53,7 @@ def test_the_period_of_an_earlier_coding(tmp_path: Path, footage: Frames, gop: i
     first = save_clip(footage, tmp_path / "a.mp4", gop=gop, crf=30)
     finding = examined(FormerGroups(), save_clip(decoded(first), tmp_path / "b.mp4", crf=16))
     assert finding.score is not None and finding.score > 0
-    assert f"Every {gop}th frame" in finding.message
+    assert f"every {gop} frames" in finding.message
     steps = np.diff([mark.start_s for mark in finding.marks])
     assert np.allclose(steps, gop / 25)
 

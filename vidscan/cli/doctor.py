@@ -21,7 +21,7 @@ _LIBRARIES = (
     "pydantic",
     "tqdm",
 )
-_EXTRAS = (("mediapipe", "train"), ("ray", "ray"), ("fsspec", "remote"))
+_EXTRAS = (("mediapipe", "train"), ("ray", "ray"), ("fsspec", "remote"), ("c2pa", "c2pa"))
 """Optional libraries and the extra that brings each."""
 
 

@@ -118,7 +118,8 @@ def read_strip(
             plane = _luminance(frame)
             same = before is not None and before.shape == plane.shape
             change.append(_still_change(before, plane) if same and before is not None else 0.0)
-            if same and before is not None and len(times) - 1 in wanted:
+            fits = not pairs or pairs[0].first.shape == plane.shape
+            if same and before is not None and fits and len(times) - 1 in wanted:
                 pairs.append(FieldPair(times[-1], before, plane))
             times.append(time_s)
             kinds.append(_KINDS.get(int(frame.pict_type), "?"))

@@ -49,7 +49,7 @@ class FormerGroups:
             message = "No period of an earlier coding shows. One with few key frames, or finer, never does."
             return Finding(self.name, self.title, "ok", message, self.source, score, series=series)
         message = (
-            f"Every {length}th frame carries the trace of a former key frame: the clip was coded before and "
+            f"The trace of a former key frame comes back every {length} frames: the clip was coded before and "
             "coded again, as every clip that was edited, and every one from a platform."
         )
         marks = tuple(
