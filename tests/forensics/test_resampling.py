@@ -141,6 +141,9 @@ def test_two_sides_that_differ_become_a_mask_and_noise_does_not() -> None:
     where = np.zeros(mask.shape, bool)
     where[5:15, 10:20] = True
     assert (mask == where).mean() > 0.97
+    scattered = probability.copy()
+    scattered[::6] += 0.6
+    assert not segment(scattered)[0].any()
     # Where all but a region has the trace, the region is what stands out.
     inverse, _ = segment(1 - probability)
     assert (inverse == where).mean() > 0.97
@@ -166,7 +169,7 @@ def test_halving_leaves_no_period(tmp_path: Path) -> None:
 def test_too_few_pictures_and_foreign_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match="too few"):
         learn_resampling([texture(300, 0)], ResamplingRecipe())
-    register(tmp_path, "resampling", {"radon.x": torch.zeros(1)}, {"kind": KIND})
+    register(tmp_path, "resampling", {"radon.x": torch.zeros(1)}, {"kind": KIND, "judged": {"radon": {}}})
     monkeypatch.setenv("VIDSCAN_WEIGHTS", str(tmp_path))
     write_png(tmp_path / "picture.png", texture(200, 0))
     with pytest.raises(WeightsError, match="do not fit"):

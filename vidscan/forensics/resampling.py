@@ -36,13 +36,19 @@ KIND = "forensic_resampling"
 CONTRAST = 0.35
 """Two sides of a map whose mean probabilities differ by less are one: Otsu splits everything."""
 _MAX_SHARE = 0.6
+_COHERENT = 0.8
+"""Share of the deviating side that its largest region holds: what scatters over the frame is no splice."""
+_MIN_AREA = 0.75
+"""Area under the curve below which a classifier's map is not read."""
 
 
 def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float]:
     """The deviating side of a map (h, w) of probabilities 0..1, and how far both sides' means lie apart.
 
     The smaller side deviates: a region without the trace in a picture that has it is as telling. Nothing
-    where the sides differ by less than :data:`CONTRAST`. Raises SetupError without scikit-image.
+    where the sides differ by less than :data:`CONTRAST`, or the smaller one is scattered.
+
+    Raises SetupError without scikit-image.
     """
     try:
         from skimage.filters import threshold_otsu
@@ -51,7 +57,9 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
         raise SetupError("scikit-image is missing: pip install 'vidscan[forensics]'") from error
 
     nothing = np.zeros(probability.shape, bool)
-    smooth = np.asarray(cv2.bilateralFilter(np.asarray(probability, np.float32), 5, 0.2, 2.0))
+    # Neighboring patches share most of their pixels: a patch that stands alone is an error.
+    steady = cv2.medianBlur(np.asarray(probability, np.float32), 5)
+    smooth = np.asarray(cv2.bilateralFilter(steady, 5, 0.2, 2.0))
     if min(smooth.shape) < 2 or np.ptp(smooth) < CONTRAST:
         return nothing, 0.0
     level = threshold_otsu(smooth)
@@ -68,7 +76,9 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
     )
     if mask.mean() > 0.5:
         mask = ~mask
-    return mask, high - low
+    _, _, regions, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    largest = regions[1:, cv2.CC_STAT_AREA].max(initial=0)
+    return (mask, high - low) if largest >= _COHERENT * max(mask.sum(), 1) else (nothing, high - low)
 
 
 def _over_frame(
@@ -106,6 +116,8 @@ class Resampling:
         union = np.zeros(maps.shape[1:], bool)
         traces: list[tuple[float, str]] = []
         for name, one in zip(CHARACTERISTICS, maps, strict=True):
+            if self._judged.get(name, 0.0) < _MIN_AREA:
+                continue
             mask, contrast = segment(one)
             if mask.any():
                 traces.append((contrast, name))
@@ -135,6 +147,12 @@ class Resampling:
         return torch.from_numpy(features(patches))
 
     _make: Callable[[], nn.Module] = ResamplingHeads
+
+    @cached_property
+    def _judged(self) -> dict[str, float]:
+        """Area under the curve by characteristic, on patches of pictures left out."""
+        judged: dict[str, float] = load_registry().get(KIND).settings["judged"][self._part]
+        return judged
 
     @cached_property
     def _network(self) -> nn.Module:

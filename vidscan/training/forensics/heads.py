@@ -100,11 +100,11 @@ def learn(name: str, windows: Sequence[Window], recipe: HeadsRecipe) -> Learnt:
     scores = np.zeros(len(windows))
     for part in range(FOLDS):
         rows = np.flatnonzero(parts[owner] != part)
-        head = standardised.fit(rows, labels[rows], weights[rows], recipe.strength)
+        weight, bias = standardised.fit(rows, labels[rows], weights[rows], recipe.strength)
         own = parts == part
-        scores[own] = head.log_odds(found[own])
-    head = standardised.fit(np.arange(len(labels)), labels, weights, recipe.strength)
-    tensors = {"weight": torch.from_numpy(head.weight), "bias": torch.tensor(head.bias), **extra}
+        scores[own] = found[own].astype(np.float64) @ weight + bias
+    weight, bias = standardised.fit(np.arange(len(labels)), labels, weights, recipe.strength)
+    tensors = {"weight": torch.from_numpy(weight), "bias": torch.tensor(float(bias)), **extra}
     return Learnt(tensors, by_file(windows, scores))
 
 
