@@ -12,13 +12,14 @@ import vidscan
 
 HOUSE = Path(vidscan.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "color", "toml", "spread", "machine", "paths", "outputs", "sinks", "fusion"),
+    ("errors", "types", "color", "toml", "spread", "digests", "machine", "paths", "outputs", "sinks"),
+    ("fusion", "markdown"),
     ("media", "models"),
     ("faces",),
     ("patches", "motion", "behavior", "forensics"),
     ("verdict",),
     ("people",),
-    ("stages", "file_parts", "scanner"),
+    ("stages", "file_parts", "reporting", "scanner"),
     ("report", "explain"),
     ("forge",),
     ("training",),
@@ -29,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of the house, lowest first; a room may import from its own floor and from those below."""
 SCANNING = ("", "media", "models", "faces", "patches", "motion", "behavior", "forensics", "verdict", "people")
-SCANNING += ("stages", "file_parts", "scanner", "report", "explain", "batch", "serve")
+SCANNING += ("stages", "file_parts", "reporting", "scanner", "report", "explain", "batch", "serve")
 WORKSHOP = ("forge", "training", "evaluation")
 
 

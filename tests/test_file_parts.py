@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.clips import make_clip
 from vidscan.file_parts import worse_part
-from vidscan.scanner import error_report
+from vidscan.reporting import error_report
 from vidscan.types import Report, ScanSettings
 
 
