@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import vidscan
 
 HOUSE = Path(vidscan.__file__).parent
@@ -117,3 +119,15 @@ def test_scanning_needs_no_workshop() -> None:
                 reached.add(arrow.target)
                 waiting.append(arrow.target)
     assert not [name for name in sorted(reached) if room(name) in WORKSHOP]
+
+
+@pytest.mark.parametrize("room", ["benchmarks", "samples", "examples"])
+def test_what_stands_beside_the_house_does_not_import_tests(room: str) -> None:
+    paths = sorted((HOUSE.parent / room).glob("*.py"))
+    if not paths:
+        pytest.skip(f"no {room} beside this installation")
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.partition(".")[0] == "tests"], path

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
 from tests.patches.fixture_weights import THRESHOLDS, make_weights
 from vidscan.cli.app import run

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from sample_reports import sample
 
-from tests.clips import make_clip, numbered, pattern
+from samples.clips import make_clip, numbered, pattern
 from tests.series import make_series
 from vidscan.errors import SetupError
 from vidscan.faces.rotation import rotation_matrix
