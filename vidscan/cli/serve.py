@@ -125,14 +125,9 @@ def serve(
     Jobs are kept in --data and survive any end of the server. It listens on this machine only, unless a
     token is given. /docs describes the interface.
     """
-    start_log(quiet, verbose)
-    try:
-        from vidscan.serve import server
-    except ImportError as error:
-        raise UsageError("serve needs more packages: pip install 'vidscan[serve]'") from error
-    from vidscan.batch.engine import ScannerSpec
     from vidscan.serve.settings import ServeSettings, is_loopback, read_secret
 
+    start_log(quiet, verbose)
     if token_file is None and not is_loopback(host):
         raise UsageError(f"--host {host} can be reached from other machines: it needs --token-file FILE")
     callbacks = tuple(allow_callback or ())
@@ -157,6 +152,12 @@ def serve(
         max_queue=max_queue,
         rate=rate,
     )
+    try:
+        from vidscan.serve import server
+    except ImportError as error:
+        raise UsageError("serve needs more packages: pip install 'vidscan[serve]'") from error
+    from vidscan.batch.engine import ScannerSpec
+
     scan = options.scan_settings(
         context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
     )

@@ -50,8 +50,16 @@ def run(
     """
     listener = listen(host, port)
     with listener:
-        service = Service(settings, make_engine)
-        config = uvicorn.Config(
+        server = make_server(Service(settings, make_engine), proxy=proxy, access_log=access_log)
+        name, number = listener.getsockname()[:2]
+        ready(f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}")
+        server.run(sockets=[listener])
+
+
+def make_server(service: Service, *, proxy: str | None = None, access_log: bool = False) -> uvicorn.Server:
+    """A server of a service, to be run on sockets; see :func:`run`."""
+    return uvicorn.Server(
+        uvicorn.Config(
             create_app(service),
             log_level="info" if access_log else "warning",
             access_log=access_log,
@@ -62,9 +70,7 @@ def run(
             limit_concurrency=_CONNECTIONS,
             ws="none",
         )
-        name, number = listener.getsockname()[:2]
-        ready(f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}")
-        uvicorn.Server(config).run(sockets=[listener])
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
