@@ -11,7 +11,7 @@ from servers import served
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
-EXAMPLES = 25
+EXAMPLES = 12
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import JSONResponse
 
 from vidscan import __version__
 from vidscan.serve.api import Api
@@ -83,30 +83,16 @@ def create_app(service: Service) -> Guard:
         responses=refused(404, 422),
         response_class=Response,
     )
-    add(f"{job}/report", api.report, methods=["GET"], response_model=Report, responses=refused(404, 409, 422))
-    add(
-        f"{job}/report.html",
-        api.page,
-        methods=["GET"],
-        response_class=HTMLResponse,
-        responses=refused(404, 409, 422),
-    )
-    masks: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}}}
-    add(
-        f"{job}/masks",
-        api.masks,
-        methods=["GET"],
-        response_class=Response,
-        responses=refused(404, 409, 410, 422) | masks,
-    )
+    unready = refused(404, 409, 422)
+    add(f"{job}/report", api.report, methods=["GET"], response_model=Report, responses=unready)
+    for path, answer, kind, more in (
+        (f"{job}/report.html", api.page, "text/html", unready),
+        (f"{job}/masks", api.masks, "application/zip", refused(404, 409, 410, 422)),
+        ("/metrics", api.metrics, "text/plain", refused()),
+    ):
+        told: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {}}}}
+        add(path, answer, methods=["GET"], response_class=Response, responses=told | more)
     add("/healthz", api.health, methods=["GET"], responses={503: {"model": Health}, 421: {"model": Problem}})
-    add(
-        "/metrics",
-        api.metrics,
-        methods=["GET"],
-        response_class=Response,
-        responses={**refused(), 200: {"content": {"text/plain": {}}}},
-    )
     for path, page, method in (
         ("/", site.queue, "GET"),
         ("/docs", site.docs, "GET"),
