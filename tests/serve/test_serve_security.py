@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -234,6 +235,18 @@ def test_json_made_to_break_the_parser(open_server: Served) -> None:
         assert answer.status_code == status, (body[:80], answer.text)
 
 
+def test_a_full_disk_costs_only_the_upload(open_server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = len(kept(open_server))
+    with monkeypatch.context() as patch:
+        patch.setattr("vidscan.serve.uploads.os.fsync", full)
+        refused(open_server.post(clip("large")), 507, "disk_full")
+    assert len(kept(open_server)) == before
+    assert open_server.post(clip("large")).status_code == 202
+
+
 def test_a_full_queue_and_a_hasty_client_are_told_to_wait(tmp_path: Path) -> None:
     with served(tmp_path, max_queue=2, rate=5) as server:
         assert [server.post(clip(f"{n}")).status_code for n in range(2)] == [202, 202]
@@ -377,10 +390,10 @@ def test_every_answer_has_a_strict_policy(open_server: Served) -> None:
 
 
 def test_an_unexpected_failure_tells_nothing(open_server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> dict[str, int]:
+    def broken() -> int:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(open_server.service.store, "counts", broken)
+    monkeypatch.setattr(open_server.service.store, "waiting", broken)
     answer = open_server.post(clip("x"))
     refused(answer, 500, "internal")
     assert "secret" not in answer.text and "content-security-policy" in answer.headers

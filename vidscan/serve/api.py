@@ -46,8 +46,7 @@ class Api:
         models and settings, is not scanned again: the job is done at once.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        waiting = (await run_in_threadpool(self._store.counts))["queued"] + self._arriving
-        if waiting >= self._settings.max_queue:
+        if await run_in_threadpool(self._store.waiting) + self._arriving >= self._settings.max_queue:
             raise RefusedError(
                 503, "queue_full", "too many jobs wait", {"Retry-After": "30", "Connection": "close"}
             )

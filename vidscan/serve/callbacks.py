@@ -168,8 +168,8 @@ class Callbacks:
         except ForbiddenAddressError as error:
             _log.warning("callback of %s: %s", id, error)
             outcome, tries = "forbidden", len(DELAYS_S)
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            _log.info("callback of %s: %s", id, error)
+        except Exception as error:  # whatever it is, it must not keep others from their callbacks
+            _log.info("callback of %s: %s: %s", id, type(error).__name__, error)
             outcome = "failed"
         self._metrics.called(outcome)
         state, due = "delivered", None

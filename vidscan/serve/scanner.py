@@ -23,6 +23,7 @@ from vidscan.serve.store import MASKS, PAGE, PROGRESS
 from vidscan.types import FaceSeries, ModelRef, Note, Report, ScanSettings, VideoInfo
 
 MASKS_NOT_WRITTEN = "masks_not_written"
+_MASKS = "masks"
 _EVERY_S = 0.25
 """Between two notes of how far a scan is."""
 
@@ -70,7 +71,7 @@ class ServiceScanner:
         series: list[FaceSeries] = []
         with ExitStack() as stack:
             spool = FailSafe(stack.enter_context(RegionSpool())) if page else None
-            writer = FailSafe(stack.enter_context(MaskWriter(target))) if masks else None
+            writer = FailSafe(stack.enter_context(MaskWriter(target / _MASKS))) if masks else None
             sink = MaskSinks(progress, *(each for each in (writer, spool) if each is not None))
             if page:
                 report, series = self._scanner.examine(clip, masks=sink, sha256=sha256)
@@ -140,13 +141,13 @@ def _write_page(
 
 def _pack(folder: Path) -> None:
     """Puts the masks into one file, and their folder away."""
-    (made,) = (entry for entry in folder.iterdir() if entry.is_dir())
+    (made,) = (folder / _MASKS).iterdir()
     with zipfile.ZipFile(
         folder / MASKS, "w", zipfile.ZIP_STORED
     ) as archive:  # pictures are compressed already
         for file in sorted(made.iterdir()):
             archive.write(file, f"masks/{file.name}")
-    shutil.rmtree(made)
+    shutil.rmtree(folder / _MASKS)
 
 
 def _missing(code: str, product: str, error: Exception) -> Note:

@@ -116,7 +116,7 @@ class Service:
         while True:
             try:
                 self.store.expire(time.time() - self.settings.keep_h * 3600)
-            except sqlite3.Error as error:  # a full disk
+            except (sqlite3.Error, OSError) as error:  # a full disk
                 _log.error("tidying waits: %s", error)
             if self._stopping.wait(_TIDY_S):
                 return

@@ -119,6 +119,10 @@ class Store:
         found = {row[0]: row[1] for row in rows}
         return {state: found.get(state, 0) for state in ("queued", "running", "done", "failed")}
 
+    def waiting(self) -> int:
+        """Jobs that are queued."""
+        return int(self.database.rows("SELECT count(*) FROM jobs WHERE state = 'queued'")[0][0])
+
     def report(self, id: str) -> Report | None:
         """A finished job's report, made out to the job's own file; None where there is none."""
         rows = self.database.rows(
