@@ -23,7 +23,11 @@ class Feed:
         self.wake, self._poke = Pipe(duplex=False)
         self.waiting: deque[Job] = deque()
         self.unwanted: set[Path] = set()
-        self.closed = False
+        self.closing = False
+
+    @property
+    def closed(self) -> bool:
+        return self.closing and not self.waiting
 
     def next(self) -> Job | None:
         return self.waiting.popleft() if self.waiting else None
@@ -39,7 +43,7 @@ class Feed:
         self._poke.send_bytes(b"!")
 
     def close(self) -> None:
-        self.closed = True
+        self.closing = True
         self.poke()
 
 

@@ -69,7 +69,7 @@ class Served:
         return wait_for(lambda: (job := self.job(id))["state"] in ("done", "failed") and job)
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 240.0) -> Any:
     """What ``what`` returns, as soon as that is true."""
     end = time.monotonic() + seconds
     while not (found := what()):

@@ -43,7 +43,7 @@ def test_the_report_is_the_scanners_and_the_rest_lies_beside_it(clip: Path, tmp_
         folder.mkdir()
         report = scanner.scan(clip, folder=str(folder), page=page, masks=masks)
         assert untimed(report) == plain and report.error is None
-        assert 0 < float((folder / PROGRESS).read_text()) <= 1
+        assert 0 <= float((folder / PROGRESS).read_text()) <= 1
         made = {name for name, wanted in ((PAGE, page), (MASKS, masks)) if wanted}
         assert {entry.name for entry in folder.iterdir()} == made | {PROGRESS}
     page_text = (tmp_path / "True True" / PAGE).read_text("utf-8")
@@ -52,7 +52,9 @@ def test_the_report_is_the_scanners_and_the_rest_lies_beside_it(clip: Path, tmp_
     title = told.partition("<title>")[2].partition("</title>")[0]
     assert "script&gt;&lt;b&gt;&amp;&#34;.mp4" in title and "dir" not in title
     inside = told.partition('id="report">')[2].partition("</script>")[0]
-    assert json.loads(inside)["input"]["path"] == 'dir/</script><b>&".mp4'
+    in_page = json.loads(inside)
+    assert in_page["input"]["path"] == 'dir/</script><b>&".mp4'
+    assert [frame["mask"] for frame in in_page["frames"]] == [f"masks/{n:06}.png" for n in range(4)]
     with zipfile.ZipFile(tmp_path / "False True" / MASKS) as archive:
         names = archive.namelist()
         index = json.loads(archive.read("masks/masks.json"))

@@ -385,7 +385,7 @@ def test_every_answer_has_a_strict_policy(open_server: Served) -> None:
         assert policy.startswith("default-src 'none'") and "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy and "*" not in policy and "http" not in policy
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
-        assert headers["cache-control"] == "no-store" and headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store" and headers["referrer-policy"] == "same-origin"
         assert "server" not in headers
 
 

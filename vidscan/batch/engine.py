@@ -122,7 +122,7 @@ class Feed(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether no job will come any more."""
+        """Whether :meth:`next` has no job any more, now or later."""
 
     def next(self) -> Job | None:
         """The next job; None where there is none now."""

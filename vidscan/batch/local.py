@@ -133,7 +133,7 @@ class LocalEngine:
         yield from self._run(_Work(iter(jobs), admit), expected)
 
     def follow(self, feed: Feed, *, admit: Admit | None = None) -> Iterator[tuple[Job, Report]]:
-        """Scans what a feed brings, until it is closed and its last report is out.
+        """Scans what a feed brings, until that is closed and the last report is out.
 
         All workers are started at once. One that is busy with a withdrawn job is ended, and nothing is
         reported of it.

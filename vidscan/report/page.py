@@ -43,11 +43,14 @@ class Look:
         Style sheets, joined in this order.
     allowed
         What the page may do beyond showing itself: directives of a Content-Security-Policy.
+    referrer
+        The page's Referrer-Policy.
     """
 
     package: str = _HOME
     styles: tuple[str, ...] = ("page.css",)
     allowed: str = "form-action 'none'"
+    referrer: str = "no-referrer"
 
 
 REPORT = Look()
@@ -113,7 +116,13 @@ def _shared(script: str, look: Look) -> dict[str, Any]:
 
     style, code = _style(look), _asset(script, look.package)
     policy = security_policy(script, look)
-    return {"style": Markup(style), "script": Markup(code), "policy": policy, "version": __version__}
+    return {
+        "style": Markup(style),
+        "script": Markup(code),
+        "policy": policy,
+        "referrer": look.referrer,
+        "version": __version__,
+    }
 
 
 def _style(look: Look) -> str:

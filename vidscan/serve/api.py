@@ -82,7 +82,7 @@ class Api:
 
     def list(
         self,
-        since: Annotated[int, Query(ge=0, lt=1 << 62, description="`next` of an earlier answer.")] = 0,
+        since: Annotated[int, Query(ge=0, lt=1 << 62, description="The next of an earlier answer.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000, description="Jobs in one answer.")] = 100,
     ) -> JobList:
         """What changed since an earlier answer; all jobs without one."""

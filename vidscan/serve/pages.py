@@ -15,8 +15,10 @@ from vidscan.serve.settings import ServeSettings
 PLACEHOLDER = "vidscan-placeholder-of-the-name-7c1e0f"
 """Stands in a stored page where the name of the file goes; no character of it is ever escaped."""
 
-LOOK = Look("vidscan.serve", ("page.css", "serve.css"), "connect-src 'self'; form-action 'self'")
-"""A page of the service may talk to the server that it came from; nothing else."""
+LOOK = Look(
+    "vidscan.serve", ("page.css", "serve.css"), "connect-src 'self'; form-action 'self'", "same-origin"
+)
+"""A page of the service may talk to the server that it came from, and says so; nothing else."""
 
 SCRIPT_AND_LOOK = ("serve.js", LOOK)
 """Of all pages of the service: one script, one policy."""
@@ -62,14 +64,14 @@ def login_page(*, wrong: bool) -> str:
 def docs_page(openapi: dict[str, Any]) -> str:
     """The HTTP interface for people, from its OpenAPI document."""
     operations = [
-        (method.upper(), path, operation)
+        (method.upper(), path, _paragraphs(operation["description"]), operation)
         for path, methods in openapi["paths"].items()
         for method, operation in methods.items()
     ]
     models = {
         name: schema
         for name, schema in openapi["components"]["schemas"].items()
-        if name in ("Job", "JobList", "Callback", "Problem", "Health")
+        if name in ("Job", "JobList", "Callback", "Problem", "ErrorDetail", "Health")
     }
     return render_page("docs.html.j2", *_with({"operations": operations, "models": models, "kind": _kind}))
 
@@ -83,6 +85,10 @@ def answer(text: str, script: str, look: Look = REPORT, *, status: int = 200) ->
 def _with(context: dict[str, Any]) -> tuple[str, dict[str, Any], Look]:
     script, look = SCRIPT_AND_LOOK
     return script, context, look
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in text.replace("`", "").split("\n\n")]
 
 
 def _kind(schema: dict[str, Any]) -> str:

@@ -135,7 +135,12 @@ def _write_page(
 ) -> None:
     """The page, made out to nobody: the same content may have been sent under many names."""
     telling, thumbnails = gather_pictures(clip, report, spool, scanner.classifier)
-    nameless = replace(report, input=replace(report.input, path=PLACEHOLDER, path_raw=None))
+    frames = tuple(
+        frame if frame.mask is None else replace(frame, mask=f"{_MASKS}/{Path(frame.mask).name}")
+        for frame in report.frames
+    )
+    clip_input = replace(report.input, path=PLACEHOLDER, path_raw=None)
+    nameless = replace(report, input=clip_input, frames=frames)
     write_html(nameless, out, telling=telling, series=series, thumbnails=thumbnails)
 
 
@@ -146,7 +151,7 @@ def _pack(folder: Path) -> None:
         folder / MASKS, "w", zipfile.ZIP_STORED
     ) as archive:  # pictures are compressed already
         for file in sorted(made.iterdir()):
-            archive.write(file, f"masks/{file.name}")
+            archive.write(file, f"{_MASKS}/{file.name}")
     shutil.rmtree(folder / _MASKS)
 
 

@@ -15,6 +15,8 @@ from vidscan.serve.settings import ServeSettings
 
 _GRACE_S = 5
 """For answers under way when the server is told to stop."""
+_KEEP_ALIVE_S = 75
+"""Longer than proxies keep a connection: they would send a request just as it is closed."""
 _CONNECTIONS = 1000
 
 
@@ -67,6 +69,7 @@ def make_server(service: Service, *, proxy: str | None = None, access_log: bool 
             proxy_headers=proxy is not None,
             forwarded_allow_ips=proxy or "",
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             limit_concurrency=_CONNECTIONS,
             ws="none",
         )
