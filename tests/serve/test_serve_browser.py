@@ -77,8 +77,9 @@ def accessible(page: Any) -> None:
     assert len(result["passes"]) > 10, "axe did not look"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize(
+    ("path", "scheme", "width"), [("/", "light", 1200), ("/", "dark", 360), ("/docs", "dark", 360)]
+)
 def test_no_errors_no_network_accessible(
     browser: Any, server: Served, path: str, scheme: str, width: int
 ) -> None:

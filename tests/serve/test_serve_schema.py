@@ -11,7 +11,7 @@ from servers import served
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.mark.slow
