@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, start_log
+from vidscan.cli.console import Progress
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 
 
+@options.scans("max_pixels", "max_duration_s", "stream", "blink_rule")
 def inspect(
-    context: typer.Context,
+    run: options.Run,
     clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video that shows a face.")],
     output: Annotated[
         Path | None,
@@ -23,25 +24,16 @@ def inspect(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.png.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    device: options.Device = "auto",
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Show how the faces of a clip move, and what its container says of it.
 
     Prints the metadata and a summary of every measured series; with -o plots the series, and prints the
     picture's path unless --json is given too.
     """
-    start_log(quiet, verbose)
     if clip.is_dir():
         raise UsageError(f"{clip} is a folder")
     if output is not None:
-        inputs = options.inputs([clip], config=config)
+        inputs = options.inputs([clip], config=run.config)
         Outputs(inputs, overwrite=overwrite).new("--output", output, ".png")
 
         from vidscan.report.pyplot import load_pyplot
@@ -54,12 +46,10 @@ def inspect(
     from vidscan.explain import raise_error
     from vidscan.media.metadata import read_metadata
     from vidscan.report.series_summary import summarise, summary_lines
-    from vidscan.scanner import Scanner
 
-    metadata = read_metadata(clip, stream)
-    settings = options.scan_settings(context, 0, max_pixels, max_duration, blink_rule, stream=stream)
-    scanner = Scanner(settings, device=device)
-    with Progress(1, quiet=quiet) as progress:
+    metadata = read_metadata(clip, run.settings().stream)
+    scanner = run.scanner()
+    with Progress(1, quiet=run.quiet) as progress:
         report, series = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)
     unwritten = None

@@ -34,7 +34,7 @@ def list_people(
     """
     import json as json_module
 
-    from vidscan.verdict.people import PeopleStore, record_dict
+    from vidscan.people.store import PeopleStore, record_dict
 
     records, problems = PeopleStore(dir).records()
     for record in records:
@@ -55,7 +55,7 @@ def list_people(
 @app.command()
 def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The person.")], dir: Dir = None) -> None:
     """Delete all that is stored of a person."""
-    from vidscan.verdict.people import PeopleStore
+    from vidscan.people.store import PeopleStore
 
     PeopleStore(dir).remove(name)
     typer.echo(f"removed {name}")
@@ -75,8 +75,8 @@ def plot(
     """
     Outputs((), overwrite=overwrite).new("--output", output, ".png")
 
+    from vidscan.people.store import PeopleStore, PersonError
     from vidscan.report.people_plot import plot_people
-    from vidscan.verdict.people import PeopleStore, PersonError
 
     store = PeopleStore(dir)
     records, problems = store.records()

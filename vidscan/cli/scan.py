@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import Progress, say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import PAGE_NAMES, Outputs
 from vidscan.errors import NotWrittenError
@@ -38,8 +38,9 @@ class EngineName(str, Enum):
     ray = "ray"
 
 
+@options.scans(*options.FOR_VERDICTS)
 def scan(
-    context: typer.Context,
+    run: options.Run,
     folders: Annotated[
         list[str], typer.Argument(metavar="FOLDER", help="Folders, files or URLs; - reads paths.")
     ],
@@ -54,8 +55,8 @@ def scan(
         bool, typer.Option("--overwrite", help="Begin --out anew; replace media of others.")
     ] = False,
     format: Annotated[
-        options.BatchFormat, typer.Option(help="One line a clip in this format.")
-    ] = options.BatchFormat.jsonl,
+        options.LineFormat, typer.Option(help="One line a clip in this format.")
+    ] = options.JSONL,
     jobs: Annotated[
         int,
         typer.Option(envvar="VIDSCAN_JOBS", min=0, metavar="N", help="Worker processes (0: as many as fit)."),
@@ -90,14 +91,6 @@ def scan(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="No files that match; may be repeated.")
     ] = None,
-    every: options.Every = 0,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    target_fpr: options.TargetFpr = None,
-    uncertain_fpr: options.UncertainFpr = None,
-    device: options.Device = "auto",
     engine: Annotated[
         EngineName,
         typer.Option(envvar="VIDSCAN_ENGINE", help="Workers on this machine, or on a Ray cluster."),
@@ -115,9 +108,6 @@ def scan(
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Scan all clips and pictures in folders.
 
@@ -125,7 +115,6 @@ def scan(
     same content under two names is scanned once and reported twice. With --resume, what --out
     holds for the same models and settings is not scanned again, and the exit code covers all of it.
     """
-    start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
     if out is None and (resume or (overwrite and index is None)):
         raise UsageError("--resume and --overwrite need --out FILE")
@@ -140,14 +129,11 @@ def scan(
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
     from vidscan.batch.results import ResultFile
-    from vidscan.batch.run import scan_all
+    from vidscan.batch.scan import scan_all
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
 
-    settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
-    )
-    spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
+    spec = ScannerSpec(settings=run.settings(), device=run.device, max_download=max_download * 1_000_000)
     if report is not None:
         pages = {"folder": str(report.absolute())}
         spec = replace(spec, factory="vidscan.batch.pages:PageScanner", options=pages)
@@ -163,7 +149,7 @@ def scan(
     listed: list[Report] = []
     with ExitStack() as stack:
         paths = discover(roots, recursive=recursive, include=include or (), exclude=exclude or ())
-        _protect(paths, out, index, report, config, overwrite)
+        _protect(paths, out, index, report, run.config, overwrite)
         results = None
         if out is not None:
             results = stack.enter_context(
@@ -174,7 +160,7 @@ def scan(
         if not paths:
             raise UsageError("no video or picture found")
         workers = stack.enter_context(make_engine())
-        progress = stack.enter_context(Progress(len(paths), quiet=quiet, rate=True))
+        progress = stack.enter_context(Progress(len(paths), quiet=run.quiet, rate=True))
         writer = open_writer(format.value, sys.stdout, many=True)
 
         def kept(found: Report) -> None:
@@ -197,7 +183,7 @@ def scan(
             outcome.add(found)
             list_up(found)
             progress.advance()
-    say(summary.table(time.monotonic() - started), quiet=quiet)
+    say(summary.table(time.monotonic() - started), quiet=run.quiet)
     if index is not None:
         _write_index(listed, index, report)
     raise typer.Exit(outcome.exit_code)
