@@ -67,7 +67,7 @@ def test_missing_weights_stop_it_before_it_listens(tmp_path: Path) -> None:
 
 def test_other_commands_load_nothing_of_it() -> None:
     code = (
-        "import sys; from vidscan.cli.app import run; import vidscan.batch.run, vidscan.batch.local; "
+        "import sys; from vidscan.cli.app import run; import vidscan.batch.scan, vidscan.batch.local; "
         "assert run(['serve', '--help']) == 0; loaded = {'fastapi', 'uvicorn', 'httpx', 'vidscan.serve'} "
         "& set(sys.modules); sys.exit(f'imported {loaded}' if loaded else 0)"
     )

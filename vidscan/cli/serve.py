@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import say, start_log
+from vidscan.cli.console import say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.scan import MAX_MEMORY_MB, TIMEOUT_S
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _MAX_UPLOAD_MB = 2000
 
 
+@options.scans(*options.FOR_VERDICTS)
 def serve(
-    context: typer.Context,
+    run: options.Run,
     host: Annotated[
         str, typer.Option(envvar="VIDSCAN_HOST", metavar="ADDRESS", help="Where to listen.")
     ] = "127.0.0.1",
@@ -92,6 +93,7 @@ def serve(
         int,
         typer.Option(envvar="VIDSCAN_RATE", min=1, metavar="N", help="Jobs a client may send in a minute."),
     ] = 600,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request on stderr.")] = False,
     proxy: Annotated[
         str | None,
         typer.Option(
@@ -108,17 +110,6 @@ def serve(
             envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
         ),
     ] = MAX_MEMORY_MB,
-    every: options.Every = 0,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    target_fpr: options.TargetFpr = None,
-    uncertain_fpr: options.UncertainFpr = None,
-    device: options.Device = "auto",
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Offer scanning as an HTTP service, with a page to drop files on.
 
@@ -127,7 +118,6 @@ def serve(
     """
     from vidscan.serve.settings import ServeSettings, is_loopback, read_secret
 
-    start_log(quiet, verbose)
     if token_file is None and not is_loopback(host):
         raise UsageError(f"--host {host} can be reached from other machines: it needs --token-file FILE")
     callbacks = tuple(allow_callback or ())
@@ -158,10 +148,9 @@ def serve(
         raise UsageError("serve needs more packages: pip install 'vidscan[serve]'") from error
     from vidscan.batch.engine import ScannerSpec
 
-    scan = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
+    spec = ScannerSpec(
+        settings=run.settings(), device=run.device, factory="vidscan.serve.scanner:ServiceScanner"
     )
-    spec = ScannerSpec(settings=scan, device=device, factory="vidscan.serve.scanner:ServiceScanner")
 
     def make_engine() -> LocalEngine:
         from vidscan.batch.local import LocalEngine
@@ -169,13 +158,13 @@ def serve(
         return LocalEngine(spec, jobs=jobs, timeout_s=timeout, max_memory=max_memory * 1_000_000)
 
     def ready(url: str) -> None:
-        say(f"vidscan: {url} (jobs in {settings.data})", quiet=quiet)
+        say(f"vidscan: {url} (jobs in {settings.data})", quiet=run.quiet)
 
-    server.run(settings, make_engine, host=host, port=port, proxy=proxy, access_log=verbose, ready=ready)
+    server.run(settings, make_engine, host=host, port=port, proxy=proxy, access_log=access_log, ready=ready)
 
 
 def data_folder() -> Path:
     """Where jobs are kept unless told otherwise, beside what else vidscan keeps for a user."""
-    from vidscan.verdict.people import user_folder
+    from vidscan.people.store import user_folder
 
     return user_folder() / "serve"

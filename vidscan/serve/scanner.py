@@ -14,13 +14,14 @@ from pathlib import Path
 from vidscan.batch.pages import NOT_WRITTEN
 from vidscan.errors import InputError
 from vidscan.report.html import write_html
-from vidscan.report.masks import FailSafe, MaskRegion, MaskSinks, MaskWriter
+from vidscan.report.masks import MaskWriter
 from vidscan.report.pictures import gather_pictures
 from vidscan.report.spool import RegionSpool
 from vidscan.scanner import Scanner
 from vidscan.serve.pages import PLACEHOLDER
 from vidscan.serve.store import MASKS, PAGE, PROGRESS
-from vidscan.types import FaceSeries, ModelRef, Note, Report, ScanSettings, VideoInfo
+from vidscan.sinks import FailSafe, FrameSinks
+from vidscan.types import FaceSeries, FrameMaps, ModelRef, Note, Report, ScanSettings, VideoInfo
 
 MASKS_NOT_WRITTEN = "masks_not_written"
 _MASKS = "masks"
@@ -72,7 +73,7 @@ class ServiceScanner:
         with ExitStack() as stack:
             spool = FailSafe(stack.enter_context(RegionSpool())) if page else None
             writer = FailSafe(stack.enter_context(MaskWriter(target / _MASKS))) if masks else None
-            sink = MaskSinks(progress, *(each for each in (writer, spool) if each is not None))
+            sink = FrameSinks(progress, *(each for each in (writer, spool) if each is not None))
             if page:
                 report, series = self._scanner.examine(clip, masks=sink, sha256=sha256)
             else:
@@ -93,7 +94,7 @@ class ServiceScanner:
 
 
 class Progress:
-    """Keeps in a file how much of a clip is scanned; also a mask sink, which hears of every frame."""
+    """Keeps in a file how much of a clip is scanned; also a sink, which hears of every frame."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -110,24 +111,17 @@ class Progress:
                 out.write(f"{min(1.0, max(0.0, done)):.4f}".encode())
 
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
-        """See :class:`vidscan.report.masks.MaskSink`."""
+        """See :class:`vidscan.sinks.FrameSink`."""
         self._duration_s = info.duration_s or 0.0
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """See :class:`vidscan.report.masks.MaskSink`."""
+    def write(self, frame: FrameMaps) -> str | None:
+        """See :class:`vidscan.sinks.FrameSink`."""
         if self._duration_s:
-            self.share(time_s / self._duration_s)
+            self.share(frame.time_s / self._duration_s)
         return None
 
     def close(self, models: Sequence[ModelRef]) -> None:
-        """See :class:`vidscan.report.masks.MaskSink`."""
+        """See :class:`vidscan.sinks.FrameSink`."""
 
 
 def _write_page(
