@@ -60,7 +60,7 @@ def follow(engine: LocalEngine, feed: Feed) -> tuple[threading.Thread, list[tupl
 
 
 def wait_until(what: object, got: list[object], count: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(got) < count:
         assert time.monotonic() < end, what
         time.sleep(0.01)

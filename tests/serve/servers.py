@@ -87,7 +87,7 @@ def served(data: Path, engine: Callable[[], Any] = IdleEngine, **settings: Any) 
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
         wait_for(lambda: client.get("/healthz").status_code == 200)
         yield Served(url, service, client)
     server.should_exit = True

@@ -7,7 +7,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,8 +107,12 @@ class Progress:
         if now >= self._next:
             self._next = now + _EVERY_S
             # Readers find a whole number: it has the same length every time.
-            with open(os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:  # noqa: PTH123
-                out.write(f"{min(1.0, max(0.0, done)):.4f}".encode())
+            text = f"{min(1.0, max(0.0, done)):.4f}".encode()
+            with (
+                suppress(OSError),  # a full disk costs no verdict
+                open(os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out,  # noqa: PTH123
+            ):
+                out.write(text)
 
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
         """See :class:`vidscan.sinks.FrameSink`."""
