@@ -15,8 +15,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from samples.clips import make_clip, pattern
 from tests.behavior.blinking import disagreeing
-from tests.clips import make_clip, pattern
 from tests.corpus import corpus_clips, shipped_registry
 from tests.patches.fixture_weights import make_weights, register_patches
 from vidscan import models

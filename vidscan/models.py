@@ -94,6 +94,10 @@ class Registry:
             raise WeightsError(f"no {kind} model {wanted!r} in {self.folder / REGISTRY} (have: {have})")
         return record
 
+    def default(self, kind: str) -> ModelRecord | None:
+        """The default of a kind that a scan can do without; None where there is none."""
+        return self.get(kind) if kind in self.defaults else None
+
 
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file's bytes."""

@@ -6,14 +6,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from vidscan import __version__
 from vidscan.behavior.eye_closure import RULES
 from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
@@ -24,11 +24,13 @@ from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
+from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.paths import path_names
+from vidscan.reporting import Origin, error_report, input_info, with_left_out
 from vidscan.sinks import FrameSink
 from vidscan.stages import (
     BehaviorStage,
@@ -42,33 +44,20 @@ from vidscan.stages import (
     frame_step,
 )
 from vidscan.types import (
-    LABEL_SEVERITY,
-    SCHEMA_VERSION,
-    Calibration,
-    ErrorInfo,
     FaceEvidence,
     FaceSeries,
     FrameReport,
-    InputInfo,
     ModelRef,
     Note,
-    Quality,
-    Reason,
     Report,
     ScanSettings,
-    Thresholds,
     Timing,
-    ToolInfo,
     Track,
-    Verdict,
 )
-from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
-from vidscan.verdict.judge import Judgement, load_judge, no_signals
+from vidscan.verdict.judge import Judgement, load_judge
 
 if TYPE_CHECKING:
     from vidscan.forensics.shelf import Shelf
-
-TOOL = ToolInfo("vidscan", __version__)
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
@@ -329,7 +318,7 @@ class _Pass:
             self.stages.append(every_frame)
         self.stream(masks, progress, sha256)
         with self._clock("verdict"):
-            judgement = self._with_left_out(judge.judge(self.tracks(), self.bits_per_pixel()))
+            judgement = judge.judge(self.tracks(), self.bits_per_pixel())
         if progress is not None:
             progress(1.0)
         self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
@@ -365,17 +354,16 @@ class _Pass:
             )
             between = Between(stride)
             chunks = iter(source)
-            while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
-                with self._clock("detect"):
-                    faces = tracker.update(chunk)
-                    followed = [face for face in faces if face.frame_index % stride == 0]
-                    batch = FaceBatch(chunk, followed, stride, between.add(chunk, faces), self.scanner.device)
-                for stage in self.stages:
-                    with self._clock(stage.clock):
-                        stage.add(batch)
-                self.decoded += len(chunk.times)
-                if progress is not None and source.info.duration_s:
-                    progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
+            with self._lanes() as give:
+                while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
+                    with self._clock("detect"):
+                        faces = tracker.update(chunk)
+                        followed = [face for face in faces if face.frame_index % stride == 0]
+                        complete = between.add(chunk, faces)
+                    give(FaceBatch(chunk, followed, stride, complete, self.scanner.device))
+                    self.decoded += len(chunk.times)
+                    if progress is not None and source.info.duration_s:
+                        progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
             rest = between.finish()
             for stage in self.stages:
                 with self._clock(stage.clock):
@@ -384,6 +372,41 @@ class _Pass:
                 masks.close(self.scanner.models)
             self.info, self.warnings = source.info, tuple(source.warnings)
             self.left_out = tracker.left_out
+
+    @contextmanager
+    def _lanes(self) -> Iterator[Callable[[FaceBatch], None]]:
+        """What gives a batch to every stage; at the end all are through.
+
+        Stages of one clock follow each other. Those of different clocks run side by side, and beside
+        detection, where torch has threads to share: which of them is first changes nothing.
+        """
+        groups = {clock: [s for s in self.stages if s.clock == clock] for clock in _SIDE_BY_SIDE}
+        here = [stage for stage in self.stages if stage.clock not in groups]
+
+        def work(stages: list[Stage], batch: FaceBatch) -> None:
+            for stage in stages:
+                with self._clock(stage.clock):
+                    stage.add(batch)
+
+        if torch.get_num_threads() == 1:
+            yield partial(work, self.stages)
+            return
+        with ExitStack() as stack:
+            threads = stack.enter_context(shared_threads(len(_SIDE_BY_SIDE)))
+            lanes = [
+                stack.enter_context(Lane(partial(work, stages), threads))
+                for stages in groups.values()
+                if stages
+            ]
+
+            def give(batch: FaceBatch) -> None:
+                work(here, batch)
+                for lane in lanes:
+                    lane.add(batch)
+
+            yield give
+            for lane in lanes:
+                lane.wait()
 
     def _content(self, sha256: str | None) -> tuple[str, int]:
         """Hash and size in bytes of the file."""
@@ -436,56 +459,23 @@ class _Pass:
         pixels = self.info.width * self.info.height * self.decoded
         return 8 * self.size / pixels if pixels else None
 
-    def _with_left_out(self, judgement: Judgement) -> Judgement:
-        """Says that faces were not examined: without them nothing can be said of the clip as a whole."""
-        if not self.left_out:
-            return judgement
-        faces = f"{self.left_out} face{'s' * (self.left_out != 1)}"
-        text = (
-            f"{faces} more than the {self.scanner.settings.max_faces} that are followed at once were left out"
-        )
-        self.warnings += (Note("faces_left_out", text),)
-        verdict = judgement.verdict
-        if LABEL_SEVERITY[verdict.label] < LABEL_SEVERITY["uncertain"]:
-            reason = Reason("faces_left_out", text, None, None, None, 1.0)
-            verdict = replace(verdict, label="uncertain", reasons=(reason,))
-        return replace(judgement, verdict=verdict)
-
     def _report(self, judgement: Judgement, frames: tuple[FrameReport, ...]) -> Report:
-        names, info = path_names(self.path), self.info
-        return Report(
-            schema_version=SCHEMA_VERSION,
-            tool=TOOL,
-            models=self.scanner.models,
-            device=self.scanner.device,
-            settings=asdict(self.scanner.settings),
-            input=InputInfo(
-                path=names.path,
-                path_raw=names.path_raw,
-                sha256=self.content,
-                bytes=self.size,
-                container=info.container,
-                codec=info.codec,
-                width=info.width,
-                height=info.height,
-                fps=info.fps,
-                duration_s=info.duration_s,
-                rotation=info.rotation,
-                has_audio=info.has_audio,
-                frames_decoded=self.decoded,
-                frames_analysed=self.patches.turns.frames,
-                decoder=info.decoder,
-            ),
-            verdict=judgement.verdict,
-            tracks=judgement.tracks,
-            segments=judgement.segments,
-            signals=judgement.signals,
-            person=None,
+        scanner = self.scanner
+        judgement, notes = with_left_out(judgement, self.left_out, scanner.settings.max_faces)
+        source = input_info(
+            self.path,
+            self.info,
+            sha256=self.content,
+            size=self.size,
+            decoded=self.decoded,
+            analysed=self.patches.turns.frames,
+        )
+        return Origin(scanner.settings, scanner.device, scanner.models).report(
+            source,
+            judgement,
             frames=frames,
-            quality=judgement.quality,
-            timing_s=Timing(**self.spent),
-            warnings=(*self.warnings, *self.scanner.notes, *judgement.notes),
-            error=None,
+            timing=Timing(**self.spent),
+            warnings=(*self.warnings, *notes, *scanner.notes),
         )
 
 
@@ -495,6 +485,8 @@ _WITHOUT_ENCODER = Note(
 )
 _FOLLOW_FPS = 15.0
 """Faces are followed in about so many frames a second, or as many as are read."""
+_SIDE_BY_SIDE = ("landmarks", "classify")
+"""Clocks whose stages need nothing of each other."""
 _USUAL_FPS = 25.0
 """Frames a second where the container does not say."""
 
@@ -519,62 +511,3 @@ def _device(name: str) -> str:
     if device.type not in ("cpu", "cuda"):
         raise SetupError(f"device {name} is not supported; use auto, cpu or cuda[:n]")
     return str(device)
-
-
-def error_report(
-    path: PathLike,
-    error: Exception,
-    settings: ScanSettings,
-    device: str,
-    models: tuple[ModelRef, ...],
-) -> Report:
-    """The report of an input that could not be scanned; coded, with one line for a person."""
-    names = path_names(path)
-    if isinstance(error, InputError):
-        info = ErrorInfo(error.code, str(error))  # type: ignore[arg-type]
-    elif isinstance(error, MemoryError):
-        info = ErrorInfo("out_of_memory", "not enough memory")
-    else:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        info = ErrorInfo("internal", f"unexpected failure, please report it ({line})")
-    return Report(
-        schema_version=SCHEMA_VERSION,
-        tool=TOOL,
-        models=models,
-        device=device,
-        settings=asdict(settings),
-        input=InputInfo(
-            path=names.path,
-            path_raw=names.path_raw,
-            sha256=None,
-            bytes=None,
-            container=None,
-            codec=None,
-            width=None,
-            height=None,
-            fps=None,
-            duration_s=None,
-            rotation=None,
-            has_audio=None,
-            frames_decoded=0,
-            frames_analysed=0,
-            decoder=None,
-        ),
-        verdict=Verdict(
-            "error",
-            None,
-            None,
-            Thresholds(UNCERTAIN_SCORE, MANIPULATED_SCORE),
-            Calibration(0, "", 0.0, None, None),
-            (),
-        ),
-        tracks=(),
-        segments=(),
-        signals=no_signals(),
-        person=None,
-        frames=(),
-        quality=Quality(None, None, None, None),
-        timing_s=Timing(),
-        warnings=(),
-        error=info,
-    )

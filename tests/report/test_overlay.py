@@ -15,13 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from sample_reports import sample
 
-from tests.clips import make_clip, numbered, pattern
+from samples.clips import make_clip, numbered, pattern
 from tests.series import make_series
 from vidscan.errors import SetupError
+from vidscan.faces.rotation import rotation_matrix
 from vidscan.media import open_video, write_png
 from vidscan.media.faststart import index_first
 from vidscan.report.drawing import draw_box, draw_heat, draw_lines, draw_text, fitting, heat_table, text_width
-from vidscan.report.head import gaze_direction, project_box, rotation_matrix, row_of
+from vidscan.report.head import gaze_direction, project_box, row_of
 from vidscan.report.overlay import OverlayFile, write_overlay
 from vidscan.report.spool import RegionSpool
 from vidscan.report.timeline import Panel, score_lines

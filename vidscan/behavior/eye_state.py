@@ -20,10 +20,14 @@ from torch import Tensor, nn
 from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.models import ModelRecord
 
-CORNERS = np.array([[36, 39], [45, 42]])
+CORNERS = np.array([[OUTER_EYE_CORNERS[0], 39], [OUTER_EYE_CORNERS[1], 42]])
 """iBUG indices of the outer and inner corner of the left and right eye as seen in the image."""
+
+MOST_STATES = 64
+"""Tracks whose past is kept: tracks end without a word, and a long film has thousands."""
 
 _CONTRAST_FLOOR = 8.0
 """Grey levels: crops flatter than this are noise, which must not be stretched to a picture."""
@@ -80,7 +84,7 @@ def eye_transforms(landmarks: NDArray[np.floating], spec: EyeSpec = EYE_SPEC) ->
 
 
 def eye_crops(
-    images: Tensor | NDArray[np.uint8],
+    images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
     index: NDArray[np.integer],
     landmarks: NDArray[np.floating],
     spec: EyeSpec = EYE_SPEC,
@@ -90,7 +94,7 @@ def eye_crops(
     Parameters
     ----------
     images
-        (T, H, W, 3) RGB uint8, or float in 0..255.
+        (T, H, W, 3) RGB uint8, or float in 0..255; or T tensors (H, W, 3).
     index
         (N,) which of the T frames each face is in.
     landmarks
@@ -108,7 +112,7 @@ def eye_crops(
     ValueError
         Where shapes disagree.
     """
-    frames = torch.as_tensor(images)
+    frames = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
     if len(index) != len(landmarks):
         raise ValueError(f"{len(index)} frame indices but {len(landmarks)} faces")
     maps = eye_transforms(landmarks, spec).reshape(-1, 2, 3)
@@ -118,7 +122,8 @@ def eye_crops(
     square = maps[found]
     above = (spec.width - spec.height) // 2
     square[:, 1, 2] += above
-    crops = align(frames, which[found], square, CropSpec(spec.width, 1.0))[:, :, above : above + spec.height]
+    whole = align(frames, which[found], square, CropSpec(spec.width, 1.0), rounded=True)
+    crops = whole[:, :, above : above + spec.height]
     out = torch.full((len(maps), spec.height, spec.width), torch.nan, device=crops.device)
     out[torch.from_numpy(found).to(out.device)] = luminance(crops)[:, 0]
     return out.view(-1, 2, spec.height, spec.width)
@@ -239,7 +244,7 @@ class EyeState:
 
     def crops(
         self,
-        images: Tensor | NDArray[np.uint8],
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
         index: NDArray[np.integer],
         landmarks: NDArray[np.floating],
     ) -> Tensor:
@@ -248,7 +253,7 @@ class EyeState:
 
     def read(
         self,
-        images: Tensor | NDArray[np.uint8],
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
         index: NDArray[np.integer],
         landmarks: NDArray[np.floating],
         tracks: Sequence[int],
@@ -277,7 +282,8 @@ class EyeState:
     def update(self, track_id: int, crops: Tensor) -> NDArray[np.float32]:
         """Go on with a track.
 
-        However a track is cut into chunks, the answer is the same.
+        However a track is cut into chunks, the answer is the same. A track after which
+        :data:`MOST_STATES` others were seen begins anew.
 
         Parameters
         ----------
@@ -295,10 +301,8 @@ class EyeState:
         seen = ~crops.isnan().flatten(1).any(1)
         if seen.any():
             eyes = crops[seen].to(self.device).transpose(0, 1)[:, :, None]
-            logits, self._states[track_id] = self.network(eyes, self._states.get(track_id))
+            logits, self._states[track_id] = self.network(eyes, self._states.pop(track_id, None))
+            if len(self._states) > MOST_STATES:
+                del self._states[next(iter(self._states))]
             out[seen.cpu().numpy()] = logits.sigmoid().T.cpu().numpy()
         return out
-
-    def forget(self, track_id: int) -> None:
-        """Let go of a track that has ended."""
-        self._states.pop(track_id, None)

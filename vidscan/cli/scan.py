@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vidscan.batch.engine import Engine, Location, ScannerSpec
     from vidscan.types import Report
 
-_TIMEOUT_S = 3600.0
-_MAX_MEMORY_MB = 6000
+TIMEOUT_S = 3600.0
+MAX_MEMORY_MB = 6000
 _MAX_DOWNLOAD_MB = 4000
 
 
@@ -64,13 +64,13 @@ def scan(
     timeout: Annotated[
         float,
         typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
-    ] = _TIMEOUT_S,
+    ] = TIMEOUT_S,
     max_memory: Annotated[
         int,
         typer.Option(
             envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
         ),
-    ] = _MAX_MEMORY_MB,
+    ] = MAX_MEMORY_MB,
     max_download: Annotated[
         int, typer.Option(envvar="VIDSCAN_MAX_DOWNLOAD", min=1, metavar="MB", help="Largest remote file.")
     ] = _MAX_DOWNLOAD_MB,

@@ -1,12 +1,13 @@
 """Dense landmarks, action units, eyes, gaze and head rotation of tracked faces, on any device.
 
 Frames in which the network does not see a face in its place are marked lost: NaN, never a guess.
-Nothing is smoothed over time; whoever needs a smooth series smooths it (:func:`one_euro`).
+Nothing is smoothed over time.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, face_transforms, invert_affine
+from vidscan.faces.face_model import EYES
 from vidscan.faces.landmark_network import GAZE_SCALE, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
@@ -30,7 +32,8 @@ LOST = 0.5
 _OFF_CENTRE = 0.07
 _OFF_SCALE = 0.12
 _OFF_ROLL = math.radians(10)
-_FIVE = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
+_OUTPUT = tuple(field.name for field in fields(NetworkOutput))
+_FIVE = (*EYES, slice(30, 31), slice(48, 49), slice(54, 55))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +103,28 @@ class LandmarkReader:
             self.network(part.to(self.device).contiguous(memory_format=torch.channels_last))
             for part in crops.split(self.batch)
         ]
-        names = ("landmarks", "units", "openness", "gaze", "rotation", "confidence")
-        found = {name: torch.cat([getattr(p, name).float().cpu() for p in parts]) for name in names}
+        found = {name: torch.cat([getattr(p, name).float().cpu() for p in parts]) for name in _OUTPUT}
         size = self.spec.size
         found["landmarks"] = found["landmarks"] * size + torch.tensor([(size - 1) / 2, (size - 1) / 2, 0.0])
         return NetworkOutput(**found)
 
     def read(
-        self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]
+        self,
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
+        index: NDArray[np.int64],
+        faces: list[Face],
     ) -> FaceReadings:
         """Read ``faces`` in frames (T, H, W, 3) RGB uint8; ``index`` (N,) says which frame each is in.
+
+        Frames may also be T tensors (H, W, 3) on the reader's device.
 
         A face that turns out to lie off the middle of its crop is cut once more, where its own landmarks
         say that it is: tracking need not be as exact as detection.
         """
         to_crop = face_transforms(faces, self.spec)
-        frames = torch.as_tensor(images).to(self.device)
+        frames = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        if isinstance(frames, Tensor):
+            frames = frames.to(self.device)
         crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)
         again = np.flatnonzero(self._off_centre(out))
@@ -124,7 +133,7 @@ class LandmarkReader:
             to_crop[again] = crop_transform(own, self.spec)
             crops[again] = align(frames, index[again], to_crop[again], self.spec)
             second = self.output(crops[again])
-            for name in ("landmarks", "units", "openness", "gaze", "rotation", "confidence"):
+            for name in _OUTPUT:
                 getattr(out, name)[again] = getattr(second, name)
         return self._readings(out, to_crop, band_levels(crops, self.spec.size / self.spec.margin))
 
@@ -214,46 +223,3 @@ class SeriesBuilder:
         """One field of all readings; None where none of them has it."""
         values = [getattr(reading, name) for reading in self._readings]
         return None if all(value is None for value in values) else np.concatenate(values)
-
-
-def one_euro(
-    times: NDArray[np.floating],
-    values: NDArray[np.floating],
-    *,
-    cutoff_hz: float = 1.5,
-    speed_gain: float = 0.3,
-) -> NDArray[np.float64]:
-    """The one-euro filter (Casiez, Roussel & Vogel 2012): little lag in fast motion, little jitter at rest.
-
-    Parameters
-    ----------
-    times
-        (T,) seconds.
-    values
-        (T, ...); rows with a NaN stay NaN, and the filter starts anew after them.
-    cutoff_hz
-        Cut-off frequency at rest.
-    speed_gain
-        Hertz by which the cut-off grows for each unit a second of speed.
-    """
-    x = np.asarray(values, np.float64)
-    out = np.full_like(x, np.nan)
-    previous: tuple[float, NDArray, NDArray] | None = None
-    for i, time_s in enumerate(np.asarray(times, np.float64)):
-        if not np.isfinite(x[i]).all():
-            previous = None
-            continue
-        if previous is None or time_s <= previous[0]:
-            out[i] = x[i]
-            previous = (float(time_s), x[i], np.zeros_like(x[i]))
-            continue
-        step = time_s - previous[0]
-        speed = previous[2] + _gain(1.0, step) * ((x[i] - previous[1]) / step - previous[2])
-        smooth = previous[1] + _gain(cutoff_hz + speed_gain * np.abs(speed), step) * (x[i] - previous[1])
-        out[i] = smooth
-        previous = (float(time_s), smooth, speed)
-    return out
-
-
-def _gain(cutoff_hz: NDArray | float, step_s: float) -> NDArray | float:
-    return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior import head_pose
-from vidscan.behavior.action_units import SIGNALS, signals
+from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.blink import find_blinks
 from vidscan.behavior.correlation import correlations
 from vidscan.behavior.eye_closure import closure
@@ -320,14 +320,14 @@ def _draw_correlations(axes: Any, series: FaceSeries) -> None:
         _nothing(axes, "too short, or too many gaps")
         axes.set_xticks([])
         return
-    matrix = np.eye(len(SIGNALS))
-    upper = np.triu_indices(len(SIGNALS), 1)
+    matrix = np.eye(len(MOVEMENTS))
+    upper = np.triu_indices(len(MOVEMENTS), 1)
     matrix[upper] = found.coefficients[0]
     matrix.T[upper] = found.coefficients[0]
     axes.set_facecolor(_LOST)
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
     axes.set_anchor("W")
-    names = [name.replace("_", " ") for name in SIGNALS]
+    names = [name.replace("_", " ") for name in MOVEMENTS]
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
