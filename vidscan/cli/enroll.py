@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import failures, options
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import Progress, loading, say, start_log
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NoFaceError, VidscanError
@@ -64,6 +64,7 @@ def enroll(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: options.Device = "auto",
+    threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     config: options.Config = None,
@@ -79,16 +80,18 @@ def enroll(
 
     import json as json_module
 
-    from vidscan.scanner import Scanner
     from vidscan.verdict.people import PeopleStore, check_name, record_dict
-    from vidscan.verdict.person import PersonModel
 
     name, store = check_name(name), PeopleStore(dir)
     outputs = Outputs(options.inputs(clips, config=config))
     outputs.folder("--dir", store.folder, store.names(name))
     if name in store and not overwrite:
         raise UsageError(f"{name} is enrolled in {store.folder}: use --overwrite")
-    scanner = Scanner(options.scan_settings(context, 0), device=device)
+    with loading(quiet=quiet, threads=threads):
+        from vidscan.scanner import Scanner
+        from vidscan.verdict.person import PersonModel
+
+        scanner = Scanner(options.scan_settings(context, 0), device=device)
     with Progress(len(clips), quiet=quiet) as progress:
         used, failed = _learnable(scanner.series, clips, track, progress, quiet)
     if not used and failed:
@@ -126,27 +129,33 @@ def _learnable(
                 found.append(series)
             else:
                 with progress.hidden():
-                    say(f"vidscan: {_shown(path)} is the same as {_shown(first)}: counted once", quiet=quiet)
+                    say(f"vidscan: {shown(path)} is the same as {shown(first)}: counted once", quiet=quiet)
         progress.within(number, 1.0)
     return found, failed
 
 
 def _choose(path: Path, tracks: Sequence[FaceSeries], wanted: int | None) -> FaceSeries:
     """The wanted track, or the one that was followed longest."""
-    from vidscan.behavior.series import seen_seconds
-
-    if not tracks:
-        raise NoFaceError(f"{_shown(path)}: no face found")
-    if wanted is None:
-        return max(tracks, key=seen_seconds)
+    if wanted is None or not tracks:
+        return longest(path, tracks)
     for series in tracks:
         if series.track_id == wanted:
             return series
     ids = ", ".join(str(series.track_id) for series in tracks)
-    raise NoFaceError(f"{_shown(path)}: no track {wanted} (there are: {ids})")
+    raise NoFaceError(f"{shown(path)}: no track {wanted} (there are: {ids})")
 
 
-def _shown(path: Path) -> str:
+def longest(path: Path, tracks: Sequence[FaceSeries]) -> FaceSeries:
+    """The track of a clip that was followed longest; raises NoFaceError where there is none."""
+    from vidscan.behavior.series import seen_seconds
+
+    if not tracks:
+        raise NoFaceError(f"{shown(path)}: no face found")
+    return max(tracks, key=seen_seconds)
+
+
+def shown(path: Path) -> str:
+    """A path as people read it."""
     from vidscan.report.paths import path_names
 
     return path_names(path).path
