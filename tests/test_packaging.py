@@ -68,7 +68,7 @@ def test_wheel(tmp_path: Path) -> None:
         (metadata,) = (n for n in names if n.endswith(".dist-info/METADATA"))
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
-    for extra in ("train", "plot", "explain", "ray", "remote"):
+    for extra in ("train", "plot", "explain", "ray", "remote", "parquet", "watch"):
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
     wanted |= {"vidscan/forge/mean_face.safetensors"}
