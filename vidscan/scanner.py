@@ -24,7 +24,7 @@ from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
-from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
+from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
 from vidscan.parts import worse_part
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
@@ -143,7 +143,7 @@ class Scanner:
 
         def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, None]:
             work = _Pass(self, path, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), None
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), None
 
         return worse_part(path, masks, run)[0]
 
@@ -163,7 +163,7 @@ class Scanner:
 
         def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, list[FaceSeries]]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
-            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
+            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256)
             return report, [] if report.error else work.collector.series()
 
         return worse_part(path, masks, run)
@@ -196,17 +196,19 @@ class Scanner:
         work.stream()
         return work.collector.series()
 
-    def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
+    def _guarded(self, path: PathLike, run: Callable[[], Report], sha256: str | None) -> Report:
         try:
             return run()
         except InputError as error:
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure: Exception = error
         except VidscanError:
             raise
         except Exception as error:  # a bug must cost one clip, not a batch
             if os.environ.get("VIDSCAN_DEBUG") == "1":
                 raise
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure = error
+        report = error_report(path, failure, self.settings, self.device, self.models)
+        return replace(report, input=replace(report.input, sha256=sha256 or content_sha256(Path(path))))
 
 
 def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, ModelRecord]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import Progress, loading, say, start_log
 from vidscan.cli.enroll import Dir
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import OVERLAY_NAMES, PAGE_NAMES, Outputs
@@ -74,6 +74,7 @@ def check(
     target_fpr: options.TargetFpr = None,
     uncertain_fpr: options.UncertainFpr = None,
     device: options.Device = "auto",
+    threads: options.Threads = 0,
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
@@ -113,16 +114,17 @@ def check(
         else:
             outputs.file(name, target)
 
-    from vidscan.cli.products import Products, Wanted
-    from vidscan.report import open_writer
-    from vidscan.scanner import Scanner
-    from vidscan.verdict.people import PeopleStore
+    with loading(quiet=quiet, threads=threads):
+        from vidscan.cli.products import Products, Wanted
+        from vidscan.report import open_writer
+        from vidscan.scanner import Scanner
+        from vidscan.verdict.people import PeopleStore
 
-    known = None if person is None else PeopleStore(dir).load(person)
-    settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
-    )
-    scanner = Scanner(settings, device=device)
+        known = None if person is None else PeopleStore(dir).load(person)
+        settings = options.scan_settings(
+            context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
+        )
+        scanner = Scanner(settings, device=device)
     wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, overwrite, known, track)
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
     with Products(scanner, wanted) as products, Progress(len(paths), quiet=quiet) as progress:

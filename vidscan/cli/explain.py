@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, start_log
+from vidscan.cli.console import Progress, loading, start_log
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NotWrittenError
@@ -61,6 +61,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     null: options.Null = False,
     device: options.Device = "auto",
+    threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     config: options.Config = None,
@@ -83,18 +84,21 @@ def explain(
     import json as json_module
     from dataclasses import replace
 
-    from vidscan.explain import explain_crops, mean_of_clips, telling_crops
-    from vidscan.media import write_png
-    from vidscan.report.map_picture import Panel, compose
-    from vidscan.report.paths import path_names
-    from vidscan.report.words import count as count_words
-    from vidscan.report.words import timecode
-    from vidscan.scanner import Scanner
+    with loading(quiet=quiet, threads=threads):
+        from vidscan.explain import explain_crops, mean_of_clips, telling_crops
+        from vidscan.media import write_png
+        from vidscan.report.map_picture import Panel, compose
+        from vidscan.report.paths import path_names
+        from vidscan.report.words import count as count_words
+        from vidscan.report.words import timecode
+        from vidscan.scanner import Scanner
 
-    # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
-    settings = options.scan_settings(context, 0)
-    settings = replace(settings, behavior_fps=0.0, analysis_fps=max(settings.analysis_fps, _CROPS_A_SECOND))
-    scanner = Scanner(settings, device=device)
+        # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
+        settings = options.scan_settings(context, 0)
+        settings = replace(
+            settings, behavior_fps=0.0, analysis_fps=max(settings.analysis_fps, _CROPS_A_SECOND)
+        )
+        scanner = Scanner(settings, device=device)
     found: list[tuple[Path, list[Crop], Any]] = []
     failed: list[InputError] = []
     with Progress(len(paths), quiet=quiet) as progress:

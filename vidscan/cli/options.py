@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidscan.cli import failures
-from vidscan.cli.config import apply_config
+from vidscan.cli.config import SETTINGS_FILE, apply_config
 from vidscan.cli.failures import UsageError
 
 if TYPE_CHECKING:
@@ -123,6 +123,15 @@ UncertainFpr = Annotated[
         envvar="VIDSCAN_UNCERTAIN_FPR",
         show_default="0.05, or twice --target-fpr",
         help="Share that may be called manipulated or uncertain; above --target-fpr.",
+    ),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        envvar="VIDSCAN_THREADS",
+        min=0,
+        metavar="N",
+        help="Threads of networks and decoders (0: as many as cores are free).",
     ),
 ]
 ExitZero = Annotated[
@@ -254,5 +263,7 @@ def scan_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"[settings] {name}: {first['msg'].removeprefix('Value error, ')}") from error
+        file = context.meta.get(SETTINGS_FILE)
+        where = f"{file}: [settings] {name}" if file is not None else name
+        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
     return settings
