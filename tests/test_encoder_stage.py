@@ -9,11 +9,10 @@ import pytest
 
 from tests.patches.fixture_weights import register_patches
 from tests.patches.test_encoder import register_encoder
-from vidscan.faces.between import FrameFaces
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.stages import EncoderStage, FaceBatch, PatchStage, Turns
-from vidscan.types import Face, FrameChunk
+from vidscan.types import Face, FrameChunk, FrameFaces
 
 FPS = 10.0
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import make_clip
-from vidscan.parts import worse_part
+from vidscan.file_parts import worse_part
 from vidscan.scanner import error_report
 from vidscan.types import Report, ScanSettings
 

@@ -24,9 +24,9 @@ from vidscan.errors import InputError, SetupError, WeightsError
 from vidscan.faces.landmarks import FaceReadings
 from vidscan.patches.parts import PARTS
 from vidscan.report.json import dumps, loads, report_schema, to_dict
-from vidscan.report.masks import MaskRegion, MaskWriter
+from vidscan.report.masks import MaskWriter
 from vidscan.scanner import Scanner
-from vidscan.types import FaceSeries, ModelRef, Report, ScanSettings, VideoInfo
+from vidscan.types import FaceMap, FaceSeries, FrameMaps, ModelRef, Report, ScanSettings, VideoInfo
 
 FRAMES, FPS, WIDTH, HEIGHT = 25, 25, 320, 240
 LONG = 125
@@ -253,13 +253,19 @@ def test_segments_cover_a_clip_that_is_manipulated_throughout(tmp_path: Path, cl
 # --------------------------------------------------------------------------- which frames
 
 
-@pytest.mark.parametrize("every", [1, 4, 10])
-def test_every_nth_frame(weights: Path, clips: Path, every: int) -> None:
-    report = scanner_with(weights, ScanSettings(every=every)).scan(clips / "face.mp4", frames=True)
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_rate_is_every_nth_frame(weights: Path, clips: Path, every: int) -> None:
+    rate = FPS / every
+    report = scanner_with(weights, ScanSettings(analysis_fps=rate)).scan(clips / "face.mp4", frames=True)
     assert report.input.frames_analysed == -(-FRAMES // every)
-    assert {f.index for f in report.frames if f.score is not None} <= set(range(0, FRAMES, every))
     assert len([f for f in report.frames if f.score is not None]) >= -(-FRAMES // every) - 1
-    assert report.settings["every"] == every
+    assert report.settings["analysis_fps"] == rate
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_rate_is_above_0(weights: Path, rate: float) -> None:
+    with pytest.raises(SetupError, match="analysis_fps"):
+        scanner_with(weights, ScanSettings(analysis_fps=rate))
 
 
 @pytest.mark.parametrize(("rate", "low", "high"), [(1.0, 1, 1), (5.0, 5, 5), (12.5, 12, 13), (100.0, 25, 25)])
@@ -288,25 +294,18 @@ class Recorder:
     """A mask sink that writes nothing and forgets nothing."""
 
     began: list[tuple[VideoInfo, str, str]] = field(default_factory=list)
-    written: dict[int, tuple[float, tuple[int, int], list[MaskRegion], bool]] = field(default_factory=dict)
+    written: dict[int, tuple[float, tuple[int, int], list[FaceMap], bool]] = field(default_factory=dict)
     closed: list[tuple[ModelRef, ...]] = field(default_factory=list)
 
     def begin(self, info: VideoInfo, sha256: str, path: Any) -> None:
         self.began.append((info, sha256, str(path)))
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
+    def write(self, frame: FrameMaps) -> str | None:
         assert self.began
         assert not self.closed
-        assert frame_index not in self.written
-        self.written[frame_index] = (time_s, shape, list(maps), interpolated)
-        return None if frame_index % 3 else f"m{frame_index}.png"
+        assert frame.index not in self.written
+        self.written[frame.index] = (frame.time_s, frame.shape, list(frame.faces), frame.interpolated)
+        return None if frame.index % 3 else f"m{frame.index}.png"
 
     def close(self, models: Sequence[ModelRef]) -> None:
         self.closed.append(tuple(models))
@@ -364,10 +363,10 @@ def test_frames_without_a_face_are_handed_over_too(scanner: Scanner, clips: Path
 def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Path, clips: Path) -> None:
     folder = make_weights(tmp_path)
     plain = Recorder()
-    scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=plain)
+    scanner_with(folder, ScanSettings(analysis_fps=1000.0)).scan(clips / "face.mp4", masks=plain)
     register_patches(folder, mask={"smooth": 0.0, "even": 1.0, "slope": 2.0})
     scaled = Recorder()
-    scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=scaled)
+    scanner_with(folder, ScanSettings(analysis_fps=1000.0)).scan(clips / "face.mp4", masks=scaled)
 
     def log_odds(recorder: Recorder) -> np.ndarray:
         found = np.stack([w[2][0].probability for w in recorder.written.values() if w[2]])
@@ -377,7 +376,7 @@ def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Pa
     raw = Recorder()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vidscan.stages._STEADINESS", 0.0)
-        scanner_with(folder, ScanSettings(every=1)).scan(clips / "face.mp4", masks=raw)
+        scanner_with(folder, ScanSettings(analysis_fps=1000.0)).scan(clips / "face.mp4", masks=raw)
     trembling = [np.abs(np.diff(log_odds(r), axis=0)).mean() for r in (scaled, raw)]
     assert trembling[0] < 0.6 * trembling[1]
 
@@ -385,7 +384,7 @@ def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Pa
 def test_carried_maps_move_with_the_face(recorded: tuple[Report, Recorder]) -> None:
     report, recorder = recorded
     boxes = {f.index: f.box for f in report.frames}
-    last: MaskRegion | None = None
+    last: FaceMap | None = None
     centres = {}
     for index in boxes:
         _, _, (region,), interpolated = recorder.written[index]

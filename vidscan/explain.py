@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
-from vidscan.faces.align import CellGrid, to_frame
+from vidscan.faces.align import to_frame
 from vidscan.media.source import reopen
 from vidscan.patches.classifier import PatchClassifier, normalise
 from vidscan.patches.networks import receptive_grid
-from vidscan.report.masks import MaskRegion
 from vidscan.report.words import timecode
-from vidscan.types import ModelRef, Report, VideoInfo
+from vidscan.types import CellGrid, FrameMaps, ModelRef, Report, VideoInfo
 
 if TYPE_CHECKING:
     from vidscan.scanner import Scanner
@@ -223,18 +222,11 @@ class _Places:
     def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
         """One of these is for one clip."""
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
+    def write(self, frame: FrameMaps) -> str | None:
         """Notes the geometry of a classified frame."""
-        if not interpolated:
-            for region in maps:
-                self.to_crop[frame_index, region.track_id] = region.to_crop
+        if not frame.interpolated:
+            for face in frame.faces:
+                self.to_crop[frame.index, face.track_id] = face.to_crop
         return None
 
     def close(self, models: Sequence[ModelRef]) -> None:

@@ -23,13 +23,13 @@ from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
+from vidscan.file_parts import worse_part
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
-from vidscan.parts import worse_part
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
-from vidscan.report.masks import MaskSink
-from vidscan.report.paths import path_names
+from vidscan.paths import path_names
+from vidscan.sinks import FrameSink
 from vidscan.stages import (
     BehaviorStage,
     EncoderStage,
@@ -118,7 +118,7 @@ class Scanner:
         self,
         path: PathLike,
         *,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         frames: bool = False,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
@@ -141,7 +141,7 @@ class Scanner:
             Of the content, where the caller knows it; the file is then not hashed.
         """
 
-        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, None]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, None]:
             work = _Pass(self, path, embedded=embedded)
             return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), None
 
@@ -151,7 +151,7 @@ class Scanner:
         self,
         path: PathLike,
         *,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         frames: bool = True,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
@@ -161,7 +161,7 @@ class Scanner:
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
 
-        def run(embedded: bool, masks: MaskSink | None) -> tuple[Report, list[FaceSeries]]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, list[FaceSeries]]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
             report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256)
             return report, [] if report.error else work.collector.series()
@@ -217,7 +217,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist, or the encoder's rate is negative.
+        Where the rule for blinks does not exist, the rate of classification is not above 0, or the encoder's
+        is negative.
     WeightsError
         Where the registry lacks one.
     """
@@ -226,6 +227,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
+    if not settings.analysis_fps > 0:
+        raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0")
     if settings.encoder_fps < 0:
         raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:
@@ -267,7 +270,7 @@ class _Pass:
         self.scanner, self.path, self.embedded = scanner, path, embedded
         self.collector = BehaviorCollector(keep=keep_series, blink_rule=settings.blink_rule)
         self.seen = SeenStage()
-        self.patches = PatchStage(scanner.classifier, Turns(settings.analysis_fps, settings.every))
+        self.patches = PatchStage(scanner.classifier, Turns(settings.analysis_fps))
         self.stages: list[Stage] = [self.seen]
         if scanner.reader is not None:
             self.stages.append(
@@ -285,7 +288,7 @@ class _Pass:
 
     def report(
         self,
-        masks: MaskSink | None,
+        masks: FrameSink | None,
         frames: bool,
         progress: Callable[[float], None] | None,
         sha256: str | None,
@@ -306,7 +309,7 @@ class _Pass:
 
     def stream(
         self,
-        masks: MaskSink | None = None,
+        masks: FrameSink | None = None,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
     ) -> None:
@@ -465,8 +468,6 @@ def _stride(fps: float | None, settings: ScanSettings) -> int:
     stride = frame_step(fps, _FOLLOW_FPS)
     if settings.behavior_fps > 0:
         stride = math.gcd(stride, frame_step(fps, settings.behavior_fps))
-    if settings.every > 0:
-        return math.gcd(stride, settings.every)
     return 1 if settings.analysis_fps * stride > (fps or 0.0) else stride
 
 

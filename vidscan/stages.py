@@ -18,18 +18,20 @@ from torch import Tensor
 from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
 from vidscan.faces.align import CropSpec, align, face_transforms
-from vidscan.faces.between import FrameFaces
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.detail import detail_px
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.patches.parts import part_levels
-from vidscan.report.masks import MaskRegion, MaskSink
+from vidscan.sinks import FrameSink
 from vidscan.types import (
     Face,
     FaceEvidence,
+    FaceMap,
     FrameChunk,
+    FrameFaces,
+    FrameMaps,
     FrameReport,
     PatchMap,
     VideoInfo,
@@ -85,9 +87,7 @@ class Turns:
     Parameters
     ----------
     rate
-        Frames a second.
-    every
-        Take every N-th frame instead; 0 leaves it to ``rate``.
+        Frames per second, above 0.
 
     Attributes
     ----------
@@ -95,8 +95,8 @@ class Turns:
         How many frames were chosen so far.
     """
 
-    def __init__(self, rate: float, every: int = 0) -> None:
-        self._rate, self._every = rate, every
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
         self._next_s = 0.0
         self._known: set[int] = set()
         self.frames = 0
@@ -118,8 +118,6 @@ class Turns:
         return chosen
 
     def _due(self, index: int, time_s: float, stride: int) -> bool:
-        if self._every > 0:
-            return index % self._every == 0
         if index % stride or time_s < self._next_s - 1e-6:
             return False
         # From the time that was due, not from the frame's: the rate holds at any frame rate.
@@ -320,7 +318,7 @@ class FrameStage(Stage):
 
     patches: PatchStage
     judge: Judge
-    masks: MaskSink | None
+    masks: FrameSink | None
     reports: list[FrameReport] = field(default_factory=list)
 
     clock = "classify"
@@ -341,19 +339,20 @@ class FrameStage(Stage):
             self._write(frame)
 
     def _write(self, frame: FrameFaces) -> None:
-        classifier, maps = self.patches.classifier, self.patches.maps
-        fresh = {face.track_id: maps.get((frame.index, face.track_id)) for face in frame.faces}
+        classifier, found = self.patches.classifier, self.patches.maps
+        fresh = {face.track_id: found.get((frame.index, face.track_id)) for face in frame.faces}
         regions = []
         for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
             probability = self._probability(face.track_id, fresh[face.track_id])
             if probability is not None:
                 regions.append(
-                    MaskRegion(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
+                    FaceMap(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
                 )
         name = None
         if self.masks is not None:
             carried = any(patch_map is None for patch_map in fresh.values())
-            name = self.masks.write(frame.index, frame.time_s, self._shape, regions, carried)
+            maps = FrameMaps(frame.index, frame.time_s, self._shape, tuple(regions), carried)
+            name = self.masks.write(maps)
         for face in frame.faces:
             patch_map = fresh[face.track_id]
             self.reports.append(

@@ -118,6 +118,16 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFaces:
+    """One frame, and every face in it."""
+
+    index: int
+    time_s: float
+    faces: tuple[Face, ...]
+    """By track."""
+
+
+@dataclass(frozen=True, slots=True)
 class FaceSeries:
     """How one tracked face moved: one row a frame in which it was seen, in time order.
 
@@ -172,6 +182,62 @@ class PatchMap:
     score: float
     to_crop: NDArray[np.float64]
     crop_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellGrid:
+    """Which crop pixels the cells of a grid belong to.
+
+    Attributes
+    ----------
+    stride
+        Crop pixels from one cell to the next.
+    offset
+        Crop pixel, across and down alike, that the first cell belongs to: cell (i, j) belongs to row
+        ``offset + i * stride`` and column ``offset + j * stride``.
+    """
+
+    stride: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceMap:
+    """What is known of one face of one frame.
+
+    Attributes
+    ----------
+    track_id
+        The track the face belongs to.
+    probability
+        (h, w) float32 in 0..1, a grid over the whole square crop, row 0 at its top.
+    to_crop
+        (2, 3) float64 affine map from frame pixels to crop pixels.
+    crop_size
+        Side of the crop in pixels.
+    grid
+        Which crop pixels the cells belong to; None where they cover the crop from edge to edge.
+    """
+
+    track_id: int
+    probability: NDArray[np.float32]
+    to_crop: NDArray[np.float64]
+    crop_size: int
+    grid: CellGrid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMaps:
+    """One decoded frame, and where a manipulation is seen in its faces."""
+
+    index: int
+    time_s: float
+    shape: tuple[int, int]
+    """(height, width)."""
+    faces: tuple[FaceMap, ...]
+    """Empty without a face."""
+    interpolated: bool
+    """Some map was carried over from an analysed frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +305,8 @@ class ScanSettings:
     """Everything that can change a verdict; written into the report as ``settings``."""
 
     analysis_fps: float = 3.0
-    """Faces are classified at about this rate (frames a second), and at the start of every track."""
+    """Faces are classified at about this rate (frames per second, at most every frame), and at the start of
+    every track."""
     encoder_fps: float = 0.5
     """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
     0 leaves it out."""
@@ -247,8 +314,6 @@ class ScanSettings:
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
     blink_rule: EyeRule = "network"
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
-    every: int = 0
-    """Classify every N-th frame instead; 0 leaves it to ``analysis_fps``."""
     min_face: float = 1.0 / 12.0
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
     detect_s: float = 1.0
@@ -419,7 +484,7 @@ PersonLack = Literal["no_face", "too_short", "still", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class PersonReport:
-    """How a track compares with an enrolled person (:class:`vidscan.verdict.person.PersonModel`)."""
+    """How a track compares with an enrolled person (:class:`vidscan.people.model.PersonModel`)."""
 
     name: str
     track_id: int | None

@@ -12,11 +12,12 @@ import fake_scanner  # noqa: F401 - puts its folder's neighbours on the path of 
 import pytest
 
 from vidscan.batch.engine import Job, ScannerSpec
-from vidscan.batch.local import LocalEngine, default_jobs
+from vidscan.batch.local import LocalEngine
 from vidscan.batch.process import resident_bytes
 from vidscan.batch.results import ResultFile
-from vidscan.batch.run import scan_all
+from vidscan.batch.scan import scan_all
 from vidscan.errors import SetupError, VidscanError
+from vidscan.machine import default_jobs
 from vidscan.report.json import dumps, loads
 from vidscan.types import Report
 

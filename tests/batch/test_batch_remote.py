@@ -13,7 +13,7 @@ from vidscan.batch.discover import discover
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.remote import RemoteFile, download, is_remote, sweep
-from vidscan.batch.run import scan_all
+from vidscan.batch.scan import scan_all
 from vidscan.errors import NotFoundError, SetupError, TooLargeError
 
 fsspec = pytest.importorskip("fsspec", reason="needs fsspec")

@@ -60,7 +60,7 @@ def test_a_whole_last_line_without_newline_is_completed(tmp_path: Path) -> None:
 
 def test_other_settings_are_kept_but_not_done(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    out.write_text(dumps(sample(settings=ScanSettings(every=5))) + "\n")
+    out.write_text(dumps(sample(settings=ScanSettings(analysis_fps=5.0))) + "\n")
     done = Done()
     with ResultFile(out, resume=True) as results:
         results.open(IDENTITY, done)
@@ -111,7 +111,7 @@ def test_identity() -> None:
     data = {"models": [asdict(m) for m in MODELS], "settings": {**asdict(ScanSettings()), "extra": 1}}
     data["settings"]["min_face"] = round(data["settings"]["min_face"], 6)
     assert same_identity(data, IDENTITY)
-    assert not same_identity(data, Identity(ScanSettings(every=3), "cpu", MODELS))
+    assert not same_identity(data, Identity(ScanSettings(analysis_fps=4.0), "cpu", MODELS))
     assert not same_identity(data, Identity(ScanSettings(), "cpu", (ModelRef("patches", "00"),)))
     assert not same_identity({}, IDENTITY)
 

@@ -14,7 +14,7 @@ from vidscan.batch.engine import Engine, ScannerSpec
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.remote import RemoteFile
 from vidscan.batch.results import ResultFile
-from vidscan.batch.run import scan_all
+from vidscan.batch.scan import scan_all
 from vidscan.errors import SetupError
 from vidscan.report.json import loads
 from vidscan.types import Report

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 from vidscan.cli.app import app
+from vidscan.cli.options import SETTINGS, Choice
 from vidscan.models import register
+from vidscan.types import ScanSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_main.py"))]
@@ -80,7 +83,7 @@ def test_help_loads_nothing_heavy() -> None:
         (["check"], "error[usage]"),
         (["check", "--nonsense", "a.mp4"], "error[usage]"),
         (["check", "--format", "html", "a.mp4"], "error[usage]"),
-        (["check", "--every", "-1", "a.mp4"], "error[usage]"),
+        (["check", "--every", "0", "a.mp4"], "error[usage]"),
         (["check", "--fail-on", "bad", "a.mp4"], "--fail-on bad"),
         (["check", "-0", "a.mp4"], "-0 is for"),
         (["check", "tests"], "use vidscan scan"),
@@ -199,7 +202,7 @@ def test_unexpected_failures_are_3_and_one_line(clips: Path) -> None:
 def test_flags_beat_variables_beat_the_file(clips: Path) -> None:
     config = clips / "v.toml"
     config.write_text(
-        'format = "jsonl"\n[check]\nevery = 3\nfail-on = "no_face"\n[settings]\nanalysis_fps = 4\n'
+        'format = "jsonl"\n[check]\nanalysis-fps = 4\nfail-on = "no_face"\n[settings]\nmin_face = 0.2\n'
     )
 
     def settings(*args: str, **more: str) -> dict:
@@ -209,30 +212,32 @@ def test_flags_beat_variables_beat_the_file(clips: Path) -> None:
         ["--config", "v.toml", "check", "no_face.mp4"],
         ["check", "--config", "v.toml", "no_face.mp4"],
     ):
-        assert (settings(*args)["every"], settings(*args)["analysis_fps"]) == (3, 4)
-        assert settings(*args, VIDSCAN_EVERY="5")["every"] == 5
-        assert settings(*args, "--every", "7", VIDSCAN_EVERY="5")["every"] == 7
+        assert (settings(*args)["analysis_fps"], settings(*args)["min_face"]) == (4, 0.2)
+        assert settings(*args, VIDSCAN_ANALYSIS_FPS="5")["analysis_fps"] == 5
+        assert settings(*args, "--analysis-fps", "7", VIDSCAN_ANALYSIS_FPS="5")["analysis_fps"] == 7
         assert run(*args, cwd=clips).returncode == 1
-    assert settings("check", "no_face.mp4", VIDSCAN_CONFIG="v.toml")["every"] == 3
+    assert settings("check", "no_face.mp4", VIDSCAN_CONFIG="v.toml")["analysis_fps"] == 4
 
 
-def test_the_rule_for_blinks_by_flag_variable_and_file(clips: Path) -> None:
-    (clips / "top.toml").write_text('blink-rule = "ear"\n')
+def test_what_verdicts_were_calibrated_with_is_set_in_the_file_only(clips: Path) -> None:
     (clips / "table.toml").write_text('[settings]\nblink_rule = "openness"\n')
-
-    def rule(*args: str, **more: str) -> str:
-        found = run("check", "--json", "no_face.mp4", *args, cwd=clips, **more)
-        return json.loads(found.stdout)["settings"]["blink_rule"]
-
-    assert rule() == "network"
-    assert rule("--config", "top.toml") == "ear"
-    assert rule("--config", "table.toml") == "openness"
-    assert rule("--config", "table.toml", VIDSCAN_BLINK_RULE="ear") == "ear"
-    assert rule("--blink-rule", "network", VIDSCAN_BLINK_RULE="ear") == "network"
-    line = run("scan", "no_face.mp4", "--blink-rule", "ear", "--jobs", "1", cwd=clips).stdout
-    assert json.loads(line)["settings"]["blink_rule"] == "ear"
-    refused = run("check", "no_face.mp4", "--blink-rule", "brow", cwd=clips)
+    found = run("check", "--json", "no_face.mp4", "--config", "table.toml", cwd=clips)
+    assert json.loads(found.stdout)["settings"]["blink_rule"] == "openness"
+    for command in ("check", "scan"):
+        refused = run(command, "no_face.mp4", "--blink-rule", "ear", cwd=clips)
+        assert refused.returncode == 2 and "--blink-rule" in refused.stderr
+    refused = run("inspect", "no_face.mp4", "--blink-rule", "brow", cwd=clips)
     assert refused.returncode == 2 and refused.stderr.startswith("vidscan: error[usage]")
+
+
+def test_flags_are_fields_of_the_settings() -> None:
+    kinds = get_type_hints(ScanSettings)
+    for name, (kind, option) in SETTINGS.items():
+        if issubclass(kind, Choice):
+            assert {choice.value for choice in kind} == set(get_args(kinds[name]))
+        else:
+            assert kinds[name] in (kind, kind | None)
+        assert option.envvar == f"VIDSCAN_{name.removesuffix('_s').upper()}"
 
 
 def test_the_rates_of_false_alarms_by_flag_variable_and_file(clips: Path) -> None:
@@ -294,7 +299,7 @@ def test_the_exit_code_covers_all_lines(clips: Path) -> None:
     result = run("scan", "clear.mp4", *out, "--resume", cwd=clips)
     assert result.returncode == 1 and "2 files" in result.stderr
     # Lines of other settings are lines too.
-    assert run("scan", "clear.mp4", *out, "--resume", "--every", "3", cwd=clips).returncode == 1
+    assert run("scan", "clear.mp4", *out, "--resume", "--analysis-fps", "4", cwd=clips).returncode == 1
     assert run("scan", "clear.mp4", *out, "--overwrite", cwd=clips).returncode == 0
 
 

@@ -13,13 +13,13 @@ import pytest
 import typer
 
 import vidscan.scanner
-from tests.people import person_series
+from tests.person_series import person_series
 from vidscan.behavior.series import cut
 from vidscan.cli import enroll, failures, people
 from vidscan.errors import CorruptError, NotFoundError
+from vidscan.people.store import PeopleStore
 from vidscan.report import people_plot
 from vidscan.types import FaceSeries
-from vidscan.verdict.people import PeopleStore
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(enroll.enroll)

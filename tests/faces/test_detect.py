@@ -13,7 +13,8 @@ import torch
 
 from vidscan.errors import WeightsError
 from vidscan.faces import mtcnn
-from vidscan.faces.detect import load_detector, smallest_face_px
+from vidscan.faces.detect import load_detector
+from vidscan.faces.geometry import smallest_face_px
 from vidscan.faces.mtcnn import Networks
 from vidscan.models import load_registry
 

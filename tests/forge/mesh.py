@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidscan.forge import masks
+from vidscan.forge import mask_shapes
 from vidscan.forge.base import Faces
 
 FACE = (0.5, 0.5, 0.27, 0.36)
@@ -29,18 +29,18 @@ def _shape() -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     radius, angle = np.sqrt(rng.uniform(0, 0.9, 478)), rng.uniform(0, 2 * np.pi, 478)
     points = np.stack([x + rx * radius * np.cos(angle), y + ry * radius * np.sin(angle)], 1)
-    jaw = [i for i in masks._INNER if i not in masks._BROWS]
+    jaw = [i for i in mask_shapes._INNER if i not in mask_shapes._BROWS]
     placed = {
         i: (x + 0.9 * rx * math.cos(a), y + 0.9 * ry * math.sin(a))
         for i, a in zip(jaw, np.linspace(-0.3, math.pi + 0.3, len(jaw)), strict=True)
     }
-    placed |= _ring(masks._OVAL, x, y, rx, ry, -math.pi / 2)
-    placed |= _ring(masks._LIPS[::-1], x, y + 0.17, 0.09, 0.045, math.pi)
-    placed |= _ring(masks._RIGHT_EYE[::-1], x - 0.11, y - 0.08, 0.05, 0.022, math.pi)
-    placed |= _ring(masks._LEFT_EYE, x + 0.11, y - 0.08, 0.05, 0.022, 0.0)
-    placed |= _ring(masks._NOSE, x, y + 0.02, 0.05, 0.1, -math.pi / 2)
+    placed |= _ring(mask_shapes._OVAL, x, y, rx, ry, -math.pi / 2)
+    placed |= _ring(mask_shapes._LIPS[::-1], x, y + 0.17, 0.09, 0.045, math.pi)
+    placed |= _ring(mask_shapes._RIGHT_EYE[::-1], x - 0.11, y - 0.08, 0.05, 0.022, math.pi)
+    placed |= _ring(mask_shapes._LEFT_EYE, x + 0.11, y - 0.08, 0.05, 0.022, 0.0)
+    placed |= _ring(mask_shapes._NOSE, x, y + 0.02, 0.05, 0.1, -math.pi / 2)
     brows = dict(
-        zip(masks._BROWS, np.r_[np.linspace(-0.18, -0.04, 5), np.linspace(0.04, 0.18, 5)], strict=True)
+        zip(mask_shapes._BROWS, np.r_[np.linspace(-0.18, -0.04, 5), np.linspace(0.04, 0.18, 5)], strict=True)
     )
     placed |= {i: (x + dx, y - 0.14) for i, dx in brows.items()}
     placed |= {1: (x, y + 0.07), 4: (x, y + 0.06), 5: (x, y + 0.03), 13: (x, y + 0.16), 14: (x, y + 0.18)}

@@ -21,7 +21,7 @@ from tests.patches.fixture_weights import make_weights
 from vidscan.batch.discover import discover
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
-from vidscan.batch.run import scan_all
+from vidscan.batch.scan import scan_all
 from vidscan.errors import InputError, UnreadableError
 from vidscan.media import open_video
 from vidscan.types import Report, ScanSettings

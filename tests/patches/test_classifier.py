@@ -14,8 +14,9 @@ import torch
 from tests.patches.fixture_weights import random_network, register_patches
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec
+from vidscan.fusion import fuse_batch_norm
 from vidscan.models import ModelRecord, load_registry, register
-from vidscan.patches.classifier import PatchClassifier, crop_quality, fuse_batch_norm, normalise
+from vidscan.patches.classifier import PatchClassifier, crop_quality, normalise
 from vidscan.patches.networks import ARCHITECTURES, PatchNetwork
 from vidscan.patches.pooling import pool
 from vidscan.types import Face

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from tests.corpus import shipped_registry
-from vidscan.faces.align import CellGrid, to_window
+from vidscan.faces.align import to_window
 from vidscan.models import ModelRecord
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.networks import receptive_grid
+from vidscan.types import CellGrid
 
 
 def shipped() -> ModelRecord:

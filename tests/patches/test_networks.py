@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tests.patches.fixture_weights import random_network
-from vidscan.patches.baselines import WHOLE_NETWORKS
 from vidscan.patches.networks import ARCHITECTURES, EfficientNetLite0, PatchNetwork, ResNet18
+from vidscan.patches.whole_networks import WHOLE_NETWORKS
 from vidscan.patches.xception import Xception
 
 STRIDES = {1: 4, 2: 8, 3: 16, 4: 16}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from vidscan.report.paths import path_names
+from vidscan.paths import path_names
 from vidscan.types import (
     SCHEMA_VERSION,
     Calibration,

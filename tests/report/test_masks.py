@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from tests.clips import make_clip, pattern
 from vidscan.faces.align import (
     TEMPLATE,
-    CellGrid,
     CropSpec,
     align,
     apply_affine,
@@ -29,16 +28,10 @@ from vidscan.faces.align import (
 from vidscan.media import open_video
 from vidscan.models import file_sha256
 from vidscan.patches.networks import PatchNetwork, receptive_grid
-from vidscan.report.masks import (
-    MaskFormat,
-    MaskRegion,
-    MaskSinks,
-    MaskWriter,
-    estimate_bytes,
-    render,
-)
+from vidscan.report.masks import MaskFormat, MaskWriter, estimate_bytes, render
 from vidscan.report.spool import RegionSpool
-from vidscan.types import ModelRef, VideoInfo
+from vidscan.sinks import FrameSinks
+from vidscan.types import CellGrid, FaceMap, FrameMaps, ModelRef, VideoInfo
 
 INFO = VideoInfo("mp4", "h264", 64, 48, 25.0, 1.0, 0, False, "pyav")
 SHA = "0123456789abcdef" * 4
@@ -53,9 +46,9 @@ def turned(scale: float, angle: float, x: float, y: float, size: int = 224) -> N
     return np.hstack([linear, ((size - 1) / 2 - linear @ [x, y])[:, None]])
 
 
-def region(seed: int = 0, track: int = 1, x: float = 30.0, grid: CellGrid | None = None) -> MaskRegion:
+def region(seed: int = 0, track: int = 1, x: float = 30.0, grid: CellGrid | None = None) -> FaceMap:
     cells = np.random.default_rng(seed).uniform(0, 1, (7, 7)).astype(np.float32)
-    return MaskRegion(track, cells, turned(2.0, 0.2, x, 24, 56), 56, grid)
+    return FaceMap(track, cells, turned(2.0, 0.2, x, 24, 56), 56, grid)
 
 
 # --------------------------------------------------------------------------- geometry
@@ -151,7 +144,7 @@ def test_the_larger_wins_where_faces_overlap() -> None:
 def test_masks_are_the_cells_without_steps() -> None:
     cells = np.zeros((7, 7), np.float32)
     cells[:, 4:] = 1
-    mask = render((112, 112), [MaskRegion(1, cells, turned(0.5, 0, 55.5, 55.5, 56), 56)]).astype(int)
+    mask = render((112, 112), [FaceMap(1, cells, turned(0.5, 0, 55.5, 55.5, 56), 56)]).astype(int)
     assert mask[56, 8] == 0 and mask[56, 104] == 255
     assert np.diff(mask[56]).max() < 40  # a cell spans 16 pixels: no step of 255
 
@@ -163,7 +156,7 @@ def write(folder: Path, format: MaskFormat, times: list[float], gaps: set[int], 
     with MaskWriter(folder, every=every, format=format) as writer:
         writer.begin(INFO, SHA, "clip.mp4")
         names = [
-            writer.write(n, t, (48, 64), [] if n in gaps else [region(n)], n % 2 == 1)
+            writer.write(FrameMaps(n, t, (48, 64), tuple([] if n in gaps else [region(n)]), n % 2 == 1))
             for n, t in enumerate(times)
         ]
         writer.close(MODELS)
@@ -217,14 +210,14 @@ def test_a_clip_that_breaks_off_leaves_no_index(tmp_path: Path, format: MaskForm
     writer = MaskWriter(tmp_path, format=format)
     with pytest.raises(KeyError), writer:
         writer.begin(INFO, SHA, "broken.mp4")
-        writer.write(0, 0.0, (48, 64), [region()], False)
+        writer.write(FrameMaps(0, 0.0, (48, 64), (region(),), False))
         raise KeyError
     assert [p.suffix for p in (tmp_path / "broken-01234567").iterdir()] == [".png"] * (format == "png")
     # and the writer goes on to the next clip, also without having left
     writer.begin(INFO, SHA, "broken.mp4")
-    writer.write(0, 0.0, (48, 64), [region()], False)
+    writer.write(FrameMaps(0, 0.0, (48, 64), (region(),), False))
     writer.begin(INFO, SHA, "next.mp4")
-    writer.write(0, 0.0, (48, 64), [region()], False)
+    writer.write(FrameMaps(0, 0.0, (48, 64), (region(),), False))
     writer.close(MODELS)
     assert not list(tmp_path.rglob(".*"))
     assert len(json.loads((tmp_path / "next-01234567" / "masks.json").read_text())["frames"]) == 1
@@ -248,7 +241,7 @@ def test_the_disk_use_said_beforehand_is_not_exceeded(
         writer.begin(info, SHA, "clip.mp4")
         for n in range(10):
             cells = rng.uniform(0, 1, (28, 28)).astype(np.float32)
-            writer.write(n, n / 25, (height, width), [MaskRegion(1, cells, to_crop, 224)], False)
+            writer.write(FrameMaps(n, n / 25, (height, width), (FaceMap(1, cells, to_crop, 224),), False))
         writer.close(MODELS)
     used = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     said = estimate_bytes(info, 0, format)
@@ -274,12 +267,12 @@ def test_the_spool_gives_back_what_it_was_given() -> None:
         given_regions = {}
         for n in range(12):
             if n == 5:
-                assert spool.write(n, n / 25, (48, 64), [], False) is None
+                assert spool.write(FrameMaps(n, n / 25, (48, 64), (), False)) is None
                 continue
             # Track 1 carries its grid over, track 2 has another in each frame.
             maps = [region(n // 4, 1, 20.0 + n), region(100 + n, 2, 50.0, CellGrid(8.0, 7.0))]
             given_regions[n] = maps[: 1 + n % 2]
-            spool.write(n, n / 25, (48, 64), given_regions[n], n % 4 != 0)
+            spool.write(FrameMaps(n, n / 25, (48, 64), tuple(given_regions[n]), n % 4 != 0))
         spool.close(MODELS)
         for _ in range(2):  # as often as wanted
             frames = list(spool)
@@ -287,7 +280,7 @@ def test_the_spool_gives_back_what_it_was_given() -> None:
             for frame in frames:
                 assert frame.time_s == frame.index / 25
                 assert frame.interpolated == (frame.index % 4 != 0)
-                for found, known in zip(frame.regions, given_regions[frame.index], strict=True):
+                for found, known in zip(frame.faces, given_regions[frame.index], strict=True):
                     assert (found.track_id, found.crop_size) == (known.track_id, known.crop_size)
                     assert found.grid == known.grid
                     assert np.array_equal(found.to_crop, known.to_crop)
@@ -300,15 +293,15 @@ def test_the_spool_gives_back_what_it_was_given() -> None:
 
 def test_the_spool_keeps_nothing_in_memory_and_carried_grids_once() -> None:
     cells = np.random.default_rng(0).uniform(0, 1, (28, 28)).astype(np.float32)
-    item = MaskRegion(1, cells, turned(1, 0, 30, 24), 224)
+    item = FaceMap(1, cells, turned(1, 0, 30, 24), 224)
     with RegionSpool() as spool:
         spool.begin(INFO, SHA, "clip.mp4")
-        spool.write(0, 0.0, (48, 64), [item], False)
+        spool.write(FrameMaps(0, 0.0, (48, 64), (item,), False))
         tracemalloc.start()
         for n in range(1, 3001):
-            spool.write(n, n / 25, (48, 64), [item], True)
+            spool.write(FrameMaps(n, n / 25, (48, 64), (item,), True))
         for frame in spool:
-            assert len(frame.regions) == 1
+            assert len(frame.faces) == 1
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert frame.index == 3000
@@ -318,9 +311,9 @@ def test_the_spool_keeps_nothing_in_memory_and_carried_grids_once() -> None:
 
 def test_sinks_are_all_told_and_the_first_name_counts(tmp_path: Path) -> None:
     with RegionSpool() as spool, MaskWriter(tmp_path) as writer:
-        both = MaskSinks(spool, writer)
+        both = FrameSinks(spool, writer)
         both.begin(INFO, SHA, "clip.mp4")
-        assert both.write(0, 0.0, (48, 64), [region()], False) == "clip-01234567/000000.png"
+        assert both.write(FrameMaps(0, 0.0, (48, 64), (region(),), False)) == "clip-01234567/000000.png"
         both.close(MODELS)
         assert [frame.index for frame in spool] == [0]
     assert cv2.imread(str(tmp_path / "clip-01234567" / "000000.png"), cv2.IMREAD_UNCHANGED).shape == (48, 64)
@@ -332,7 +325,9 @@ def test_masks_of_a_real_clip_have_its_frames(tmp_path: Path) -> None:
         writer.begin(source.info, file_sha256(clip), clip)
         for chunk in source:
             for n, time_s in enumerate(chunk.times):
-                writer.write(chunk.first_index + n, float(time_s), chunk.images.shape[1:3], [], False)
+                writer.write(
+                    FrameMaps(chunk.first_index + n, float(time_s), chunk.images.shape[1:3], (), False)
+                )
         writer.close(MODELS)
     (film,) = (tmp_path / "m").rglob("masks.mkv")
     with open_video(film) as source:

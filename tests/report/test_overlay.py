@@ -24,11 +24,10 @@ from vidscan.media.faststart import index_first
 from vidscan.report import timeline
 from vidscan.report.drawing import draw_box, draw_heat, draw_lines, draw_text, fitting, heat_table, text_width
 from vidscan.report.head import gaze_direction, project_box, rotation_matrix, row_of
-from vidscan.report.masks import MaskRegion
 from vidscan.report.overlay import OverlayFile, write_overlay
 from vidscan.report.spool import RegionSpool
 from vidscan.report.timeline import Panel, score_lines
-from vidscan.types import FrameReport, Note, Report, Segment, VideoInfo
+from vidscan.types import FaceMap, FrameMaps, FrameReport, Note, Report, Segment, VideoInfo
 
 INFO = VideoInfo("mp4", "h264", 96, 64, 25.0, 0.8, 0, False, "pyav")
 
@@ -46,11 +45,11 @@ def found_in(
             x, y = width / 2 + k * (0.3 * width + t * width / count), height / 2
             scale = 56 / (1.4 * side)
             to_crop = np.array([[scale, 0, 27.5 - scale * x], [0, scale, 27.5 - scale * y]])
-            maps.append(MaskRegion(k + 1, np.full((7, 7), hot, np.float32), to_crop, 56))
+            maps.append(FaceMap(k + 1, np.full((7, 7), hot, np.float32), to_crop, 56))
             box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
             score = 0.9 if t % 2 == 0 else None
             frames.append(FrameReport(t, t / 25, k + 1, box, score, None))
-        spool.write(t, t / 25, (height, width), maps, t % 2 == 1)
+        spool.write(FrameMaps(t, t / 25, (height, width), tuple(maps), t % 2 == 1))
     report = sample(label if faces else "no_face")
     throughout = (Segment(1, 0.0, count / 25, 0.0, 0.9),) if label == "manipulated" else ()
     return replace(report, frames=tuple(frames), segments=throughout[:faces]), spool

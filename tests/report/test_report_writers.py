@@ -18,7 +18,7 @@ from vidscan.report import json as report_json
 from vidscan.report.csv import COLUMNS
 from vidscan.report.text import TextWriter
 from vidscan.report.words import escape, headline, timecode
-from vidscan.types import ErrorInfo, Report, VideoInfo
+from vidscan.types import ErrorInfo, FrameMaps, Report, VideoInfo
 
 LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 VIDEO = VideoInfo("mp4", "h264", 64, 48, 25.0, 1.0, 0, False, "pyav")
@@ -167,18 +167,19 @@ def test_masks(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("vidscan.media.writer")
     import cv2
 
-    from vidscan.report.masks import MaskRegion, MaskWriter
+    from vidscan.report.masks import MaskWriter
+    from vidscan.types import FaceMap
 
     half = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
     regions = [
-        MaskRegion(2, np.full((4, 4), 0.4, np.float32), half, 32),
-        MaskRegion(1, np.full((4, 4), 0.8, np.float32), half - [[0, 0, 16], [0, 0, 0]], 32),
+        FaceMap(2, np.full((4, 4), 0.4, np.float32), half, 32),
+        FaceMap(1, np.full((4, 4), 0.8, np.float32), half - [[0, 0, 16], [0, 0, 0]], 32),
     ]
     folder = tmp_path / "deep" / "masks"
     for every in (1, 2):
         writer = MaskWriter(folder, every=every)
         writer.begin(VIDEO, "0123456789" * 6 + "abcd", "in/..my clip\n.mp4")
-        names = [writer.write(n, n / 25, (48, 64), regions, n == 1) for n in range(3)]
+        names = [writer.write(FrameMaps(n, n / 25, (48, 64), tuple(regions), n == 1)) for n in range(3)]
         writer.close(MODELS)
         clip = folder / "my_clip_-01234567"
         index = json.loads((clip / "masks.json").read_text())

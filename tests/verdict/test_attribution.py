@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidscan.verdict.attribution import occlusion
 from vidscan.verdict.one_class import OneClassSVM
-from vidscan.verdict.reasons import occlusion
 from vidscan.verdict.standardiser import Column, Standardiser
 
 COLUMNS = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.people import person_series
+from tests.person_series import person_series
 from tests.tracks import make_faces, make_track
 from vidscan.behavior.spans import HOP_S, WINDOW_S, spans
 from vidscan.behavior.windows import DESCRIBERS, describe_window

@@ -1,4 +1,4 @@
 """Many clips: finding them, scanning them in worker processes, keeping the results.
 
-:func:`vidscan.batch.run.scan_all` ties the parts together.
+:func:`vidscan.batch.scan.scan_all` ties the parts together.
 """

@@ -21,11 +21,10 @@ from vidscan.errors import (
     SetupError,
     VidscanError,
 )
+from vidscan.machine import default_jobs
 from vidscan.report.json import loads
 from vidscan.types import Report
 
-_BYTES_PER_WORKER = 1536 * 1024**2
-_MAX_GPU_JOBS = 4
 _LOAD_TIMEOUT_S = 600.0
 _MAX_LOAD_FAILURES = 3
 """Workers that may die one after another while they load before the engine gives up."""
@@ -275,15 +274,3 @@ class LocalEngine:
 
     def _spawn(self) -> None:
         self._workers.append(_Worker(WorkerProcess(self._spec), time.monotonic() + _LOAD_TIMEOUT_S))
-
-
-def default_jobs(device: str) -> int:
-    """Workers that suit this machine: one a core, as far as memory goes; few share a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = cores
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        jobs = min(jobs, memory // _BYTES_PER_WORKER)
-    if device.startswith("cuda"):
-        jobs = min(jobs, _MAX_GPU_JOBS)
-    return max(1, jobs)

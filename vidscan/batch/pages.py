@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidscan.errors import InputError
+from vidscan.paths import clip_name
 from vidscan.report.html import write_html
-from vidscan.report.paths import clip_name
 from vidscan.report.pictures import gather_pictures
 from vidscan.report.spool import RegionSpool
 from vidscan.scanner import Scanner

@@ -15,9 +15,9 @@ from vidscan.batch.engine import Identity, Location
 from vidscan.batch.lock import FileLock
 from vidscan.errors import SetupError, VidscanError
 from vidscan.outputs import Replacement
+from vidscan.paths import path_names
 from vidscan.report import ReportWriter, open_writer
 from vidscan.report.json import DIGITS, dumps, loads
-from vidscan.report.paths import path_names
 from vidscan.types import Report
 
 _START = '{"schema_version":'

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
 from vidscan.models import ModelRecord

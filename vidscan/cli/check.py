@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, loading, say, start_log
+from vidscan.cli.console import Progress, say
 from vidscan.cli.enroll import Dir
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import OVERLAY_NAMES, PAGE_NAMES, Outputs
@@ -25,12 +25,13 @@ class MasksFormat(str, Enum):
     video = "video"
 
 
+@options.scans(*options.FOR_VERDICTS)
 def check(
-    context: typer.Context,
+    run: options.Run,
     clips: Annotated[list[str], typer.Argument(metavar="CLIP", help="Videos or pictures; - reads paths.")],
     format: Annotated[
         options.Format, typer.Option(envvar="VIDSCAN_FORMAT", help="How to print the verdicts.")
-    ] = options.Format.text,
+    ] = options.TEXT,
     json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     frames: Annotated[bool, typer.Option("--frames", help="Report every frame as well.")] = False,
     masks: Annotated[
@@ -66,21 +67,15 @@ def check(
         bool,
         typer.Option("--overwrite", help="Replace media of others that --overlay or --report name."),
     ] = False,
-    every: options.Every = 0,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    target_fpr: options.TargetFpr = None,
-    uncertain_fpr: options.UncertainFpr = None,
-    device: options.Device = "auto",
-    threads: options.Threads = 0,
+    every: Annotated[
+        int,
+        typer.Option(
+            envvar="VIDSCAN_EVERY", min=1, metavar="N", help="Masks and --frames of every N-th frame only."
+        ),
+    ] = 1,
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Scan one or a few clips or pictures.
 
@@ -88,7 +83,6 @@ def check(
     """
     from vidscan.batch.remote import is_remote
 
-    start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
     given = options.expand_paths(clips, null)
     for text in given:
@@ -103,7 +97,7 @@ def check(
     if track is not None and person is None:
         raise UsageError("--track needs --person")
     several = len(paths) > 1
-    outputs = Outputs(options.inputs(paths, config=config), overwrite=overwrite)
+    outputs = Outputs(options.inputs(paths, config=run.config), overwrite=overwrite)
     if masks is not None:
         outputs.masks("--masks", masks)
     for name, target, names in (("--overlay", overlay, OVERLAY_NAMES), ("--report", report, PAGE_NAMES)):
@@ -114,25 +108,25 @@ def check(
         else:
             outputs.file(name, target)
 
-    with loading(quiet=quiet, threads=threads):
+    with run.loading():
         from vidscan.cli.products import Products, Wanted
+        from vidscan.people.store import PeopleStore
         from vidscan.report import open_writer
-        from vidscan.scanner import Scanner
-        from vidscan.verdict.people import PeopleStore
 
         known = None if person is None else PeopleStore(dir).load(person)
-        settings = options.scan_settings(
-            context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
-        )
-        scanner = Scanner(settings, device=device)
-    wanted = Wanted(masks, masks_format.value, overlay, pose, gaze, report, several, overwrite, known, track)
+        scanner = run.scanner()
+    wanted = Wanted(
+        masks, masks_format.value, every, overlay, pose, gaze, report, several, overwrite, known, track
+    )
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
-    with Products(scanner, wanted) as products, Progress(len(paths), quiet=quiet) as progress:
+    with Products(scanner, wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:
         for done, path in enumerate(paths):
             found = products.make(path, partial(progress.within, done), frames=frames)
             with progress.hidden():
-                writer.write(found if frames or masks is not None else replace(found, frames=()))
+                shown = frames or masks is not None
+                rows = tuple(frame for frame in found.frames if shown and frame.index % every == 0)
+                writer.write(replace(found, frames=rows))
                 for note in products.notes:
-                    say(f"vidscan: {note}", quiet=quiet)
+                    say(f"vidscan: {note}", quiet=run.quiet)
             outcome.add(found)
     raise typer.Exit(outcome.exit_code)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import failures, options
-from vidscan.cli.console import Progress, loading, say, start_log
+from vidscan.cli.console import Progress, say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NoFaceError, VidscanError
 
 if TYPE_CHECKING:
+    from vidscan.people.model import PersonModel
     from vidscan.types import FaceSeries
-    from vidscan.verdict.person import PersonModel
 
 
 class Window(str, Enum):
-    """Window lengths in seconds; those of :data:`vidscan.verdict.person_windows.WINDOWS_S`."""
+    """Window lengths in seconds; those of :data:`vidscan.people.windows.WINDOWS_S`."""
 
     ten = "10"
     five = "5"
@@ -39,8 +39,9 @@ Dir = Annotated[
 ]
 
 
+@options.scans()
 def enroll(
-    context: typer.Context,
+    run: options.Run,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The person, as check --person names them.")],
     clips: Annotated[
         list[Path], typer.Argument(metavar="CLIP", help="Genuine clips in which the person talks.")
@@ -63,37 +64,30 @@ def enroll(
         bool, typer.Option("--overwrite", help="Replace a person who is enrolled already.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    device: options.Device = "auto",
-    threads: options.Threads = 0,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Learn how one person moves, for check --person.
 
     Only numbers about movement are kept, no picture. A clip that cannot be used is reported, the
     others still count, and the exit code is 3.
     """
-    start_log(quiet, verbose)
     if track and len(track) != len(clips):
         raise UsageError(f"--track is given {len(track)} times for {len(clips)} clips: once for each, or not")
 
     import json as json_module
 
-    from vidscan.verdict.people import PeopleStore, check_name, record_dict
+    from vidscan.people.store import PeopleStore, check_name, record_dict
 
     name, store = check_name(name), PeopleStore(dir)
-    outputs = Outputs(options.inputs(clips, config=config))
+    outputs = Outputs(options.inputs(clips, config=run.config))
     outputs.folder("--dir", store.folder, store.names(name))
     if name in store and not overwrite:
         raise UsageError(f"{name} is enrolled in {store.folder}: use --overwrite")
-    with loading(quiet=quiet, threads=threads):
-        from vidscan.scanner import Scanner
-        from vidscan.verdict.person import PersonModel
+    with run.loading():
+        from vidscan.people.model import PersonModel
 
-        scanner = Scanner(options.scan_settings(context, 0), device=device)
-    with Progress(len(clips), quiet=quiet) as progress:
-        used, failed = _learnable(scanner.series, clips, track, progress, quiet)
+        scanner = run.scanner()
+    with Progress(len(clips), quiet=run.quiet) as progress:
+        used, failed = _learnable(scanner.series, clips, track, progress, run.quiet)
     if not used and failed:
         raise typer.Exit(failures.FAILED)
     model = PersonModel.fit(name, used, window_s=float(window.value), min_seconds=min_seconds)
@@ -156,7 +150,7 @@ def longest(path: Path, tracks: Sequence[FaceSeries]) -> FaceSeries:
 
 def shown(path: Path) -> str:
     """A path as people read it."""
-    from vidscan.report.paths import path_names
+    from vidscan.paths import path_names
 
     return path_names(path).path
 

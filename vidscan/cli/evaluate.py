@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import stages, start_log
+from vidscan.cli.console import stages
 from vidscan.cli.failures import UsageError
 
 
+@options.scans(here=False)
 def evaluate(
-    context: typer.Context,
+    run: options.Run,
     corpus: Annotated[
         Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
     ],
@@ -95,31 +96,26 @@ def evaluate(
         ),
     ] = False,
     jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
-    device: options.Device = "auto",
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Scan a labelled corpus and print AUC, AP and false-alarm tables.
 
     CORPUS/manifest.csv names the clips, their labels, methods, families, people and pairs. Scans
     are kept in --out by content, models and settings, so that a run goes on where it stopped.
     """
-    start_log(quiet, verbose)
-    from vidscan.outputs import write_text
-    from vidscan.training.evaluation.measures import (
+    from vidscan.evaluation.measures import (
         Measure,
         measure_behavior,
         measure_left_out,
         measure_people,
         measure_verdict,
     )
-    from vidscan.training.evaluation.run import Parts, run_evaluation
-    from vidscan.training.evaluation.scanning import Scanning
-    from vidscan.training.evaluation.tables import record_false_alarms
-    from vidscan.training.evaluation.text import markdown
+    from vidscan.evaluation.run import Parts, run_evaluation
+    from vidscan.evaluation.scanning import Scanning
+    from vidscan.evaluation.tables import record_false_alarms
+    from vidscan.evaluation.text import markdown
+    from vidscan.outputs import write_text
 
-    how = Scanning(options.scan_settings(context, 0), device, jobs)
+    how = Scanning(run.settings(), run.device, jobs)
     measures: list[Measure] = []
     parts = Parts(
         robustness=robustness or all,
@@ -131,7 +127,7 @@ def evaluate(
     )
     if skip_split and (parts != Parts() or subset or all):
         raise UsageError("--skip-split leaves out every part that needs the split's scan")
-    with stages(quiet=quiet) as stage:
+    with stages(quiet=run.quiet) as stage:
         if verdict:
             measures.append(measure_verdict(corpus, out, how, stage, record=record, rivals=rivals))
         if behavior is not None:
@@ -151,7 +147,7 @@ def evaluate(
         if record and not verdict:
             record_false_alarms(results.tables)
         if plots:
-            from vidscan.training.evaluation.plots import plot_all
+            from vidscan.evaluation.plots import plot_all
 
             plot_all(results, scored, out)
     for measure in measures:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, loading, start_log
+from vidscan.cli.console import Progress
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 from vidscan.errors import InputError, NotWrittenError
@@ -36,8 +36,9 @@ _LEGENDS = {
 }
 
 
+@options.scans()
 def explain(
-    context: typer.Context,
+    run: options.Run,
     clips: Annotated[list[str], typer.Argument(metavar="CLIP...", help="A video or picture; - reads paths.")],
     method: Annotated[
         Method,
@@ -60,17 +61,11 @@ def explain(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.png.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     null: options.Null = False,
-    device: options.Device = "auto",
-    threads: options.Threads = 0,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Show which parts of a face speak for a manipulation.
 
     Writes a picture with the most telling crops beside their maps, and prints its path.
     """
-    start_log(quiet, verbose)
     paths = [Path(text) for text in options.expand_paths(clips, null)]
     if not paths:
         raise UsageError("no clip given")
@@ -78,30 +73,25 @@ def explain(
         raise UsageError("several clips need --mean")
     if output is None:
         output = Path(f"{'mean' if len(paths) > 1 else paths[0].stem}-{method.value}.png")
-    inputs = options.inputs(paths, config=config)
+    inputs = options.inputs(paths, config=run.config)
     Outputs(inputs, overwrite=overwrite).new("--output", output, ".png")
 
     import json as json_module
-    from dataclasses import replace
 
-    with loading(quiet=quiet, threads=threads):
+    with run.loading():
         from vidscan.explain import explain_crops, mean_of_clips, telling_crops
         from vidscan.media import write_png
+        from vidscan.paths import path_names
         from vidscan.report.map_picture import Panel, compose
-        from vidscan.report.paths import path_names
         from vidscan.report.words import count as count_words
         from vidscan.report.words import timecode
-        from vidscan.scanner import Scanner
 
         # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
-        settings = options.scan_settings(context, 0)
-        settings = replace(
-            settings, behavior_fps=0.0, analysis_fps=max(settings.analysis_fps, _CROPS_A_SECOND)
-        )
-        scanner = Scanner(settings, device=device)
+        rate = max(run.settings().analysis_fps, _CROPS_A_SECOND)
+        scanner = run.scanner(behavior_fps=0.0, analysis_fps=rate)
     found: list[tuple[Path, list[Crop], Any]] = []
     failed: list[InputError] = []
-    with Progress(len(paths), quiet=quiet) as progress:
+    with Progress(len(paths), quiet=run.quiet) as progress:
         for done, path in enumerate(paths):
             try:
                 crops = telling_crops(path, scanner, count, at_s=at, progress=partial(progress.within, done))

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, loading, start_log
+from vidscan.cli.console import Progress
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 
 
+@options.scans("max_pixels", "max_duration_s", "stream", "blink_rule")
 def inspect(
-    context: typer.Context,
+    run: options.Run,
     clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A video that shows a face.")],
     output: Annotated[
         Path | None,
@@ -29,25 +30,15 @@ def inspect(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.png and FILE.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    device: options.Device = "auto",
-    threads: options.Threads = 0,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Show how the faces of a clip move, and what its container says of it.
 
     Prints the metadata and a summary of every measured series. With -o plots the series, with --series
     writes them out, one row a frame and face; then their paths are printed unless --json is given too.
     """
-    start_log(quiet, verbose)
     if clip.is_dir():
         raise UsageError(f"{clip} is a folder")
-    outputs = Outputs(options.inputs([clip], config=config), overwrite=overwrite)
+    outputs = Outputs(options.inputs([clip], config=run.config), overwrite=overwrite)
     if output is not None:
         outputs.new("--output", output, ".png")
 
@@ -63,19 +54,17 @@ def inspect(
 
     import json as json_module
 
-    with loading(quiet=quiet, threads=threads):
+    with run.loading():
         from vidscan.errors import NoFaceError, NotWrittenError
         from vidscan.explain import raise_error
         from vidscan.media.metadata import read_metadata
         from vidscan.report.series_plot import plot_series
         from vidscan.report.series_summary import summarise, summary_lines
         from vidscan.report.series_table import write_series
-        from vidscan.scanner import Scanner
 
-        metadata = read_metadata(clip, stream)
-        settings = options.scan_settings(context, 0, max_pixels, max_duration, blink_rule, stream=stream)
-        scanner = Scanner(settings, device=device)
-    with Progress(1, quiet=quiet) as progress:
+        metadata = read_metadata(clip, run.settings().stream)
+        scanner = run.scanner()
+    with Progress(1, quiet=run.quiet) as progress:
         report, found = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)
     if (output is not None or series is not None) and not report.tracks:

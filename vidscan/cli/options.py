@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +16,15 @@ import typer
 
 from vidscan.cli import failures
 from vidscan.cli.config import SETTINGS_FILE, apply_config
+from vidscan.cli.console import loading, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.report import FORMATS, LINE_FORMATS
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from vidscan.batch.remote import RemoteFile
+    from vidscan.scanner import Scanner
     from vidscan.types import Report, ScanSettings
 
 FAIL_LABELS: tuple[str, ...] = ("manipulated", "uncertain", "no_face", "no_manipulation_found")
@@ -26,104 +34,29 @@ NOT_WRITTEN = "_not_written"
 """How the codes of warnings end that tell of a missing product."""
 
 
-class Format(str, Enum):
-    """Formats of ``check``."""
-
-    text = "text"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
+class Choice(str, Enum):
+    """One of the values that an option takes."""
 
 
-class BatchFormat(str, Enum):
-    """Formats of ``scan``: those that grow line by line."""
-
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-class BlinkRule(str, Enum):
-    """Rules by which blinks are found: :data:`vidscan.behavior.eye_closure.RULES`."""
-
-    network = "network"
-    ear = "ear"
-    openness = "openness"
+def choices(name: str, values: Iterable[str]) -> type[Choice]:
+    """The type of an option that takes one of ``values``."""
+    made: Any = Choice  # an enumeration without members makes others when it is called
+    found: type[Choice] = made(name, [(value, value) for value in values])
+    return found
 
 
+if TYPE_CHECKING:
+    Format = Choice
+    LineFormat = Choice
+    BlinkRule = Choice
+else:
+    Format = choices("Format", FORMATS)
+    LineFormat = choices("LineFormat", LINE_FORMATS)
+    BlinkRule = choices("BlinkRule", ("network", "ear", "openness"))
+
+TEXT, JSONL = Format("text"), LineFormat("jsonl")
 Device = Annotated[
     str, typer.Option(envvar="VIDSCAN_DEVICE", help="auto, cpu, cuda or cuda:N.", metavar="DEVICE")
-]
-Every = Annotated[
-    int,
-    typer.Option(
-        envvar="VIDSCAN_EVERY",
-        min=0,
-        metavar="N",
-        help="Classify every N-th frame (0: about three a second); masks only for those frames.",
-    ),
-]
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        envvar="VIDSCAN_MAX_PIXELS",
-        min=1,
-        metavar="N",
-        show_default="8192 x 8192",
-        help="Refuse frames of more pixels.",
-    ),
-]
-MaxDuration = Annotated[
-    float | None,
-    typer.Option(
-        envvar="VIDSCAN_MAX_DURATION",
-        min=0,
-        metavar="S",
-        show_default="all",
-        help="Analyse only the first S seconds of a clip, with a warning.",
-    ),
-]
-Stream = Annotated[
-    int | None,
-    typer.Option(
-        envvar="VIDSCAN_STREAM",
-        min=0,
-        metavar="N",
-        show_default="the default one, or one that is much larger",
-        help="Scan this video stream of the container; inspect lists them.",
-    ),
-]
-Blinks = Annotated[
-    BlinkRule | None,
-    typer.Option(
-        "--blink-rule",
-        envvar="VIDSCAN_BLINK_RULE",
-        show_default="network",
-        help="Find blinks by a network over the eyes, the eye aspect ratio, or the landmark network.",
-    ),
-]
-TargetFpr = Annotated[
-    float | None,
-    typer.Option(
-        "--target-fpr",
-        min=0.0,
-        max=0.5,
-        metavar="RATE",
-        envvar="VIDSCAN_TARGET_FPR",
-        show_default="0.01",
-        help="Share of genuine clips that may be called manipulated: more finds more fakes.",
-    ),
-]
-UncertainFpr = Annotated[
-    float | None,
-    typer.Option(
-        "--uncertain-fpr",
-        min=0.0,
-        max=0.9,
-        metavar="RATE",
-        envvar="VIDSCAN_UNCERTAIN_FPR",
-        show_default="0.05, or twice --target-fpr",
-        help="Share that may be called manipulated or uncertain; above --target-fpr.",
-    ),
 ]
 Threads = Annotated[
     int,
@@ -232,38 +165,155 @@ def make_folder(folder: Path, option: str) -> None:
         raise UsageError(f"{option} {folder}: {error.strerror}") from error
 
 
-def scan_settings(
-    context: typer.Context,
-    every: int,
-    max_pixels: int | None = None,
-    max_duration: float | None = None,
-    blink_rule: BlinkRule | None = None,
-    target_fpr: float | None = None,
-    uncertain_fpr: float | None = None,
-    stream: int | None = None,
-) -> ScanSettings:
-    """The settings of a run: the configuration file's ``[settings]`` with the flags over them."""
-    from pydantic import TypeAdapter, ValidationError
+def _flag(field: str, kind: type, **about: Any) -> tuple[str, tuple[type, Any]]:
+    return field, (kind, typer.Option(envvar=f"VIDSCAN_{field.removesuffix('_s').upper()}", **about))
 
-    from vidscan.types import ScanSettings
 
-    values: dict[str, Any] = {**(context.find_root().obj or {})}
-    flags = {
-        "every": every or None,
-        "max_pixels": max_pixels,
-        "max_duration_s": max_duration,
-        "blink_rule": None if blink_rule is None else blink_rule.value,
-        "target_fpr": target_fpr,
-        "uncertain_fpr": uncertain_fpr,
-        "stream": stream,
-    }
-    values |= {name: value for name, value in flags.items() if value is not None}
-    try:
-        settings: ScanSettings = TypeAdapter(ScanSettings).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        file = context.meta.get(SETTINGS_FILE)
-        where = f"{file}: [settings] {name}" if file is not None else name
-        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
-    return settings
+SETTINGS: dict[str, tuple[type, Any]] = dict(
+    [
+        _flag(
+            "analysis_fps",
+            float,
+            min=0.0,
+            metavar="RATE",
+            show_default="3",
+            help="Classify faces about so often per second: less is faster, more sees shorter stretches.",
+        ),
+        _flag(
+            "max_pixels",
+            int,
+            min=1,
+            metavar="N",
+            show_default="8192 x 8192",
+            help="Refuse frames of more pixels.",
+        ),
+        _flag(
+            "max_duration_s",
+            float,
+            min=0,
+            metavar="S",
+            show_default="all",
+            help="Analyse only the first S seconds of a clip, with a warning.",
+        ),
+        _flag(
+            "stream",
+            int,
+            min=0,
+            metavar="N",
+            show_default="the default one, or one that is much larger",
+            help="Scan this video stream of the container; inspect lists them.",
+        ),
+        _flag(
+            "target_fpr",
+            float,
+            min=0.0,
+            max=0.5,
+            metavar="RATE",
+            show_default="0.01",
+            help="Share of genuine clips that may be called manipulated: more finds more fakes.",
+        ),
+        _flag(
+            "uncertain_fpr",
+            float,
+            min=0.0,
+            max=0.9,
+            metavar="RATE",
+            show_default="0.05, or twice --target-fpr",
+            help="Share that may be called manipulated or uncertain; above --target-fpr.",
+        ),
+        _flag(
+            "blink_rule",
+            BlinkRule,
+            show_default="network",
+            help="Find blinks by a network over the eyes, the eye aspect ratio, or the landmark network.",
+        ),
+    ]
+)
+"""Fields of :class:`vidscan.types.ScanSettings` that have a flag, and which; without it the field's default
+or the configuration file's value holds. Flag and variable have the field's name, without its unit of
+seconds."""
+
+FOR_VERDICTS = ("analysis_fps", "max_pixels", "max_duration_s", "stream", "target_fpr", "uncertain_fpr")
+"""Flags of commands that judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a command that scans was asked to run."""
+
+    values: dict[str, Any]
+    """Fields of :class:`vidscan.types.ScanSettings` that were set."""
+    device: str
+    quiet: bool
+    config: Path | None
+    threads: int = 0
+    file: Path | None = None
+    """The configuration file, wherever it was named."""
+
+    def settings(self, **more: Any) -> ScanSettings:
+        """The settings of the scan, ``more`` among them. Raises UsageError where a value is none."""
+        from pydantic import TypeAdapter, ValidationError
+
+        from vidscan.types import ScanSettings
+
+        try:
+            found: ScanSettings = TypeAdapter(ScanSettings).validate_python(self.values | more)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            where = f"{self.file}: [settings] {name}" if self.file is not None else name
+            raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        return found
+
+    def loading(self) -> AbstractContextManager[None]:
+        """Says on a terminal that networks are loaded, while they are."""
+        return loading(quiet=self.quiet, threads=self.threads)
+
+    def scanner(self, **more: Any) -> Scanner:
+        """A scanner with these settings. Raises as :meth:`settings` and :class:`vidscan.Scanner` do."""
+        from vidscan.scanner import Scanner
+
+        return Scanner(self.settings(**more), device=self.device)
+
+
+def scans(*settings: str, here: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorates a command that scans: it gets a flag for each of these ``SETTINGS`` and the options of all
+    such commands, and takes them as its first argument, a :class:`Run`. ``here`` says that it scans in its
+    own process, which may take ``--threads``."""
+    flags = {name.removesuffix("_s"): name for name in settings}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(context: typer.Context, **given: Any) -> None:
+            device, quiet, config = given.pop("device"), given.pop("quiet"), given.pop("config")
+            start_log(quiet, given.pop("verbose"))
+            threads, file = given.pop("threads", 0), context.meta.get(SETTINGS_FILE)
+            values = dict(context.find_root().obj or {})
+            asked = {field: given.pop(flag) for flag, field in flags.items()}
+            values |= {field: _plain(value) for field, value in asked.items() if value is not None}
+            command(Run(values, device, quiet, config, threads, file), **given)
+
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        shared = [_option("context", typer.Context, inspect.Parameter.empty)]
+        shared += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        for flag, field in flags.items():
+            kind, option = SETTINGS[field]
+            shared.append(_option(flag, Annotated[kind | None, option], None))
+        shared.append(_option("device", Device, "auto"))
+        if here:
+            shared.append(_option("threads", Threads, 0))
+        shared += [_option("quiet", Quiet, False), _option("verbose", Verbose, False)]
+        shared.append(_option("config", Config, None))
+        called.__signature__ = inspect.Signature(shared)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in shared}
+        return called
+
+    return decorate
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

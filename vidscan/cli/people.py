@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import failures, options
-from vidscan.cli.console import Progress, loading
+from vidscan.cli.console import Progress
 from vidscan.cli.enroll import Dir, complain, longest, shown
 from vidscan.cli.outputs import Outputs
 
@@ -42,7 +42,7 @@ def list_people(
     """
     import json as json_module
 
-    from vidscan.verdict.people import PeopleStore, record_dict
+    from vidscan.people.store import PeopleStore, record_dict
 
     records, problems = PeopleStore(dir).records()
     for record in records:
@@ -63,7 +63,7 @@ def list_people(
 @app.command()
 def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="The person.")], dir: Dir = None) -> None:
     """Delete all that is stored of a person."""
-    from vidscan.verdict.people import PeopleStore
+    from vidscan.people.store import PeopleStore
 
     PeopleStore(dir).remove(name)
     typer.echo(f"removed {name}")
@@ -100,8 +100,8 @@ def plot(
 
     import numpy as np
 
+    from vidscan.people.store import PeopleStore, PersonError
     from vidscan.report.people_plot import plot_people
-    from vidscan.verdict.people import PeopleStore, PersonError
 
     store = PeopleStore(dir)
     records, problems = store.records()
@@ -115,10 +115,9 @@ def plot(
         complain(problem)
     drawn: dict[Path, NDArray[np.float64]] = {}
     if paths or background:
-        with loading(quiet=quiet, threads=threads):
-            from vidscan.scanner import Scanner
-
-            scanner = Scanner(options.scan_settings(context, 0), device=device)
+        run = options.Run(dict(context.find_root().obj or {}), device, quiet, None, threads)
+        with run.loading():
+            scanner = run.scanner()
         drawn = _windows(scanner, [*paths, *background], quiet)
     behind = [drawn[path] for path in background if path in drawn]
     plot_people(
@@ -137,8 +136,8 @@ def _windows(scanner: Scanner, paths: Sequence[Path], quiet: bool) -> dict[Path,
     """Features (W, 210) of the face that was followed longest in each clip that has windows."""
     from vidscan.behavior.series import seen_seconds
     from vidscan.errors import InputError
-    from vidscan.verdict.person import TooLittleMaterialError
-    from vidscan.verdict.person_windows import WINDOWS_S, cut_windows
+    from vidscan.people.model import TooLittleMaterialError
+    from vidscan.people.windows import WINDOWS_S, cut_windows
 
     found = {}
     with Progress(len(paths), quiet=quiet) as progress:

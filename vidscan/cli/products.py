@@ -17,16 +17,17 @@ from vidscan.cli.options import NOT_WRITTEN
 from vidscan.cli.outputs import holds_foreign_media
 from vidscan.errors import InputError, SetupError
 from vidscan.media.sniff import display_name, is_picture
-from vidscan.report.masks import FailSafe, MaskSink, MaskSinks, MaskWriter
-from vidscan.report.paths import clip_name
+from vidscan.paths import clip_name
+from vidscan.report.masks import MaskWriter
 from vidscan.report.spool import RegionSpool
+from vidscan.sinks import FailSafe, FrameSink, FrameSinks
 from vidscan.types import FaceSeries, Note, PersonReport, Report
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vidscan.people.model import PersonModel
     from vidscan.scanner import Scanner
-    from vidscan.verdict.person import PersonModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Wanted:
 
     masks: Path | None
     masks_format: Literal["png", "video"]
+    every: int
+    """Masks are written of every N-th frame."""
     overlay: Path | None
     pose: bool
     gaze: bool
@@ -66,16 +69,15 @@ class Products:
 
     def __enter__(self) -> Self:
         wanted = self._wanted
-        sinks: list[MaskSink] = []
+        sinks: list[FrameSink] = []
         if wanted.masks is not None:
-            every = self._scanner.settings.every
-            writer = MaskWriter(wanted.masks, every=every, format=wanted.masks_format)
+            writer = MaskWriter(wanted.masks, every=wanted.every, format=wanted.masks_format)
             self._masks = FailSafe(self._stack.enter_context(writer))
             sinks.append(self._masks)
         if wanted.overlay is not None or wanted.report is not None:
             self._spool = FailSafe(self._stack.enter_context(RegionSpool()))
             sinks.append(self._spool)
-        self._sink = MaskSinks(*sinks) if sinks else None
+        self._sink = FrameSinks(*sinks) if sinks else None
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Paced, Progress, say, start_log
+from vidscan.cli.console import Paced, Progress, say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import PAGE_NAMES, Outputs
 from vidscan.errors import NotWrittenError
@@ -40,8 +40,9 @@ class EngineName(str, Enum):
     ray = "ray"
 
 
+@options.scans(*options.FOR_VERDICTS, here=False)
 def scan(
-    context: typer.Context,
+    run: options.Run,
     folders: Annotated[
         list[str], typer.Argument(metavar="FOLDER", help="Folders, files or URLs; - reads paths.")
     ],
@@ -56,8 +57,8 @@ def scan(
         bool, typer.Option("--overwrite", help="Begin --out anew; replace media of others.")
     ] = False,
     format: Annotated[
-        options.BatchFormat, typer.Option(help="One line a clip in this format.")
-    ] = options.BatchFormat.jsonl,
+        options.LineFormat, typer.Option(help="One line a clip in this format.")
+    ] = options.JSONL,
     jobs: Annotated[
         int,
         typer.Option(envvar="VIDSCAN_JOBS", min=0, metavar="N", help="Worker processes (0: as many as fit)."),
@@ -99,14 +100,6 @@ def scan(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="No files that match; may be repeated.")
     ] = None,
-    every: options.Every = 0,
-    max_pixels: options.MaxPixels = None,
-    max_duration: options.MaxDuration = None,
-    stream: options.Stream = None,
-    blink_rule: options.Blinks = None,
-    target_fpr: options.TargetFpr = None,
-    uncertain_fpr: options.UncertainFpr = None,
-    device: options.Device = "auto",
     engine: Annotated[
         EngineName,
         typer.Option(envvar="VIDSCAN_ENGINE", help="Workers on this machine, or on a Ray cluster."),
@@ -124,9 +117,6 @@ def scan(
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    config: options.Config = None,
 ) -> None:
     """Scan all clips and pictures in folders.
 
@@ -135,7 +125,6 @@ def scan(
     holds for the same models and settings is not scanned again, and the exit code covers all of it.
     With --watch results go to --out, by default beside --index, and a run that is started again goes on.
     """
-    start_log(quiet, verbose)
     outcome = options.Outcome(fail_on, exit_zero)
     if watch:
         out = _watched_results(out, index, format, engine)
@@ -155,15 +144,12 @@ def scan(
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
     from vidscan.batch.results import ResultFile
-    from vidscan.batch.run import Batch
+    from vidscan.batch.scan import Batch
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
     from vidscan.report.words import escape, headline
 
-    settings = options.scan_settings(
-        context, every, max_pixels, max_duration, blink_rule, target_fpr, uncertain_fpr, stream
-    )
-    spec = ScannerSpec(settings=settings, device=device, max_download=max_download * 1_000_000)
+    spec = ScannerSpec(settings=run.settings(), device=run.device, max_download=max_download * 1_000_000)
     if report is not None:
         pages = {"folder": str(report.absolute())}
         spec = replace(spec, factory="vidscan.batch.pages:PageScanner", options=pages)
@@ -186,7 +172,7 @@ def scan(
             local = [root for root in roots if isinstance(root, Path)]
             folders_watch = stack.enter_context(FolderWatch(local, **chosen))
         paths = [] if watch else discover(roots, **chosen)
-        _protect(paths, out, index, report, config, overwrite)
+        _protect(paths, out, index, report, run.config, overwrite)
         results = None
         if out is not None:
             results = stack.enter_context(
@@ -197,7 +183,7 @@ def scan(
         if not paths and not watch:
             raise UsageError("no video or picture found")
         workers = stack.enter_context(make_engine())
-        progress = stack.enter_context(Progress(len(paths), quiet=quiet or watch, rate=True))
+        progress = stack.enter_context(Progress(len(paths), quiet=run.quiet or watch, rate=True))
         writer = open_writer(format.value, sys.stdout, many=True)
 
         def kept(found: Report) -> None:
@@ -222,7 +208,7 @@ def scan(
         page = Paced(write_page)
         if watch:
             page.due()
-            say(f"vidscan: watching {', '.join(folders)}; Ctrl-C ends it", quiet=quiet)
+            say(f"vidscan: watching {', '.join(folders)}; Ctrl-C ends it", quiet=run.quiet)
             stack.callback(page.now)
         for arrived in _rounds(paths, folders_watch):
             for found in batch.scan(arrived, skipped=skipped):
@@ -234,18 +220,18 @@ def scan(
                 list_up(found)
                 progress.advance()
                 if watch:
-                    say(f"vidscan: {escape(found.input.path)}: {headline(found)}", quiet=quiet)
+                    say(f"vidscan: {escape(found.input.path)}: {headline(found)}", quiet=run.quiet)
                     page.due()
             page.now()
-    say(summary.table(time.monotonic() - started), quiet=quiet)
+    say(summary.table(time.monotonic() - started), quiet=run.quiet)
     raise typer.Exit(outcome.exit_code)
 
 
 def _watched_results(
-    out: Path | None, index: Path | None, format: options.BatchFormat, engine: EngineName
+    out: Path | None, index: Path | None, format: options.LineFormat, engine: EngineName
 ) -> Path:
     """Where the results of a watch go: a run that is started again reads them."""
-    if format is not options.BatchFormat.jsonl or engine is not EngineName.local:
+    if format is not options.JSONL or engine is not EngineName.local:
         raise UsageError("--watch needs --format jsonl and --engine local")
     if out is not None:
         return out

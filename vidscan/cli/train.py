@@ -70,8 +70,8 @@ def patches(
     Everything is kept in --work and not made again: a stopped run goes on from its checkpoint.
     """
     start_log(quiet, False)
+    from vidscan.training.patch_run import TrainPaths, train_patches
     from vidscan.training.recipe import load_recipe
-    from vidscan.training.run import TrainPaths, train_patches
 
     models = train_patches(
         load_recipe(recipe),

@@ -26,6 +26,7 @@ from vidscan.faces.geometry import (
     similarity,
     similarity_scale,
 )
+from vidscan.types import CellGrid
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "TEMPLATE",
     "TEMPLATE_SIDE",
-    "CellGrid",
     "CropSpec",
     "FrameWindow",
     "align",
@@ -148,23 +148,6 @@ def _span(low: float, high: float, length: int) -> tuple[int, int]:
 
 
 # --------------------------------------------------------------------------- back to the frame
-
-
-@dataclass(frozen=True, slots=True)
-class CellGrid:
-    """Which crop pixels the cells of a grid belong to.
-
-    Attributes
-    ----------
-    stride
-        Crop pixels from one cell to the next.
-    offset
-        Crop pixel, across and down alike, that the first cell belongs to: cell (i, j) belongs to row
-        ``offset + i * stride`` and column ``offset + j * stride``.
-    """
-
-    stride: float
-    offset: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from vidscan.types import Face, FrameChunk
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFaces:
-    """One frame, and every face in it."""
-
-    index: int
-    time_s: float
-    faces: tuple[Face, ...]
-    """By track."""
+from vidscan.types import Face, FrameChunk, FrameFaces
 
 
 class Between:

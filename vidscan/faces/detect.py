@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import WeightsError
+from vidscan.faces.geometry import MIN_FACE
 from vidscan.models import ModelRecord, load_registry
 from vidscan.types import Detection
-
-MIN_FACE = 1 / 12
-"""Smallest face looked for, as a share of the frame's short side."""
-_MIN_FACE_PX = 40
 
 
 class Detector(Protocol):
@@ -39,11 +35,6 @@ class Detector(Protocol):
             Where ``images`` is not (T, H, W, 3) uint8.
         """
         ...
-
-
-def smallest_face_px(width: int, height: int, min_face: float = MIN_FACE) -> int:
-    """Smallest face (side of its box in pixels) looked for in frames of this size; never under 40."""
-    return max(math.ceil(min_face * min(width, height)), _MIN_FACE_PX)
 
 
 def load_detector(

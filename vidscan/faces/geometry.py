@@ -6,6 +6,7 @@ the frame as well as in the crop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.types import Face
+
+MIN_FACE = 1 / 12
+"""Smallest face looked for, as a share of the frame's short side."""
+_MIN_FACE_PX = 40
 
 TEMPLATE_SIDE = 112.0
 """Side in pixels of the canonical face square that :data:`TEMPLATE` is drawn in."""
@@ -212,3 +217,8 @@ def apply_affine(transforms: NDArray[np.floating], points: NDArray[np.floating])
 def similarity_scale(transforms: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N,) output pixels per input pixel of (N, 2, 3) similarities."""
     return np.sqrt(np.abs(np.linalg.det(np.asarray(transforms, np.float64)[..., :2])))
+
+
+def smallest_face_px(width: int, height: int, min_face: float = MIN_FACE) -> int:
+    """Smallest face (side of its box in pixels) looked for in frames of this size; never under 40."""
+    return max(math.ceil(min_face * min(width, height)), _MIN_FACE_PX)

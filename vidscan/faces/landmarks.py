@@ -21,8 +21,8 @@ from vidscan.faces.landmark_network import GAZE_SCALE, SIZE, LandmarkNetwork, Ne
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
 from vidscan.faces.units import MAX_INTENSITY, UNITS
+from vidscan.fusion import fuse_batch_norm
 from vidscan.models import ModelRecord
-from vidscan.patches.classifier import fuse_batch_norm
 from vidscan.types import Face, FaceSeries
 
 LOST = 0.5

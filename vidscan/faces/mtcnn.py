@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.errors import WeightsError
-from vidscan.faces.detect import MIN_FACE, smallest_face_px
+from vidscan.faces.geometry import MIN_FACE, smallest_face_px
 from vidscan.models import ModelRecord
 from vidscan.types import Detection
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.colour import BLUE_DIFFERENCE, LUMINANCE
+from vidscan.color import BLUE_DIFFERENCE, LUMINANCE
 
 if TYPE_CHECKING:
     from torch import Tensor

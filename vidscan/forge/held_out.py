@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, chance, forgery, uniform
 from vidscan.forge.filters import gaussian_blur, match_colour
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 from vidscan.forge.swap import warped_donors
 
 _SPLICED = {"polygon": 3.0, "upper": 1.0, "lower": 1.0, "eyes": 1.0, "inner": 1.0, "nose": 1.0, "lips": 0.5}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vidscan.forge.base import Faces, blend, chance, uniform
 from vidscan.forge.filters import gaussian_blur, resample, smooth_noise
-from vidscan.forge.masks import draw_masks, rasterise
+from vidscan.forge.mask_shapes import draw_masks, rasterise
 
 
 def _skin_smoothing(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, uniform
-from vidscan.forge.colour import even_colour
+from vidscan.forge.even_color import even_colour
 from vidscan.forge.filters import gaussian_blur, match_colour
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 from vidscan.forge.renderers import Renderer
 from vidscan.forge.swap import paste, warped_donors
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
-from vidscan.forge.colour import even_colour
+from vidscan.forge.even_color import even_colour
 from vidscan.forge.filters import affine_grid, gaussian_blur, resample, sample, smooth_noise
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 
 BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
-from vidscan.forge.colour import even_colour
+from vidscan.forge.even_color import even_colour
 from vidscan.forge.filters import gaussian_blur, identity_grid, match_colour, membrane, resample, sample
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 
 _CELLS = 24
 _MAX_MEMBRANE = 30.0

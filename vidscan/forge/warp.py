@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 
 from vidscan.forge.base import Faces, Forged, blend, chance, forgery, uniform
-from vidscan.forge.colour import even_colour
+from vidscan.forge.even_color import even_colour
 from vidscan.forge.filters import gaussian_blur, identity_grid, resample, sample, smooth_noise
-from vidscan.forge.masks import draw_masks
+from vidscan.forge.mask_shapes import draw_masks
 
 
 @forgery("face_warp")

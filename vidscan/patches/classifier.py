@@ -9,16 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CellGrid, CropSpec, align, face_transforms
+from vidscan.faces.align import CropSpec, align, face_transforms
+from vidscan.fusion import fuse_batch_norm
 from vidscan.models import ModelRecord
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import POOLINGS, pool
-from vidscan.types import Face, PatchMap
+from vidscan.types import CellGrid, Face, PatchMap
 
 
 def normalise(crops: Tensor, mean: list[float], std: list[float]) -> Tensor:
@@ -29,21 +29,6 @@ def normalise(crops: Tensor, mean: list[float], std: list[float]) -> Tensor:
     shift = torch.tensor(mean, device=crops.device).view(1, 3, 1, 1)
     scale = torch.tensor(std, device=crops.device).view(1, 3, 1, 1)
     return ((crops - shift) / scale).contiguous(memory_format=torch.channels_last)
-
-
-def fuse_batch_norm(module: nn.Module) -> None:
-    """Fold every batch norm into the convolution that precedes it, in place (evaluation only)."""
-    last: tuple[nn.Conv2d, str] | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and last is not None:
-            setattr(module, last[1], fuse_conv_bn_eval(last[0], child))
-            setattr(module, name, nn.Identity())
-            last = None
-        elif isinstance(child, nn.Conv2d):
-            last = (child, name)
-        else:
-            last = None
-            fuse_batch_norm(child)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 from vidscan.faces.geometry import CropSpec
 
 _SHARE = 4 / 7

@@ -5,7 +5,7 @@ block and put a 1x1 convolution on the feature grid: each cell sees only a local
 classifier can learn only local artefacts, and those are what transfers between generators.
 
 Every network here maps (N, 3, H, W) float, normalised as its registry record says, to (N, 1, h, w)
-patch logits (log-odds of *manipulated*). The whole networks of :mod:`vidscan.patches.baselines` are
+patch logits (log-odds of *manipulated*). The whole networks of :mod:`vidscan.patches.whole_networks` are
 offered under the same interface: their map is one cell.
 """
 
@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidscan.faces.align import CellGrid
-from vidscan.patches.baselines import WHOLE_NETWORKS
+from vidscan.patches.whole_networks import WHOLE_NETWORKS
 from vidscan.patches.xception import Xception
+from vidscan.types import CellGrid
 
 
 class SameConv2d(nn.Conv2d):

@@ -6,13 +6,35 @@ batch of any length needs no memory and an interrupted run leaves whole results 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from vidscan.types import Report
 
-FORMATS: tuple[str, ...] = ("text", "json", "jsonl", "csv")
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format of reports."""
+
+    module: str
+    writer: str
+    """Class in ``module``, which is imported when asked for: rich and pydantic need not load for CSV."""
+    by_line: bool = False
+    """Whether many reports make one stream that grows line by line."""
+
+
+WRITERS: dict[str, Format] = {
+    "text": Format("vidscan.report.text", "TextWriter"),
+    "json": Format("vidscan.report.json", "JsonWriter"),
+    "jsonl": Format("vidscan.report.jsonl", "JsonlWriter", by_line=True),
+    "csv": Format("vidscan.report.csv", "CsvWriter", by_line=True),
+}
+FORMATS: tuple[str, ...] = tuple(WRITERS)
 """The formats :func:`open_writer` knows."""
+LINE_FORMATS: tuple[str, ...] = tuple(name for name, format in WRITERS.items() if format.by_line)
+"""Those in which a batch is written."""
 
 
 class ReportWriter(Protocol):
@@ -39,21 +61,8 @@ def open_writer(format: str, stream: TextIO, *, many: bool = False) -> ReportWri
     ValueError
         For an unknown format.
     """
-    # Each writer is imported when asked for: rich and pydantic need not load for CSV.
-    if format == "text":
-        from vidscan.report.text import TextWriter
-
-        return TextWriter(stream)
-    if format == "csv":
-        from vidscan.report.csv import CsvWriter
-
-        return CsvWriter(stream)
-    if format == "json" and not many:
-        from vidscan.report.json import JsonWriter
-
-        return JsonWriter(stream)
-    if format in ("json", "jsonl"):
-        from vidscan.report.jsonl import JsonlWriter
-
-        return JsonlWriter(stream)
-    raise ValueError(f"unknown report format {format!r}; there are {', '.join(FORMATS)}")
+    if format not in WRITERS:
+        raise ValueError(f"unknown report format {format!r}; there are {', '.join(FORMATS)}")
+    found = WRITERS["jsonl" if many and format == "json" else format]
+    writer: ReportWriter = getattr(import_module(found.module), found.writer)(stream)
+    return writer

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
+from vidscan.paths import clip_name
 from vidscan.report.page import write_page
-from vidscan.report.paths import clip_name
 from vidscan.report.shown import shown
 from vidscan.report.words import LABEL_NAMES, LIKENESS, error_words, likeness
 from vidscan.types import Label, Report

@@ -1,7 +1,7 @@
 """Localisation masks: where in the frame a manipulation is seen, as pictures or as one lossless video.
 
-The scanner hands over what it found to a :class:`MaskSink`; :class:`MaskWriter` is the one
-that writes files.
+The scanner hands over what it found to a :class:`vidscan.sinks.FrameSink`; :class:`MaskWriter` is the
+one that writes files.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.faces.align import CellGrid, to_window
+from vidscan.faces.align import to_window
 from vidscan.outputs import Replacement
-from vidscan.report.paths import clip_name
-from vidscan.types import ModelRef, VideoInfo
+from vidscan.paths import clip_name
+from vidscan.types import FaceMap, FrameMaps, ModelRef, VideoInfo
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,132 +51,6 @@ _BYTES_PER_ENTRY = 1200
 """In the index and around the pixels."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class MaskRegion:
-    """What is known of one face of one frame.
-
-    Attributes
-    ----------
-    track_id
-        The track the face belongs to.
-    probability
-        (h, w) float32 in 0..1, a grid over the whole square crop, row 0 at its top.
-    to_crop
-        (2, 3) float64 affine map from frame pixels to crop pixels.
-    crop_size
-        Side of the crop in pixels.
-    grid
-        Which crop pixels the cells belong to; None where they cover the crop from edge to edge.
-    """
-
-    track_id: int
-    probability: NDArray[np.float32]
-    to_crop: NDArray[np.float64]
-    crop_size: int
-    grid: CellGrid | None = None
-
-
-class MaskSink(Protocol):
-    """Takes the masks of one clip after the other."""
-
-    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
-        """A clip starts."""
-
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """A decoded frame, in order; ``shape`` is its (height, width), without a face ``maps`` is empty.
-
-        ``interpolated`` says that the maps were carried over from analysed frames. Returns
-        the picture's name relative to the mask folder, None where the frame is left out.
-        """
-
-    def close(self, models: Sequence[ModelRef]) -> None:
-        """The clip ends."""
-
-
-class MaskSinks:
-    """Hands everything on to several sinks; a frame's picture is the first that one of them names."""
-
-    def __init__(self, *sinks: MaskSink) -> None:
-        self._sinks = sinks
-
-    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
-        """See :class:`MaskSink`."""
-        for sink in self._sinks:
-            sink.begin(info, sha256, path)
-
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """See :class:`MaskSink`."""
-        names = [sink.write(frame_index, time_s, shape, maps, interpolated) for sink in self._sinks]
-        return next((name for name in names if name is not None), None)
-
-    def close(self, models: Sequence[ModelRef]) -> None:
-        """See :class:`MaskSink`."""
-        for sink in self._sinks:
-            sink.close(models)
-
-
-Sink = TypeVar("Sink", bound=MaskSink)
-
-
-class FailSafe(Generic[Sink]):
-    """A sink whose failure does not end the scan: the rest of the clip passes it by.
-
-    Clips are independent: the next one is handed to it again.
-    """
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._error: OSError | None = None
-
-    def whole(self) -> Sink:
-        """The sink, which took the whole clip; raises the OSError that broke it off."""
-        if self._error is not None:
-            raise self._error
-        return self._sink
-
-    def begin(self, info: VideoInfo, sha256: str, path: str | os.PathLike[str]) -> None:
-        """See :class:`MaskSink`."""
-        self._error = None
-        self._safely(lambda: self._sink.begin(info, sha256, path))
-
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """See :class:`MaskSink`."""
-        return self._safely(lambda: self._sink.write(frame_index, time_s, shape, maps, interpolated))
-
-    def close(self, models: Sequence[ModelRef]) -> None:
-        """See :class:`MaskSink`."""
-        self._safely(lambda: self._sink.close(models))
-
-    def _safely(self, call: Callable[[], T]) -> T | None:
-        if self._error is None:
-            try:
-                return call()
-            except OSError as error:
-                self._error = error
-        return None
 
 
 class MaskWriter:
@@ -237,34 +110,27 @@ class MaskWriter:
         }
         self._index = _Index(self._clip / INDEX_NAME, head)
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """Writes one mask; see :class:`MaskSink`."""
+    def write(self, frame: FrameMaps) -> str | None:
+        """Writes one mask; see :class:`vidscan.sinks.FrameSink`."""
         if self._clip is None or self._index is None:
             raise RuntimeError("begin() comes before write()")
-        if frame_index % self._every or (not maps and self.format == "png"):
+        if frame.index % self._every or (not frame.faces and self.format == "png"):
             return None
-        mask = render(shape, maps)
-        entry: dict[str, Any] = {"index": frame_index, "time_s": round(float(time_s), 6)}
+        mask = render(frame.shape, frame.faces)
+        entry: dict[str, Any] = {"index": frame.index, "time_s": round(float(frame.time_s), 6)}
         if self.format == "video":
             name = VIDEO_NAME
-            self._append(mask, time_s)
+            self._append(mask, frame.time_s)
             entry |= {"file": name, "position": self._written}
         else:
-            name = f"{frame_index:06d}.png"
+            name = f"{frame.index:06d}.png"
             _write_picture(self._clip / name, mask)
             entry |= {"file": name}
         self._written += 1
-        if not maps:
+        if not frame.faces:
             return None
-        tracks = sorted({region.track_id for region in maps})
-        self._index.add(entry | {"tracks": tracks, "interpolated": bool(interpolated)})
+        tracks = sorted({face.track_id for face in frame.faces})
+        self._index.add(entry | {"tracks": tracks, "interpolated": bool(frame.interpolated)})
         return f"{self._clip.name}/{name}"
 
     def close(self, models: Sequence[ModelRef]) -> None:
@@ -374,7 +240,7 @@ def _size(count: int) -> str:
 # --------------------------------------------------------------------------- drawing
 
 
-def render(shape: tuple[int, int], maps: Sequence[MaskRegion]) -> NDArray[np.uint8]:
+def render(shape: tuple[int, int], maps: Sequence[FaceMap]) -> NDArray[np.uint8]:
     """One frame's mask: (H, W) uint8, 255 is probability 1; where faces overlap the larger wins.
 
     Edges of the picture are not followed: a guided filter (He, Sun & Tang, PAMI 2013) lowered the overlap

@@ -38,12 +38,12 @@ from vidscan.report.drawing import (
     track_colour,
 )
 from vidscan.report.head import draw_gaze, draw_pose, row_of
-from vidscan.report.masks import MaskRegion, render
+from vidscan.report.masks import render
 from vidscan.report.shown import shown, unjudged
-from vidscan.report.spool import RegionSpool, SpooledFrame
+from vidscan.report.spool import RegionSpool
 from vidscan.report.timeline import Panel, ScoreLine, score_lines
 from vidscan.report.words import label_words
-from vidscan.types import FaceSeries, FrameReport, Report, VideoInfo
+from vidscan.types import FaceMap, FaceSeries, FrameMaps, FrameReport, Report, VideoInfo
 
 _LEAST_WIDTH, _LEAST_HEIGHT = 320, 240
 """Smaller pictures are enlarged: on them nobody could read a word."""
@@ -108,7 +108,7 @@ class _Layout:
         (sx, sy), (x0, y0, x1, y1) = self.scale, box
         return (x0 + 0.5) * sx - 0.5, (y0 + 0.5) * sy - 0.5, (x1 + 0.5) * sx - 0.5, (y1 + 0.5) * sy - 0.5
 
-    def region(self, region: MaskRegion) -> MaskRegion:
+    def region(self, region: FaceMap) -> FaceMap:
         """A face's mask, so that it is drawn at the picture's own resolution."""
         sx, sy = self.scale
         to_drawn = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2]])
@@ -243,7 +243,7 @@ class _Drawing:
         """(time, picture) of every frame; the picture is drawn over when the next one is asked for."""
         canvas = np.empty((self.size[1], self.size[0], 3), np.uint8)
         spooled = iter(self._spool)
-        masks: SpooledFrame | None = next(spooled, None)
+        masks: FrameMaps | None = next(spooled, None)
         by_index = groupby(sorted(self.report.frames, key=lambda face: face.index), lambda face: face.index)
         grouped = next(by_index, None)
         for chunk in video:
@@ -254,7 +254,7 @@ class _Drawing:
                 while grouped is not None and grouped[0] < index:
                     grouped = next(by_index, None)
                 faces = list(grouped[1]) if grouped is not None and grouped[0] == index else []
-                regions = masks.regions if masks is not None and masks.index == index else ()
+                regions = masks.faces if masks is not None and masks.index == index else ()
                 self._draw(canvas, image, index, float(time_s), faces, regions)
                 yield float(time_s), canvas
 
@@ -265,7 +265,7 @@ class _Drawing:
         index: int,
         time_s: float,
         faces: list[FrameReport],
-        regions: tuple[MaskRegion, ...],
+        regions: tuple[FaceMap, ...],
     ) -> None:
         import cv2
 

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.media.source import reopen
-from vidscan.report.masks import MaskRegion
 from vidscan.report.shown import shown
 from vidscan.report.spool import RegionSpool
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.spread import evenly
-from vidscan.types import FrameReport, Report
+from vidscan.types import FaceMap, FrameReport, Report
 
 if TYPE_CHECKING:
     from vidscan.patches.classifier import PatchClassifier
@@ -54,9 +53,9 @@ def gather_pictures(
     report = shown(report)
     chosen = _strongest(suspicious(report))
     wanted = {(f.index, f.track_id): f for f in chosen}
-    regions: dict[tuple[int, int], MaskRegion] = {}
+    regions: dict[tuple[int, int], FaceMap] = {}
     for frame in spool:
-        for region in frame.regions:
+        for region in frame.faces:
             if (frame.index, region.track_id) in wanted:
                 regions[frame.index, region.track_id] = region
     thumbs = _spread([f.index for f in report.frames if f.score is not None])

@@ -6,35 +6,22 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vidscan.faces.align import CellGrid
-from vidscan.report.masks import MaskRegion
-from vidscan.types import ModelRef, VideoInfo
+from vidscan.types import CellGrid, FaceMap, FrameMaps, ModelRef, VideoInfo
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
-_FRAME = struct.Struct("<qd?HI")
-"""Index, time in seconds, interpolated, regions, bytes of grids behind them."""
+_FRAME = struct.Struct("<qdII?HI")
+"""Index, time in seconds, height, width, interpolated, faces, bytes of grids behind them."""
 _REGION = struct.Struct("<qHHi6d?2dq")
 """Track, grid's height and width, crop's side, map to the crop, cells placed (stride, offset), where the
 grid is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpooledFrame:
-    """What :meth:`vidscan.report.masks.MaskSink.write` was given for one frame with a face."""
-
-    index: int
-    time_s: float
-    interpolated: bool
-    regions: tuple[MaskRegion, ...]
 
 
 class RegionSpool:
@@ -57,24 +44,17 @@ class RegionSpool:
         self._end = 0
         self._last = {}
 
-    def write(
-        self,
-        frame_index: int,
-        time_s: float,
-        shape: tuple[int, int],
-        maps: Sequence[MaskRegion],
-        interpolated: bool,
-    ) -> str | None:
-        """Keeps a frame; see :class:`vidscan.report.masks.MaskSink`."""
-        if not maps:
+    def write(self, frame: FrameMaps) -> str | None:
+        """Keeps a frame; see :class:`vidscan.sinks.FrameSink`."""
+        if not frame.faces:
             return None
         file = self._opened()
         file.seek(self._end)
         heads = []
-        at = self._end + _FRAME.size + len(maps) * _REGION.size
+        at = self._end + _FRAME.size + len(frame.faces) * _REGION.size
         grids = []
         last = {}
-        for region in maps:
+        for region in frame.faces:
             cells = np.ascontiguousarray(region.probability, "<f2").tobytes()
             kept = self._last.get(region.track_id)
             if kept is None or kept[0] != cells:
@@ -98,24 +78,27 @@ class RegionSpool:
         # Tracks that are not in this frame are forgotten: a long film has any number of them.
         self._last = last
         size = sum(map(len, grids))
-        file.write(
-            b"".join([_FRAME.pack(frame_index, time_s, interpolated, len(maps), size), *heads, *grids])
+        head = _FRAME.pack(
+            frame.index, frame.time_s, *frame.shape, frame.interpolated, len(frame.faces), size
         )
+        file.write(b"".join([head, *heads, *grids]))
         self._end = at
         return None
 
     def close(self, models: Sequence[ModelRef]) -> None:
         """The clip is complete; the spool stays readable."""
 
-    def __iter__(self) -> Iterator[SpooledFrame]:
+    def __iter__(self) -> Iterator[FrameMaps]:
         self._opened()
         at = 0
         while at < self._end:
-            index, time_s, interpolated, count, size = _FRAME.unpack(self._read(at, _FRAME.size))
+            index, time_s, height, width, interpolated, count, size = _FRAME.unpack(
+                self._read(at, _FRAME.size)
+            )
             heads = self._read(at + _FRAME.size, count * _REGION.size)
             at += _FRAME.size + len(heads) + size
-            regions = tuple(self._region(*head) for head in _REGION.iter_unpack(heads))
-            yield SpooledFrame(index, time_s, interpolated, regions)
+            faces = tuple(self._region(*head) for head in _REGION.iter_unpack(heads))
+            yield FrameMaps(index, time_s, (height, width), faces, interpolated)
 
     def _region(
         self,
@@ -124,10 +107,10 @@ class RegionSpool:
         width: int,
         crop_size: int,
         *rest: float,
-    ) -> MaskRegion:
+    ) -> FaceMap:
         *affine, placed, stride, offset, at = rest
         cells = np.frombuffer(self._read(int(at), 2 * height * width), "<f2")
-        return MaskRegion(
+        return FaceMap(
             track_id,
             cells.reshape(height, width).astype(np.float32),
             np.array(affine).reshape(2, 3),

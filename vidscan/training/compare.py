@@ -28,9 +28,9 @@ from vidscan.spread import evenly
 from vidscan.training.checkpoint import CHECKPOINT
 from vidscan.training.corpus import read_manifest
 from vidscan.training.pairs import THIRD_PARTY
+from vidscan.training.patch_run import judge_transfer, open_dev
 from vidscan.training.patches import MEAN, STD, Shards, Trainer, TrainRecipe, open_shard, train
 from vidscan.training.recipe import Recipe
-from vidscan.training.run import judge_transfer, open_dev
 from vidscan.training.transfer import auc
 
 What = Literal["networks", "forgeries", "third-party"]

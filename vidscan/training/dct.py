@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidscan.colour import BLUE_DIFFERENCE, LUMINANCE, RED_DIFFERENCE
+from vidscan.color import BLUE_DIFFERENCE, LUMINANCE, RED_DIFFERENCE
 
 BLOCK = 8
 

@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError
+from vidscan.machine import default_jobs
 from vidscan.media import VideoWriter, open_video
 from vidscan.models import file_sha256
 from vidscan.types import FrameChunk

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidscan.batch.local import default_jobs
 from vidscan.errors import InputError, SetupError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.faces.detect import Detector, load_detector
+from vidscan.machine import default_jobs
 from vidscan.outputs import Replacement
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut

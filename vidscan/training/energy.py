@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidscan.colour import luminance
+from vidscan.color import luminance
 from vidscan.spread import evenly
 from vidscan.training.dct import BLOCK, block_dct
 from vidscan.training.transfer import auc

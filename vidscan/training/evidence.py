@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidscan.batch.local import default_jobs
+from vidscan.machine import default_jobs
 from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.outputs import write_text
 from vidscan.scanner import chosen_models
@@ -134,5 +134,6 @@ def models_key(settings: ScanSettings) -> str:
     records = chosen_models(load_registry(), settings)
     models = [record.sha256 for kind, record in records.items() if kind != "verdict"]
     values = {k: v for k, v in asdict(settings).items() if k not in _OF_VERDICT}
+    values["every"] = 0  # a setting that there was: evidence read before it left stays valid
     text = json.dumps([_FORMAT, models, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

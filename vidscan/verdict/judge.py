@@ -28,8 +28,8 @@ from vidscan.types import (
 from vidscan.verdict.aggregate import suspicious_stretches
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
-from vidscan.verdict.explained import evidence_reasons, quality_reasons
 from vidscan.verdict.groups import GROUPS
+from vidscan.verdict.reasons import evidence_reasons, quality_reasons
 from vidscan.verdict.statistic import EvidenceStatistic, Judged, PatchStatistic, TrackStatistic
 
 if TYPE_CHECKING:

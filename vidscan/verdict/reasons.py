@@ -1,42 +1,84 @@
-"""Why a window is anomalous: what each group of features carries of its margin."""
+"""Why a track got its label: which evidence, where in time, which part of the face; computed, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from vidscan.patches.parts import PARTS
+from vidscan.types import Reason, Segment, TrackReport
+from vidscan.verdict.groups import GROUPS
+from vidscan.verdict.statistic import Judged, Telling
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vidscan.verdict.one_class import AnomalyModel
-from vidscan.verdict.standardiser import Standardiser
+LEAST_SHARE = 0.1
+"""Groups that carry less of the anomaly are not named."""
 
 
-def occlusion(
-    model: AnomalyModel,
-    standardiser: Standardiser,
-    x: NDArray[np.floating],
-    valid: NDArray[np.bool_],
-    groups: Iterable[str] | None = None,
-) -> dict[str, float]:
-    """Share of a window's anomaly that each group of features carries.
+def quality_reasons(track: TrackReport) -> tuple[Reason, ...]:
+    """One reason for each flag that kept the track from a clear verdict."""
+    share = 1.0 / len(track.quality.flags)
+    return tuple(
+        Reason(flag.code, flag.message, track.track_id, track.start_s, track.end_s, share)
+        for flag in track.quality.flags
+    )
 
-    What the margin loses when a group is made neutral, at least 0, brought to a sum of 1; all 0 where
-    no group raises the margin. Exact where the margin is a sum over groups; else what two groups carry
-    only together counts for both.
 
-    ``x`` (d,) evidence vector, ``valid`` (d,) its validity; ``groups`` the groups to name, all of the
-    standardiser's by default, in its order. A missing group has share 0.
+def evidence_reasons(track: TrackReport, judged: Judged, segments: tuple[Segment, ...]) -> tuple[Reason, ...]:
+    """What drove the label, heaviest group first; weights sum to 1.
 
-    Raises ValueError where ``x`` and ``valid`` do not fit, or a group is unknown.
+    ``segments`` are the track's own. The patch group is told stretch by stretch.
     """
-    own = np.array(standardiser.groups)
-    named = list(dict.fromkeys(standardiser.groups if groups is None else groups))
-    if unknown := [group for group in named if group not in standardiser.groups]:
-        raise ValueError(f"unknown groups: {', '.join(unknown)}")
-    x, valid = np.asarray(x, np.float64), np.asarray(valid, bool)
-    left_out = np.stack([valid, *(valid & (own != group) for group in named)])
-    points = standardiser.transform(np.broadcast_to(x, left_out.shape), left_out)
-    whole, *others = model.score_samples(points).tolist()
-    losses = [max(whole - other, 0.0) for other in others]
-    total = sum(losses)
-    return {group: loss / total if total > 0 else 0.0 for group, loss in zip(named, losses, strict=True)}
+    shares = {g: s for g, s in judged.shares.items() if s >= LEAST_SHARE}
+    if not shares:
+        shares = {"patch": 1.0}
+    total = sum(shares.values())
+    found: list[Reason] = []
+    for group, share in sorted(shares.items(), key=lambda item: -item[1]):
+        code = GROUPS[group].codes[track.label != "manipulated"]
+        weight = share / total
+        if group == "patch":
+            found += _patch_reasons(track, judged, segments, code, weight)
+        else:
+            text = f"{GROUPS[group].unusual}{_detail(group, judged.telling.get(group))}"
+            found.append(Reason(code, text, track.track_id, track.start_s, track.end_s, weight))
+    return tuple(found)
+
+
+def _patch_reasons(
+    track: TrackReport, judged: Judged, segments: tuple[Segment, ...], code: str, weight: float
+) -> list[Reason]:
+    part = _part(judged)
+    text = f"{GROUPS['patch'].unusual}{f', most about {part}' if part else ''}"
+    if not segments:
+        return [Reason(code, text, track.track_id, track.start_s, track.end_s, weight)]
+    total = sum(s.score * max(s.end_s - s.start_s, 1e-3) for s in segments)
+    return [
+        Reason(
+            code,
+            text,
+            s.track_id,
+            s.start_s,
+            s.end_s,
+            weight * s.score * max(s.end_s - s.start_s, 1e-3) / total,
+        )
+        for s in segments
+    ]
+
+
+def _part(judged: Judged) -> str:
+    """The part of the face whose patches stand out most; empty where parts were not measured."""
+    levels = {p: v for p in PARTS if (v := judged.values.get("patch", {}).get(f"patch_{p}")) is not None}
+    return PARTS[max(levels, key=lambda p: levels[p])] if levels else ""
+
+
+def _detail(group: str, telling: Telling | None) -> str:
+    if telling is None or telling.low <= telling.value <= telling.high:
+        return ""
+    wording = GROUPS[group].wordings.get(telling.name)
+    if wording is None:
+        return ""
+
+    def told(value: float) -> float:
+        return min(max(wording.number(value), wording.low), wording.high)
+
+    value, *usual = (
+        f"{v:.2g}" for v in (told(telling.value), *sorted(map(told, (telling.low, telling.high))))
+    )
+    return f": {wording.text.format(value)}, genuine people {wording.usual.format(*usual)}"

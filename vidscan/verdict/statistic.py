@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from vidscan.errors import WeightsError
 from vidscan.types import Track
 from vidscan.verdict.aggregate import statistic
+from vidscan.verdict.attribution import occlusion
 from vidscan.verdict.combine import Survival, combine_windows
 from vidscan.verdict.features import Evidence, evidence
 from vidscan.verdict.groups import GROUP_OF
 from vidscan.verdict.one_class import AnomalyModel, pack, unpack
-from vidscan.verdict.reasons import occlusion
 from vidscan.verdict.standardiser import Standardiser
 
 if TYPE_CHECKING:

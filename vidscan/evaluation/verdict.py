@@ -1,0 +1,405 @@
+"""What the verdict is worth: groups of evidence, rival models, and cross-fitted false alarms.
+
+Everything is computed from gathered evidence (:mod:`vidscan.training.evidence`). The one-class model is
+fitted on genuine train clips. The thresholds of each tenth of the dev people come from the other nine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidscan.evaluation.head_pose_svm import NAME as HEAD_POSE_SVM
+from vidscan.evaluation.head_pose_svm import head_pose_svm
+from vidscan.evaluation.scanning import Scanning
+from vidscan.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
+from vidscan.evaluation.tables import LEAST_CLIPS
+from vidscan.models import load_registry, update_record
+from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
+from vidscan.training.figures import Figures, figures
+from vidscan.training.figures import markdown as figures_table
+from vidscan.training.transfer import auc
+from vidscan.training.verdict import (
+    WEIGHTS,
+    VerdictRecipe,
+    by_person,
+    clip_statistic,
+    fit_statistic,
+    folds_of,
+)
+from vidscan.verdict.calibration import conformal_quantile, p_value
+from vidscan.verdict.judge import worth_judging
+
+_LOWEST = -1e9
+"""Statistic of a clip without a face: ranked below all."""
+_BINS = 10
+TARGETS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+"""Allowed rates of false alarms that are tabulated."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One way to judge: areas with bootstrap intervals over people, rates at cross-fitted thresholds.
+
+    Attributes
+    ----------
+    same_footage, mean
+        Area on the same-footage pairs, and mean over methods.
+    families
+        Area by family.
+    false_alarms, doubts
+        Genuine clips at or above the threshold of ``manipulated``, and of ``uncertain``.
+    found, suspected
+        Forged clips there.
+    """
+
+    name: str
+    same_footage: float
+    same_interval: Interval
+    mean: float
+    mean_interval: Interval
+    families: dict[str, float]
+    false_alarms: Rate
+    doubts: Rate
+    found: Rate
+    suspected: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What an allowed rate of false alarms (``--target-fpr``) comes to, by cross-fitted thresholds."""
+
+    target_fpr: float
+    false_alarms: Rate
+    found: Rate
+    families: dict[str, float]
+    """Share of the forged clips of each family that is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictEvaluation:
+    """All rows, and how well the p-values of the shipped way keep their word."""
+
+    rows: tuple[VerdictRow, ...]
+    points: tuple[OperatingPoint, ...]
+    """Of the shipped way."""
+    calibration_error: float
+    """Mean over ten equal bins of |share of genuine clips whose p-value falls in - a tenth|."""
+    fitted_clips: int
+    people: int
+    figures: Figures
+    """Of the shipped way: forged clips against genuine ones of their own source, and against all."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictCorpus:
+    """Evidence of both splits, and what others' machines say."""
+
+    train: Sequence[ClipEvidence]
+    entries: Sequence[Entry]
+    """Of dev, those that were read."""
+    clips: Mapping[str, ClipEvidence]
+    """Of dev, by file."""
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By name, scores of dev files, higher is more forged; a clip without one ranks below all."""
+
+
+def read_evidence(
+    corpus: Path,
+    out: Path,
+    how: Scanning,
+    stage: Callable[[str, int], Callable[[], None]],
+    *,
+    rivals: bool = False,
+) -> VerdictCorpus:
+    """Gather the evidence of dev and of the genuine train clips, once, in ``out``.
+
+    ``rivals`` also fits others' machines, for which every train clip is read.
+    """
+    clips_of_both = [e for e in read_manifest(corpus) if e.split == "dev" or e.kind == "video"]
+    entries = [e for e in clips_of_both if e.split == "dev" or e.genuine]
+    files = [e.file for e in entries]
+    clips = gather_all(
+        corpus,
+        files,
+        out,
+        jobs=how.jobs,
+        device=how.device,
+        settings=how.settings,
+        advance=stage("gathering evidence", len(files)),
+    )
+    known = [e for e in entries if e.file in clips]
+    dev = [e for e in known if e.split == "dev"]
+    train = [e for e in clips_of_both if e.split == "train"]
+    others = {}
+    if rivals:
+        others[HEAD_POSE_SVM] = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
+    registry = load_registry()
+    encoder = registry.get("encoder") if "encoder" in registry.defaults else None
+    genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
+    return VerdictCorpus(genuine, dev, clips, others)
+
+
+def variants() -> dict[str, VerdictRecipe]:
+    """The ways that are compared, by name: groups added one after the other, each alone, other models."""
+    found: dict[str, VerdictRecipe] = {}
+    groups: list[str] = []
+    for group in WEIGHTS:
+        groups.append(group)
+        name = "patches" if len(groups) == 1 else f"+ {group.replace('_', ' ')}"
+        found[name] = _only(groups)
+    for group in list(WEIGHTS)[1:]:
+        found[f"{group.replace('_', ' ')} alone"] = _only([group])
+    found["all, quality not taken off"] = VerdictRecipe(normalise_quality=False)
+    found["all, Gaussian kernel"] = VerdictRecipe(model="one_class_svm")
+    found["all, Mahalanobis distance"] = VerdictRecipe(model="mahalanobis")
+    found["all, isolation forest"] = VerdictRecipe(model="isolation_forest")
+    return found
+
+
+def _only(groups: Sequence[str]) -> VerdictRecipe:
+    return VerdictRecipe(weights={g: w if g in groups else 0.0 for g, w in WEIGHTS.items()})
+
+
+def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
+    """Every variant, poolings of the patch scores over time, others' machines, and the calibration of the
+    shipped way."""
+    genuine = [e for e in corpus.entries if e.genuine]
+    people = by_person(genuine, corpus.clips)
+    reference = [clip for own in people.values() for clip in own]
+    rows = []
+    for name, recipe in variants().items():
+        fitted = fit_statistic(corpus.train, reference, recipe)
+        values = {e.file: _lowest(clip_statistic(fitted, corpus.clips[e.file])) for e in corpus.entries}
+        rows.append(tabulate(name, corpus.entries, values, seed))
+        if recipe == _only(list(WEIGHTS)):
+            error = calibration_error(corpus.entries, values)
+            points = operating_points(corpus.entries, values)
+            by_source = figures(corpus.entries, values, seed)
+    for name, pooling in POOLINGS.items():
+        values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
+        rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
+    for name, scores in corpus.others.items():
+        values = {e.file: scores.get(e.file, _LOWEST) for e in corpus.entries}
+        rows.append(tabulate(name, corpus.entries, values, seed))
+    return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
+
+
+def _lowest(found: tuple[float, int] | None) -> float:
+    return _LOWEST if found is None else found[0]
+
+
+def _attention(scores: NDArray[np.float64]) -> float:
+    """Mean weighted by the softmax of the scores themselves: the crops that look forged are listened to."""
+    weights = np.exp(scores - scores.max())
+    return float((weights * scores).sum() / weights.sum())
+
+
+POOLINGS: dict[str, Callable[[NDArray[np.float64]], float]] = {
+    "mean over time": lambda scores: float(scores.mean()),
+    "attention over time": _attention,
+}
+"""Ways to make one number of a track's crop scores, without a model."""
+
+
+def _pooled(clip: ClipEvidence, pooling: Callable[[NDArray[np.float64]], float]) -> float:
+    tracks = worth_judging(list(clip.tracks))
+    return max((pooling(np.array([f.score for f in t.faces])) for t in tracks), default=_LOWEST)
+
+
+def cross_fitted(entries: Sequence[Entry], values: Mapping[str, float], alpha: float) -> dict[str, bool]:
+    """Which clips reach the conformal threshold at ``alpha`` that people of other folds set.
+
+    Forged clips belong to the fold of the person they show, or to the first.
+    """
+    folds = _folds(entries)
+    found = {}
+    for k in range(max(folds.values(), default=0) + 1):
+        threshold = conformal_quantile(_one_a_person(entries, values, folds, k), alpha)
+        for entry in entries:
+            if folds.get(entry.identity, 0) == k:
+                found[entry.file] = values[entry.file] >= threshold
+    return found
+
+
+def operating_points(
+    entries: Sequence[Entry], values: Mapping[str, float], targets: Sequence[float] = TARGETS
+) -> tuple[OperatingPoint, ...]:
+    """What each of ``targets`` comes to, for one statistic: ``values`` by file.
+
+    Raises ValueError where the genuine people are too few for a rate.
+    """
+    points = []
+    for target in targets:
+        reached = cross_fitted(entries, values, target)
+        by_family: dict[str, list[bool]] = defaultdict(list)
+        for e in entries:
+            if not e.genuine:
+                by_family[e.family].append(reached[e.file])
+        points.append(
+            OperatingPoint(
+                target,
+                rate("false alarms", [reached[e.file] for e in entries if e.genuine]),
+                rate("found", [hit for hits in by_family.values() for hit in hits]),
+                {family: float(np.mean(hits)) for family, hits in sorted(by_family.items())},
+            )
+        )
+    return tuple(points)
+
+
+def calibration_error(entries: Sequence[Entry], values: Mapping[str, float]) -> float:
+    """How far cross-fitted p-values of genuine clips are from uniform; see :class:`VerdictEvaluation`."""
+    folds = _folds(entries)
+    p = np.array(
+        [
+            p_value(_one_a_person(entries, values, folds, folds[e.identity]), values[e.file])
+            for e in entries
+            if e.genuine
+        ]
+    )
+    share = np.histogram(p, bins=_BINS, range=(0, 1))[0] / len(p)
+    return float(np.abs(share - 1 / _BINS).mean())
+
+
+def _folds(entries: Sequence[Entry]) -> dict[str, int]:
+    """Fold of every genuine person."""
+    people = sorted({e.identity for e in entries if e.genuine})
+    return {who: k for k, names in enumerate(folds_of(people)) for who in names}
+
+
+def _one_a_person(
+    entries: Sequence[Entry], values: Mapping[str, float], folds: Mapping[str, int], without: int
+) -> NDArray[np.float64]:
+    """The lower median of every person's genuine clips, of all folds but one."""
+    own: dict[str, list[float]] = {}
+    for e in entries:
+        if e.genuine and folds[e.identity] != without and values[e.file] > _LOWEST:
+            own.setdefault(e.identity, []).append(values[e.file])
+    return np.array([sorted(v)[(len(v) - 1) // 2] for v in own.values()])
+
+
+def tabulate(name: str, entries: Sequence[Entry], values: Mapping[str, float], seed: int = 0) -> VerdictRow:
+    """The row of one statistic, ``values`` by file."""
+    rng = np.random.default_rng(seed)
+    genuine = [e for e in entries if e.genuine]
+    forged = [e for e in entries if not e.genuine]
+
+    def sample(some: Sequence[Entry]) -> Sample:
+        return Sample(np.array([values[e.file] for e in some]), [e.identity for e in some])
+
+    def area(some: Sequence[Entry], against: Sequence[Entry]) -> float:
+        return auc(sample(against).values, sample(some).values)
+
+    by_file = {e.file: e for e in entries}
+    swapped = [e for e in forged if e.pairing == "same_footage" and e.pair in by_file]
+    originals = [by_file[f] for f in sorted({e.pair for e in swapped})]
+    methods = list(_methods(forged).values())
+    families = sorted({e.family for e in forged})
+    low, high = cross_fitted(entries, values, 0.05), cross_fitted(entries, values, 0.01)
+
+    def share(title: str, some: Sequence[Entry], passed: Mapping[str, bool]) -> Rate:
+        return rate(title, [passed[e.file] for e in some])
+
+    return VerdictRow(
+        name=name,
+        same_footage=area(swapped, originals),
+        same_interval=auc_interval(sample(originals), [sample(swapped)], rng),
+        mean=float(np.mean([area(m, genuine) for m in methods])),
+        mean_interval=auc_interval(sample(genuine), [sample(m) for m in methods], rng),
+        families={f: area([e for e in forged if e.family == f], genuine) for f in families},
+        false_alarms=share("false alarms", genuine, high),
+        doubts=share("doubts", genuine, low),
+        found=share("found", forged, high),
+        suspected=share("suspected", forged, low),
+    )
+
+
+def _methods(forged: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Clips by method; methods with few clips are pooled by family, as in the tables of the split."""
+    counts = Counter(e.method for e in forged)
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for e in forged:
+        found[f"other {e.family}" if counts[e.method] < LEAST_CLIPS else e.method].append(e)
+    return dict(found)
+
+
+def shipped(result: VerdictEvaluation) -> VerdictRow:
+    """The row of all groups together, which is what is shipped."""
+    names = [name for name, recipe in variants().items() if recipe == _only(list(WEIGHTS))]
+    return next(row for row in result.rows if row.name == names[0])
+
+
+def record_cross_fitted(result: VerdictEvaluation) -> None:
+    """Write cross-fitted rates into the default verdict model's record; reports quote them.
+
+    The share of genuine clips called manipulated (``measured_fpr``), and by allowed rate that of forged clips
+    found (``found``).
+    """
+    registry = load_registry()
+    record = registry.get("verdict", registry.get("patches").settings.get("verdict", ""))
+    found = shipped(result).false_alarms
+    measured = {
+        "rate": round(found.rate, 6),
+        "interval": [round(v, 6) for v in found.interval],
+        "clips": found.of,
+        "split": "dev, cross-fitted over people",
+    }
+    points = {f"{point.target_fpr:g}": _told(point.found) for point in result.points}
+    update_record(registry.folder, record.name, record.settings | {"measured_fpr": measured, "found": points})
+
+
+def _told(found: Rate) -> dict[str, Any]:
+    return {
+        "rate": round(found.rate, 6),
+        "interval": [round(v, 6) for v in found.interval],
+        "clips": found.of,
+    }
+
+
+def markdown(result: VerdictEvaluation) -> str:
+    """The rows as a Markdown table."""
+    families = list(result.rows[0].families)
+    head = ["evidence", "same footage", "mean over methods", *families]
+    head += ["false alarms at 1 %", "at 5 %", "forged found at 1 %", "at 5 %"]
+    lines = [
+        f"One-class model fitted on {result.fitted_clips} genuine train clips; thresholds cross-fitted over "
+        f"{result.people} dev people.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---" * len(head) + "|",
+    ]
+    for row in result.rows:
+        cells = [row.name, _area(row.same_footage, row.same_interval), _area(row.mean, row.mean_interval)]
+        cells += [f"{row.families[f]:.3f}" for f in families]
+        cells += [f"{r.count} of {r.of}" for r in (row.false_alarms, row.doubts)]
+        cells += [f"{r.rate:.1%}" for r in (row.found, row.suspected)]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *figures_table({"all groups": result.figures}).splitlines()]
+    lines += ["", f"Calibration error of the p-values: {result.calibration_error:.3f}.", ""]
+    lines += [
+        "| allowed | false alarms | 95 % interval | forged found | 95 % interval | "
+        + " | ".join(families)
+        + " |"
+    ]
+    lines += ["|---" * (5 + len(families)) + "|"]
+    for point in result.points:
+        cells = [f"{point.target_fpr:.0%}", *_share(point.false_alarms), *_share(point.found)]
+        cells += [f"{point.families[f]:.0%}" for f in families]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _share(found: Rate) -> tuple[str, str]:
+    low, high = found.interval
+    return f"{found.rate:.1%}", f"{low:.1%} to {high:.1%}"
+
+
+def _area(value: float, interval: Interval) -> str:
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

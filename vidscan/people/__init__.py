@@ -1,0 +1,1 @@
+"""Enrolled people: how one person moves. What is learnt here never changes a label."""
