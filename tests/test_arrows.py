@@ -12,19 +12,8 @@ import vidscan
 
 HOUSE = Path(vidscan.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    (
-        "errors",
-        "types",
-        "color",
-        "toml",
-        "spread",
-        "threads",
-        "machine",
-        "paths",
-        "outputs",
-        "sinks",
-        "fusion",
-    ),
+    ("threads", "machine"),
+    ("errors", "types", "color", "toml", "spread", "paths", "outputs", "sinks", "fusion", "lanes"),
     ("media", "models"),
     ("faces",),
     ("patches", "motion", "behavior", "forensics"),
@@ -41,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of the house, lowest first; a room may import from its own floor and from those below."""
 SCANNING = ("", "media", "models", "faces", "patches", "motion", "behavior", "forensics", "verdict", "people")
-SCANNING += ("stages", "file_parts", "scanner", "report", "explain", "batch", "serve")
+SCANNING += ("lanes", "stages", "file_parts", "scanner", "report", "explain", "batch", "serve")
 WORKSHOP = ("forge", "training", "evaluation")
 
 

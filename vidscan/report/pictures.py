@@ -73,7 +73,7 @@ def gather_pictures(
                 crops.update(zip(keys, pixels, strict=True))
             for number in thumbs:
                 if chunk.first_index <= number < end:
-                    small[number] = _thumbnail(chunk.images[number - chunk.first_index])
+                    small[number] = _thumbnail(chunk.image(number - chunk.first_index))
             if end > last:
                 break
     telling = [
