@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -56,6 +56,9 @@ from vidscan.types import (
 )
 from vidscan.verdict.judge import Judgement, load_judge
 
+if TYPE_CHECKING:
+    from vidscan.forensics.shelf import Shelf
+
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
 
@@ -69,6 +72,9 @@ class Scanner:
         What can change a verdict; defaults suit most clips.
     device
         ``auto`` (a GPU where there is one), ``cpu`` or ``cuda[:n]``.
+    forensics
+        Also ask the instruments of :mod:`vidscan.forensics`: reports then have ``forensics`` and
+        ``provenance``. They never change the verdict.
 
     Raises
     ------
@@ -79,8 +85,15 @@ class Scanner:
         Where weights are missing or are not the registered ones.
     """
 
-    def __init__(self, settings: ScanSettings | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self, settings: ScanSettings | None = None, *, device: str = "auto", forensics: bool = False
+    ) -> None:
         start = time.perf_counter()
+        self.forensics = forensics
+        if forensics:
+            from vidscan.forensics.provenance import trust_anchors
+
+            trust_anchors()  # a list that cannot be read is told before the first file
         self.settings = settings or ScanSettings()
         self.device = _device(device)
         records = chosen_models(load_registry(), self.settings)
@@ -111,6 +124,7 @@ class Scanner:
         frames: bool = False,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
+        shelf: Shelf | None = None,
     ) -> Report:
         """Scan one clip or picture.
 
@@ -128,13 +142,16 @@ class Scanner:
             Called with the share done, 0..1.
         sha256
             Of the content, where the caller knows it; the file is then not hashed.
+        shelf
+            Takes what the instruments found, with maps and series, where ``forensics`` was asked for.
         """
 
-        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, None]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), None
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
-        return worse_part(path, masks, run)[0]
+        report, work = worse_part(path, masks, run)
+        return self._with_forensics(report, work, shelf)
 
     def examine(
         self,
@@ -144,18 +161,20 @@ class Scanner:
         frames: bool = True,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
+        shelf: Shelf | None = None,
     ) -> tuple[Report, list[FaceSeries]]:
         """:meth:`scan`, and the whole behaviour series of every track; memory grows with the clip.
 
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
 
-        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, list[FaceSeries]]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
-            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256)
-            return report, [] if report.error else work.collector.series()
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
-        return worse_part(path, masks, run)
+        report, work = worse_part(path, masks, run)
+        report = self._with_forensics(report, work, shelf)
+        return report, [] if report.error else work.collector.series()
 
     def gather(self, path: PathLike) -> tuple[list[Track], float | None]:
         """The evidence of a clip without a verdict: its tracks, and its bits a pixel.
@@ -184,6 +203,17 @@ class Scanner:
         work = _Pass(self, path, classifies=False, keep_series=True)
         work.stream()
         return work.collector.series()
+
+    def _with_forensics(self, report: Report, work: _Pass, shelf: Shelf | None) -> Report:
+        if not self.forensics or report.error is not None:
+            return report
+        from vidscan.forensics.shelf import with_forensics
+
+        try:
+            return with_forensics(report, work.path, work.boxes(), embedded=work.embedded, shelf=shelf)
+        except InputError as error:  # gone since: the verdict stands
+            note = Note("forensics_failed", f"the instruments of forensics could not look: {error}")
+            return replace(report, forensics=(), warnings=(*report.warnings, note))
 
     def _guarded(self, path: PathLike, run: Callable[[], Report], sha256: str | None) -> Report:
         try:
@@ -417,6 +447,14 @@ class _Pass:
     def _faces(self, track_id: int) -> tuple[FaceEvidence, ...]:
         faces = self.patches.evidence[track_id]
         return tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
+
+    def boxes(self) -> dict[int, list[tuple[float, float, float, float]]]:
+        """Boxes of the analysed faces by frame index."""
+        found: dict[int, list[tuple[float, float, float, float]]] = {}
+        for faces in self.patches.evidence.values():
+            for face in faces:
+                found.setdefault(face.frame_index, []).append(face.box)
+        return found
 
     def bits_per_pixel(self) -> float | None:
         """Of the file, over all frames."""

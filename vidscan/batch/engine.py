@@ -34,7 +34,7 @@ class ScannerSpec:
         ``module:callable`` returning an object with ``scan(path, sha256=...) -> Report``,
         ``settings``, ``device`` and ``models``.
     options
-        Further keywords for the factory.
+        Further keywords for the factory; plain JSON.
     error_report
         ``module:callable`` taking (path, error, settings, device, models), returning the
         report of a clip whose scan did not come back.
@@ -44,7 +44,7 @@ class ScannerSpec:
     device: str = "auto"
     max_download: int = MAX_DOWNLOAD
     factory: str = "vidscan.scanner:Scanner"
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     error_report: str = "vidscan.reporting:error_report"
 
     def to_json(self) -> str:
@@ -75,6 +75,8 @@ class Identity:
     settings: ScanSettings
     device: str
     models: tuple[ModelRef, ...]
+    forensics: bool = False
+    """Reports have ``forensics``."""
 
     def to_json(self) -> str:
         """As text, from one process to another."""
@@ -85,7 +87,7 @@ class Identity:
         """What :meth:`to_json` gave."""
         data = json.loads(text)
         models = tuple(ModelRef(**model) for model in data["models"])
-        return cls(ScanSettings(**data["settings"]), data["device"], models)
+        return cls(ScanSettings(**data["settings"]), data["device"], models, data["forensics"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ def work(connection: Connection, spec_text: str) -> None:
     from vidscan.batch.fetch import fetch
     from vidscan.report.json import dumps
 
-    identity = Identity(scanner.settings, scanner.device, tuple(scanner.models))
+    forensics = bool(spec.options.get("forensics"))
+    identity = Identity(scanner.settings, scanner.device, tuple(scanner.models), forensics)
     send("ready", identity.to_json())
     held: Fetched | None = None
     while True:

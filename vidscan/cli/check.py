@@ -73,6 +73,7 @@ def check(
             envvar="VIDSCAN_EVERY", min=1, metavar="N", help="Masks and --frames of every N-th frame only."
         ),
     ] = 1,
+    forensics: options.Forensics = False,
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
@@ -114,7 +115,7 @@ def check(
         from vidscan.report import open_writer
 
         known = None if person is None else PeopleStore(dir).load(person)
-        scanner = run.scanner()
+        scanner = run.scanner(forensics=forensics)
     wanted = Wanted(
         masks, masks_format.value, every, overlay, pose, gaze, report, several, overwrite, known, track
     )

@@ -27,6 +27,7 @@ _EXTRAS = (
     ("fsspec", "remote"),
     ("pyarrow", "parquet"),
     ("watchdog", "watch"),
+    ("c2pa", "c2pa"),
 )
 """Optional libraries and the extra that brings each."""
 

@@ -70,6 +70,12 @@ def evaluate(
     people: Annotated[
         bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
     ] = False,
+    forensics: Annotated[
+        bool,
+        typer.Option(
+            "--forensics", help="Also measure the instruments of the shelf, on made material and the corpus."
+        ),
+    ] = False,
     behavior: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +89,7 @@ def evaluate(
         bool,
         typer.Option(
             "--skip-split",
-            help="Only --verdict, --people, --behavior and --left-out: no scan of the split.",
+            help="Only --verdict, --people, --behavior, --forensics and --left-out: no scan of the split.",
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -118,6 +124,7 @@ def evaluate(
         verdict=verdict,
         rivals=rivals,
         people=people,
+        forensics=forensics,
         left_out=left_out or all,
         behavior=behavior,
         record=record,

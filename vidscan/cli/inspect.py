@@ -30,6 +30,7 @@ def inspect(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.png and FILE.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    forensics: options.Forensics = False,
 ) -> None:
     """Show how the faces of a clip move, and what its container says of it.
 
@@ -63,7 +64,7 @@ def inspect(
         from vidscan.report.series_table import write_series
 
         metadata = read_metadata(clip, run.settings().stream)
-        scanner = run.scanner()
+        scanner = run.scanner(forensics=forensics)
     with Progress(1, quiet=run.quiet) as progress:
         report, found = scanner.examine(clip, progress=partial(progress.within, 0))
     raise_error(report)

@@ -71,6 +71,15 @@ ExitZero = Annotated[
     bool,
     typer.Option("--exit-zero", envvar="VIDSCAN_EXIT_ZERO", help="Exit with 0 whatever the verdicts say."),
 ]
+Forensics = Annotated[
+    bool,
+    typer.Option(
+        "--forensics",
+        envvar="VIDSCAN_FORENSICS",
+        help="Also ask the instruments of media forensics and read Content Credentials; no part of the "
+        "verdict.",
+    ),
+]
 FailOn = Annotated[
     str,
     typer.Option(
@@ -269,11 +278,11 @@ class Run:
         """Says on a terminal that networks are loaded, while they are."""
         return loading(quiet=self.quiet, threads=self.threads)
 
-    def scanner(self, **more: Any) -> Scanner:
+    def scanner(self, *, forensics: bool = False, **more: Any) -> Scanner:
         """A scanner with these settings. Raises as :meth:`settings` and :class:`vidscan.Scanner` do."""
         from vidscan.scanner import Scanner
 
-        return Scanner(self.settings(**more), device=self.device)
+        return Scanner(self.settings(**more), device=self.device, forensics=forensics)
 
 
 def scans(*settings: str, here: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:

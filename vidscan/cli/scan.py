@@ -100,6 +100,7 @@ def scan(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="No files that match; may be repeated.")
     ] = None,
+    forensics: options.Forensics = False,
     engine: Annotated[
         EngineName,
         typer.Option(envvar="VIDSCAN_ENGINE", help="Workers on this machine, or on a Ray cluster."),
@@ -149,10 +150,13 @@ def scan(
     from vidscan.report import open_writer
     from vidscan.report.words import escape, headline
 
-    spec = ScannerSpec(settings=run.settings(), device=run.device, max_download=max_download * 1_000_000)
+    asked: dict[str, Any] = {"forensics": True} if forensics else {}
+    spec = ScannerSpec(
+        settings=run.settings(), device=run.device, max_download=max_download * 1_000_000, options=asked
+    )
     if report is not None:
-        pages = {"folder": str(report.absolute())}
-        spec = replace(spec, factory="vidscan.batch.pages:PageScanner", options=pages)
+        asked["folder"] = str(report.absolute())
+        spec = replace(spec, factory="vidscan.batch.pages:PageScanner")
 
     def make_engine() -> AbstractContextManager[Engine]:
         if engine is EngineName.ray:

@@ -12,6 +12,7 @@ from vidscan.cli.console import say, start_log
 from vidscan.cli.train_blink import blink
 from vidscan.cli.train_encoder import cross, encoder
 from vidscan.cli.train_faces import faces
+from vidscan.cli.train_fingerprints import fingerprints
 from vidscan.cli.train_landmarks import landmarks
 from vidscan.cli.train_verdict import verdict
 
@@ -167,3 +168,4 @@ app.command()(cross)
 app.command()(landmarks)
 app.command()(blink)
 app.command()(verdict)
+app.command()(fingerprints)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidscan.evaluation import footage, heatmaps, localisation, quality, robustness, tables
+from vidscan.evaluation.forensics import measure_forensics
 from vidscan.evaluation.innocent import innocent
 from vidscan.evaluation.measures import (
     Part,
@@ -39,7 +40,7 @@ class Wanted:
         List of the genuine clips for robustness and quality; None is the shipped one.
     robustness, quality, innocent, localisation, heatmaps
         Parts that need the split.
-    verdict, rivals, people, left_out
+    verdict, rivals, people, forensics, left_out
         Parts that do not; ``rivals`` adds the published head-pose SVM to ``verdict``.
     behavior
         MediaPipe's file, for how faces are read.
@@ -59,6 +60,7 @@ class Wanted:
     verdict: bool = False
     rivals: bool = False
     people: bool = False
+    forensics: bool = False
     left_out: bool = False
     behavior: Path | None = None
     record: bool = False
@@ -117,6 +119,8 @@ def _without_split(corpus: Path, out: Path, how: Scanning, wanted: Wanted, stage
         parts.append(measure_behavior(corpus, out, wanted.behavior, stage))
     if wanted.people:
         parts.append(measure_people(corpus, how, stage))
+    if wanted.forensics:
+        parts.append(measure_forensics(corpus, stage))
     if wanted.left_out:
         parts.append(measure_left_out(corpus, out, how, stage))
     return parts

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.report.charts import score_scale
 from vidscan.report.face_timelines import face_timelines
+from vidscan.report.forensics import APART, provenance_rows, shown_findings, summary_words
 from vidscan.report.json import dumps
 from vidscan.report.meaning import (
     meaning,
@@ -41,6 +42,9 @@ from vidscan.spread import evenly
 from vidscan.types import FaceSeries, Report
 from vidscan.verdict.groups import GROUPS
 
+if TYPE_CHECKING:
+    from vidscan.forensics.shelf import Shelf
+
 MAX_THUMBNAILS = 300
 """Of more frames only so many, evenly chosen, are kept in the file."""
 _MAX_REASONS = 5
@@ -58,6 +62,7 @@ def write_html(
     telling: Sequence[TellingCrop] = (),
     series: Sequence[FaceSeries] = (),
     thumbnails: Mapping[int, NDArray[np.uint8]] | None = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Write the report of one clip to ``out``, atomically; its folder is made where it is missing.
 
@@ -74,6 +79,9 @@ def write_html(
         (H, W, 3) RGB uint8 pictures of whole frames, of any size, by frame index; frames that the report
         does not name are left out. At most :data:`MAX_THUMBNAILS` are kept.
 
+    shelf
+        Maps and series of the instruments that ``report.forensics`` tells of.
+
     Raises
     ------
     OSError
@@ -81,7 +89,7 @@ def write_html(
     ValueError
         Where the report holds a number that is not finite.
     """
-    write_page(out, "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}))
+    write_page(out, "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf))
 
 
 def render_html(
@@ -90,9 +98,12 @@ def render_html(
     telling: Sequence[TellingCrop] = (),
     series: Sequence[FaceSeries] = (),
     thumbnails: Mapping[int, NDArray[np.uint8]] | None = None,
+    shelf: Shelf | None = None,
 ) -> str:
     """The page that :func:`write_html` writes, as text."""
-    return render_page("report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}))
+    return render_page(
+        "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf)
+    )
 
 
 def file_name(report: Report) -> str:
@@ -105,6 +116,7 @@ def _context(
     telling: Sequence[TellingCrop],
     series: Sequence[FaceSeries],
     thumbnails: Mapping[int, NDArray[np.uint8]],
+    shelf: Shelf | None,
 ) -> dict[str, Any]:
     plain = shown(report)
     verdict, text = plain.verdict, headline(report)
@@ -146,6 +158,10 @@ def _context(
         "abstained": abstained(report),
         "calibration": calibration_words(verdict.calibration),
         "thumbnails": _thumbnails(plain, thumbnails),
+        "forensics": None if report.forensics is None else shown_findings(report, shelf),
+        "forensics_summary": summary_words(report),
+        "apart": APART,
+        "provenance_rows": [] if report.provenance is None else provenance_rows(report.provenance),
     }
 
 

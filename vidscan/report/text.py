@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
+from vidscan.report.forensics import forensics_dict, forensics_lines, indent_of
 from vidscan.report.shown import shown
 from vidscan.report.words import (
     count,
@@ -99,6 +100,7 @@ def lines(report: Report) -> Iterator[Line]:
     yield from _list("Why", [_reason(reason, picture) for reason in verdict.reasons])
     yield from _list("Quality", [escape(flag.message) for flag in report.quality.flags], style="yellow")
     yield from (Line(escape(sentence), 1) for sentence in person_words(report))
+    yield from (Line(text.strip(), indent_of(text)) for text in forensics_lines(forensics_dict(report)))
     yield from _list("Warning", [escape(note.message) for note in report.warnings], style="yellow")
 
 
