@@ -69,7 +69,7 @@ def test_wheel(tmp_path: Path) -> None:
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
     assert "\nAuthor: " in described or "\nAuthor-email: " in described
-    for extra in ("train", "plot", "explain", "ray", "remote", "serve", "c2pa"):
+    for extra in ("train", "c2pa", "plot", "explain", "ray", "remote", "parquet", "serve", "watch"):
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
     wanted |= {"vidscan/forge/mean_face.safetensors", "vidscan/py.typed"}

@@ -26,7 +26,7 @@ from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
 from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
-from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
+from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.paths import path_names
@@ -148,7 +148,7 @@ class Scanner:
 
         def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), work
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
         report, work = worse_part(path, masks, run)
         return self._with_forensics(report, work, shelf)
@@ -170,7 +170,7 @@ class Scanner:
 
         def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), work
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
         report, work = worse_part(path, masks, run)
         report = self._with_forensics(report, work, shelf)
@@ -215,17 +215,19 @@ class Scanner:
             note = Note("forensics_failed", f"the instruments of forensics could not look: {error}")
             return replace(report, forensics=(), warnings=(*report.warnings, note))
 
-    def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
+    def _guarded(self, path: PathLike, run: Callable[[], Report], sha256: str | None) -> Report:
         try:
             return run()
         except InputError as error:
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure: Exception = error
         except VidscanError:
             raise
         except Exception as error:  # a bug must cost one clip, not a batch
             if os.environ.get("VIDSCAN_DEBUG") == "1":
                 raise
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure = error
+        report = error_report(path, failure, self.settings, self.device, self.models)
+        return replace(report, input=replace(report.input, sha256=sha256 or content_sha256(Path(path))))
 
 
 def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, ModelRecord]:
