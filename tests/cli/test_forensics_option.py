@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.corpus import needs_weights
 from tests.report.sample_reports import MODELS, sample
 from vidscan.batch.engine import Identity, ScannerSpec

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import make_clip, numbered
+from samples.clips import make_clip, numbered
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.forensics import shelf
 from vidscan.forensics.base import INSTRUMENTS, Finding, load_instrument

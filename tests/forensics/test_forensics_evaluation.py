@@ -48,8 +48,7 @@ def test_made_material_is_told_apart(
     save_clip(footage[:4], tmp_path / "a.mp4", crf=10)
     rows = evaluation.made_rows(tmp_path, [entry("a.mp4")], quiet)
     assert [(row.auc, row.negatives, row.positives) for row in rows] == [(1.0, 1, 1)] * 2
-    text = evaluation.markdown(rows)
-    assert "| double_compression | 70, then 90 | 1 + 1 | 1.00 |" in text
+    assert "| double_compression | 70, then 90 | 1 + 1 | 1.00 |" in evaluation.markdown(rows)
 
 
 def test_the_corpus_is_sampled_and_compared(

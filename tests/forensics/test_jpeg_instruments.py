@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from vidscan.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.blocks import dct, idct, joined, jpeg_coefficients, tiles

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from vidscan.forensics.marks import GeneratorMarks
 from vidscan.forensics.material import Material
 

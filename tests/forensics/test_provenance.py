@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from tests.forensics.credentials import AI, CAMERA, GENERATOR, ORGANISATION, certificates, sign
 from vidscan.errors import SetupError
 from vidscan.forensics.provenance import ABSENCE, ANCHORS, read_provenance

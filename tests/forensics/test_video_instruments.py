@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import make_clip, numbered, pattern
+from samples.clips import make_clip, numbered, pattern
 from vidscan.evaluation.forensic_material import deinterlaced, save_clip, woven
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.coded import Strip

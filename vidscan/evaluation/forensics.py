@@ -15,18 +15,19 @@ import cv2
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from vidscan.digests import hashed
 from vidscan.errors import InputError, SetupError
 from vidscan.evaluation import forensic_material as made
-from vidscan.evaluation.measures import Measure, Stage
+from vidscan.evaluation.measures import Part, Stage
 from vidscan.evaluation.scanning import load_split
 from vidscan.evaluation.statistics import Interval, Sample, auc_interval
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.forensics import shelf
 from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.material import Material
+from vidscan.markdown import table
 from vidscan.media import open_video
-from vidscan.training.choice import choose, hashed
-from vidscan.training.corpus import Entry
+from vidscan.training.corpus import Entry, choose
 
 CLIPS, PICTURES = 40, 20
 """Of either label that are examined."""
@@ -162,14 +163,14 @@ def cases() -> tuple[Case, ...]:
     )  # fmt: skip
 
 
-def measure_forensics(corpus: Path, stage: Stage, seed: int = 0) -> Measure:
+def measure_forensics(corpus: Path, stage: Stage, seed: int = 0) -> Part:
     """Rows of made material, and of a fixed sample of the dev split, for every instrument."""
     entries = load_split(corpus, "dev")
     genuine = choose([entry for entry in entries if entry.genuine and entry.kind == "video"], SOURCES, seed)
     if not genuine:
         raise SetupError(f"the dev split of {corpus} has no genuine clip to make material from")
     rows = [*made_rows(corpus, genuine, stage), *corpus_rows(corpus, entries, stage, seed)]
-    return Measure("forensics", markdown(rows), {"rows": [asdict(row) for row in rows]})
+    return Part("forensics", "The evidence shelf", markdown(rows), [asdict(row) for row in rows])
 
 
 def made_rows(corpus: Path, sources: Sequence[Entry], stage: Stage) -> list[Row]:
@@ -236,14 +237,14 @@ def area(negatives: Sequence[float], positives: Sequence[float]) -> float:
     return float(roc_auc_score(truth, np.concatenate([negatives, positives])))
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row]) -> list[str]:
     """The rows as a table."""
-    lines = ["| instrument | material | files | AUC |", "|---|---|---|---|"]
+    cells = []
     for row in rows:
         about = "" if row.interval is None else f" ({row.interval[0]:.2f} to {row.interval[1]:.2f})"
         files = f"{row.negatives} + {row.positives}"
-        lines.append(f"| {row.instrument} | {row.material} | {files} | {row.auc:.2f}{about} |")
-    return "\n".join(lines) + "\n"
+        cells.append([row.instrument, row.material, files, f"{row.auc:.2f}{about}"])
+    return table(["instrument", "material", "files", "AUC"], cells)
 
 
 def _spread(entries: Sequence[Entry], genuine: bool, moving: bool, count: int, seed: int) -> list[Entry]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import hashed
 from vidscan.evaluation.scanning import Scanning, Scored, scan_derived
 from vidscan.evaluation.statistics import Rate, rate
 from vidscan.evaluation.tables import FALSE_ALARMS, doubts, flags
@@ -26,7 +27,6 @@ from vidscan.forge.innocent import EDITS, edit
 from vidscan.forge.template import fitted_landmarks
 from vidscan.forge.tracks import TrackPath, find_tracks, largest
 from vidscan.media import open_video
-from vidscan.training.choice import hashed
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.types import FrameChunk
 

@@ -10,7 +10,7 @@ from vidscan.errors import SetupError
 from vidscan.training.corpus import Entry
 
 SUBSET = "robustness.txt"
-"""The list that ships with vidscan: 60 genuine dev clips (:func:`vidscan.training.choice.choose`)."""
+"""The list that ships with vidscan: 60 genuine dev clips, by :func:`vidscan.training.corpus.choose`."""
 
 
 def read_subset(path: Path | None, entries: Sequence[Entry]) -> list[Entry]:

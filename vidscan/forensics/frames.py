@@ -31,8 +31,10 @@ _RUN = 8
 """Frames in a row that must come again."""
 _NEAREST = 10
 """Frames apart that a repetition is at least."""
-_JUMP = 9.0
-"""Times the usual change beside it that a missing stretch makes at least."""
+_JUMP = 5.0
+"""Times the usual change beside it from which a place is pointed at."""
+_NONE, _PLAIN = 3.5, 13.5
+"""The same: what footage reaches by itself, and what leaves no doubt."""
 _LEAST_CHANGE = 0.18
 """Grey levels of change that coding alone makes."""
 _CUT = 0.5
@@ -105,7 +107,7 @@ class MissingFrames:
         marks += [(int(n), "the time stamps leave a gap") for n in gaps]
         marks.sort()
         strength = float(ratio.max())
-        score = float(np.clip((strength - _JUMP / 2) / (1.5 * _JUMP), 0, 1)) if len(found) else 0.0
+        score = float(np.clip((strength - _NONE) / (_PLAIN - _NONE), 0, 1))
         if len(gaps):
             score = max(score, 0.5)
         message = (

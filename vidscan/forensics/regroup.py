@@ -49,8 +49,8 @@ class FormerGroups:
             message = "No period of an earlier coding shows. One with few key frames, or finer, never does."
             return Finding(self.name, self.title, "ok", message, self.source, score, series=series)
         message = (
-            f"The trace of a former key frame comes back every {length} frames: the clip was coded before and "
-            "coded again, as every clip that was edited, and every one from a platform."
+            f"The trace of a former key frame comes back every {length} frames: the clip was coded "
+            "before, and again, as every clip that was edited, and every one from a platform."
         )
         marks = tuple(
             TimeMark(float(t), float(t), "former key frame") for t in strip.times[phase::length][:50]

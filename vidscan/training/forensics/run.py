@@ -14,8 +14,7 @@ from vidscan.forensics.learned import FEATURES, KIND, NEURONS, Judge
 from vidscan.forensics.networks import NETWORKS
 from vidscan.forensics.resampling import KIND as RESAMPLING
 from vidscan.models import ModelRecord, register
-from vidscan.training.choice import choose
-from vidscan.training.corpus import read_manifest
+from vidscan.training.corpus import choose, read_manifest
 from vidscan.training.figures import Figures, figures
 from vidscan.training.forensics.heads import HeadsRecipe, by_file, genuine_levels, learn
 from vidscan.training.forensics.resampling import ResamplingRecipe, learn_resampling, pristine

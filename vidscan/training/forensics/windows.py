@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.digests import hashed
 from vidscan.errors import InputError, SetupError
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.landmark_network import SIZE
@@ -17,8 +18,7 @@ from vidscan.forensics import neurons
 from vidscan.forensics.windows import SIDE as WINDOW
 from vidscan.forensics.windows import face_window, scene_window
 from vidscan.outputs import Replacement
-from vidscan.training.choice import choose, hashed
-from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.corpus import Entry, choose, read_manifest
 from vidscan.training.sources import source_folds
 from vidscan.training.store import frames_at
 
