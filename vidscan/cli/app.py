@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vidscan.cli import (
+    adapt,
     check,
     doctor,
     enroll,
@@ -80,6 +81,7 @@ def root(
 app.command()(check.check)
 app.command()(scan.scan)
 app.command()(serve.serve)
+app.command()(adapt.adapt)
 app.command()(enroll.enroll)
 app.add_typer(people.app, name="people")
 app.command()(inspect.inspect)

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_adaptation import adaptation
 from vidscan.cli.train_blink import blink
 from vidscan.cli.train_encoder import cross, encoder
 from vidscan.cli.train_faces import faces
 from vidscan.cli.train_fingerprints import fingerprints
+from vidscan.cli.train_forensics import forensics
 from vidscan.cli.train_landmarks import landmarks
 from vidscan.cli.train_verdict import verdict
 
@@ -169,3 +171,5 @@ app.command()(landmarks)
 app.command()(blink)
 app.command()(verdict)
 app.command()(fingerprints)
+app.command()(forensics)
+app.command()(adaptation)

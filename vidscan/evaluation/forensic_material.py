@@ -53,7 +53,7 @@ def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = n
 def resaved(picture: Picture, quality: int) -> Picture:
     """What is left of a picture that was saved as a JPEG."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def with_ghost(picture: Picture, quality: int, rest: int) -> tuple[Picture, NDArray[np.bool_]]:
@@ -65,6 +65,17 @@ def with_ghost(picture: Picture, quality: int, rest: int) -> tuple[Picture, NDAr
     where = np.zeros(picture.shape[:2], np.bool_)
     where[rows, columns] = True
     return resaved(made, rest), where
+
+
+def with_enlarged(picture: Picture, factor: float = 1.4) -> Picture:
+    """A picture whose middle, half as wide and high, shows its own middle enlarged."""
+    height, width = picture.shape[:2]
+    large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    y, x = (large.shape[0] - height // 2) // 2, (large.shape[1] - width // 2) // 2
+    made = picture.copy()
+    rows, columns = slice(height // 4, height // 4 + height // 2), slice(width // 4, width // 4 + width // 2)
+    made[rows, columns] = large[y : y + height // 2, x : x + width // 2]
+    return made
 
 
 def save_clip(

@@ -29,6 +29,16 @@ INSTRUMENTS: dict[str, str] = {
     "interlacing": "vidscan.forensics.interlacing:Interlacing",
     "repeated_frames": "vidscan.forensics.frames:RepeatedFrames",
     "missing_frames": "vidscan.forensics.frames:MissingFrames",
+    "resampling": "vidscan.forensics.resampling:Resampling",
+    "resampling_learned": "vidscan.forensics.resampling:LearnedResamplingMap",
+    "noise": "vidscan.forensics.noise:NoiseConsistency",
+    "srm": "vidscan.forensics.learned:Srm",
+    "cooccurrence": "vidscan.forensics.learned:Cooccurrence",
+    "pixel_pairs": "vidscan.forensics.learned:PixelPairs",
+    "constrained_convolution": "vidscan.forensics.learned:ConstrainedConvolution",
+    "pooled_statistics": "vidscan.forensics.learned:PooledStatistics",
+    "neurons": "vidscan.forensics.learned:NeuronBehavior",
+    "upsampling": "vidscan.forensics.learned:Upsampling",
 }
 """``module:class`` of every instrument by its name, in the order in which they are reported."""
 
