@@ -68,10 +68,11 @@ def test_wheel(tmp_path: Path) -> None:
         (metadata,) = (n for n in names if n.endswith(".dist-info/METADATA"))
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
-    for extra in ("train", "plot", "explain", "ray", "remote", "serve"):
+    assert "\nAuthor: " in described or "\nAuthor-email: " in described
+    for extra in ("train", "plot", "explain", "ray", "remote", "parquet", "serve", "watch"):
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
-    wanted |= {"vidscan/forge/mean_face.safetensors"}
+    wanted |= {"vidscan/forge/mean_face.safetensors", "vidscan/py.typed"}
     for folder in ("vidscan/report/templates", "vidscan/serve/templates"):
         wanted |= {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
     assert wanted <= names

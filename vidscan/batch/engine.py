@@ -45,7 +45,7 @@ class ScannerSpec:
     max_download: int = MAX_DOWNLOAD
     factory: str = "vidscan.scanner:Scanner"
     options: dict[str, str] = field(default_factory=dict)
-    error_report: str = "vidscan.scanner:error_report"
+    error_report: str = "vidscan.reporting:error_report"
 
     def to_json(self) -> str:
         """As text, for a process that must not import anything to receive it."""
