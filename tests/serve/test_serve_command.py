@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from fake_service import clip
-from processes import clean_environment, kill_at_random, serving
 
+from samples.serving import clean_environment, kill_at_random, serving
 from vidscan.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
