@@ -6,12 +6,13 @@
 Throughput: the same 720p clips through the engine of `vidscan scan --jobs 2` and through a service of two
 workers, uploads and HTTP included, both warm, by turns; without pages, and with a page for every clip (`scan
 --report`). Ratios are taken within a round, so that other load falls on both; the median round counts. The
-rest is about the queue and not about the scanner: it runs with the tests' scanner, which takes no time.
+rest is about the queue and not about the scanner: it takes small pictures of noise.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
 import statistics
@@ -25,23 +26,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "serve"))
-
-from fake_service import clip
-from processes import clean_environment, kill_at_random, serving
-from servers import Served, served
+import numpy as np
+from PIL import Image
 
 from benchmarks.check_speed import HEIGHT, WIDTH, make_clip
 from benchmarks.publish import publish
+from samples.serving import Process, clean_environment, kill_at_random, serving
 from vidscan import __version__
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.process import resident_bytes
 
 JOBS = 2
-ROOT = Path(__file__).resolve().parents[1]
-FAKE = [sys.executable, str(ROOT / "tests" / "serve" / "fake_main.py")]
-ENV = clean_environment(ROOT)
+COMMAND = [sys.executable, "-m", "vidscan"]
+OPTIONS = ("--jobs", str(JOBS), "--device", "cpu", "--rate", "1000000")
+ENV = clean_environment(Path(__file__).resolve().parents[1])
+
+
+def picture(number: int) -> bytes:
+    """A small picture of noise that no other number gives."""
+    noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return out.getvalue()
 
 
 def throughput(folder: Path, clips: int, seconds: float, repeats: int) -> dict[str, list[float]]:
@@ -63,9 +70,10 @@ def throughput(folder: Path, clips: int, seconds: float, repeats: int) -> dict[s
         reports = [report for _, report in engine.scan([Job(path) for path in paths])]
         assert len(reports) == clips and all(report.error is None for report in reports)
 
-    def serve(server: Served, page: str) -> None:
-        ids = [server.post(content, page=page).json()["id"] for content in contents()]
-        assert all(server.ended(id)["state"] == "done" for id in ids)
+    def serve(server: Process, page: str) -> None:
+        ids = [server.post(content, page=page)["id"] for content in contents()]
+        jobs = server.wait_until_done(len(server.jobs()))
+        assert all(jobs[id]["state"] == "done" for id in ids)
 
     pages = folder / "pages"
     pages.mkdir()
@@ -73,10 +81,9 @@ def throughput(folder: Path, clips: int, seconds: float, repeats: int) -> dict[s
     paged = ScannerSpec(
         device="cpu", factory="vidscan.batch.pages:PageScanner", options={"folder": str(pages)}
     )
-    service = ScannerSpec(device="cpu", factory="vidscan.serve.scanner:ServiceScanner")
     with ExitStack() as stack:
         engines = [stack.enter_context(LocalEngine(spec, jobs=JOBS)) for spec in (plain, paged)]
-        server = stack.enter_context(served(folder / "data", lambda: LocalEngine(service, jobs=JOBS)))
+        server = stack.enter_context(serving(COMMAND, folder / "data", *OPTIONS, env=ENV))
         ways: dict[str, Callable[[], None]] = {
             "scan": lambda: scan(engines[0]),
             "serve": lambda: serve(server, "false"),
@@ -96,8 +103,8 @@ def throughput(folder: Path, clips: int, seconds: float, repeats: int) -> dict[s
 
 def at_once(data: Path, uploads: int) -> dict[str, int]:
     """Small uploads, all at the same time."""
-    with serving(FAKE, data, "--jobs", str(JOBS), env=ENV) as server, ThreadPoolExecutor(uploads) as pool:
-        answers = list(pool.map(lambda n: server.post(clip(f"manipulated {n}")), range(uploads)))
+    with serving(COMMAND, data, *OPTIONS, env=ENV) as server, ThreadPoolExecutor(uploads) as pool:
+        answers = list(pool.map(lambda n: server.post(picture(n)), range(uploads)))
         ids = {answer["id"] for answer in answers}
         jobs = server.wait_until_done(uploads)
     return {
@@ -110,11 +117,11 @@ def at_once(data: Path, uploads: int) -> dict[str, int]:
 
 def memory(data: Path, jobs: int) -> dict[str, float]:
     """Resident set of the server's own process, in MB, after a fifth of the jobs and after all."""
-    with serving(FAKE, data, "--jobs", str(JOBS), env=ENV) as server:
+    with serving(COMMAND, data, *OPTIONS, env=ENV) as server:
 
         def after(start: int, end: int) -> float:
             for number in range(start, end):
-                server.post(clip(f"manipulated {number} {'x' * 50_000}"))
+                server.post(picture(number))
             server.wait_until_done(end)
             return round(resident_bytes(server.process.pid) / 1e6, 1)
 
@@ -132,12 +139,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         uploads = at_once(folder / "uploads", arguments.uploads)
         held = memory(folder / "memory", arguments.jobs)
         kills = kill_at_random(
-            FAKE,
+            COMMAND,
             folder / "kills",
-            lambda number: clip(f"pause {number % 40}"),
+            lambda number: picture(number % 40),
             arguments.kills,
             seed=arguments.seed,
-            options=("--jobs", str(JOBS)),
+            options=OPTIONS,
             env=ENV,
         )
 

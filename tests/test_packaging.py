@@ -69,18 +69,8 @@ def test_wheel(tmp_path: Path) -> None:
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
     assert "\nAuthor: " in described or "\nAuthor-email: " in described
-    for extra in (
-        "train",
-        "c2pa",
-        "plot",
-        "explain",
-        "ray",
-        "remote",
-        "parquet",
-        "serve",
-        "watch",
-        "forensics",
-    ):
+    extras = "c2pa explain forensics parquet plot ray remote serve train watch"
+    for extra in extras.split():
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
     wanted |= {"vidscan/forge/mean_face.safetensors", "vidscan/py.typed"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from fake_service import clip
-from processes import clean_environment, kill_at_random, serving
 
+from samples.serving import clean_environment, kill_at_random, serving
 from vidscan.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         options=("--jobs", "1"),
         env=ENV,
     )
-    assert outcome.kills == 2 and outcome.accepted > 2
+    assert outcome.kills == 2 and outcome.accepted >= 2
     assert (outcome.lost, outcome.doubled, outcome.unfinished) == (0, 0, 0)
 
 

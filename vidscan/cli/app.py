@@ -80,8 +80,8 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
-app.command()(adapt.adapt)
 app.command()(serve.serve)
+app.command()(adapt.adapt)
 app.command()(enroll.enroll)
 app.add_typer(people.app, name="people")
 app.command()(inspect.inspect)

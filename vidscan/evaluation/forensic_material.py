@@ -53,7 +53,7 @@ def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = n
 def resaved(picture: Picture, quality: int) -> Picture:
     """What is left of a picture that was saved as a JPEG."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def with_ghost(picture: Picture, quality: int, rest: int) -> tuple[Picture, NDArray[np.bool_]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from vidscan.digests import hashed
@@ -98,8 +99,8 @@ def cases() -> tuple[Case, ...]:
 
         return make
 
-    def partly(picture: Picture) -> Picture:
-        return np.floor(picture + 0.35)
+    def partly(values: NDArray[np.floating]) -> NDArray[np.floating]:
+        return np.floor(values + 0.35)
 
     def doubled(picture: Picture) -> Picture:
         return made.transposed(np.ascontiguousarray(picture[::2, ::2]))
@@ -231,7 +232,9 @@ def corpus_rows(corpus: Path, entries: Sequence[Entry], stage: Stage, seed: int 
     return rows
 
 
-def area(negatives: Sequence[float], positives: Sequence[float]) -> float:
+def area(
+    negatives: Sequence[float] | NDArray[np.float64], positives: Sequence[float] | NDArray[np.float64]
+) -> float:
     """Area under the curve; ties count half."""
     truth = np.repeat([0, 1], [len(negatives), len(positives)])
     return float(roc_auc_score(truth, np.concatenate([negatives, positives])))
@@ -253,7 +256,7 @@ def _spread(entries: Sequence[Entry], genuine: bool, moving: bool, count: int, s
     if genuine:
         return choose(own, count, seed)
     turns: dict[str, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, Entry]] = []
     for entry in sorted(own, key=lambda e: hashed(f"{seed}:{e.file}")):
         turns[entry.method] = turns.get(entry.method, 0) + 1
         ranked.append((turns[entry.method], len(ranked), entry))

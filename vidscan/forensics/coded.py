@@ -161,7 +161,7 @@ def _luminance(frame: VideoFrame) -> NDArray[np.uint8]:
     plane: Any
     if frame.format.name.startswith(("yuv4", "yuvj4", "nv12")) and frame.format.components[0].bits == 8:
         first = frame.planes[0]
-        rows = np.frombuffer(first, np.uint8).reshape(-1, first.line_size)
+        rows = np.frombuffer(memoryview(first), np.uint8).reshape(-1, first.line_size)
         plane = rows[: frame.height, : frame.width]
     else:
         plane = frame.to_ndarray(format="gray")

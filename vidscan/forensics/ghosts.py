@@ -71,7 +71,7 @@ def dip_maps(image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 def _change(image: NDArray[np.uint8], quality: int) -> NDArray[np.float32]:
     """(h, w) mean squared change of each 16 x 16 block where the picture is saved at ``quality``."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    again = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    again = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     rows, columns = image.shape[0] // _BLOCK, image.shape[1] // _BLOCK
     difference = np.square(image.astype(np.float32) - again).mean(axis=2)
     cut = difference[: rows * _BLOCK, : columns * _BLOCK]

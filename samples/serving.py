@@ -7,6 +7,7 @@ import random
 import re
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,12 +110,16 @@ def kill_at_random(
                 while _ended(jobs := server.jobs()) < len(jobs):
                     time.sleep(0.1)
                 break
-            moment = time.monotonic() + rng.uniform(0, patience_s)
-            while time.monotonic() < moment:
-                accepted.add(server.post(content(number))["id"])
-                number += 1
-                time.sleep(rng.uniform(0, patience_s / 4))
-            server.kill()
+            killer = threading.Timer(rng.uniform(0, patience_s), server.process.kill)
+            try:
+                while True:  # one at least is accepted before, and one may be on its way when it happens
+                    accepted.add(server.post(content(number))["id"])
+                    number += 1
+                    if not killer.ident:
+                        killer.start()
+                    time.sleep(rng.uniform(0, patience_s / 8))
+            except httpx.TransportError:
+                server.process.wait()
             outcome.kills += 1
     outcome.accepted = len(accepted)
     outcome.lost = len(accepted - set(jobs))
