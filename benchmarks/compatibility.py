@@ -2,7 +2,7 @@
 
     python -m benchmarks.compatibility [--only NAME ...] [--out FILE.json] [--docs docs/compatibility.md]
 
-Makes every kind of tests/real_files.py of the forged stretch of examples/manipulated.mp4, scans it and the
+Makes every kind of samples/real_files.py of the forged stretch of examples/manipulated.mp4, scans it and the
 plain file of the same content with the shipped weights, and compares the scores. Exit code 1 where one
 differs by more than 0.05, or where a file that is to be refused is not.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.publish import publish
-from tests.real_files import KINDS, TWINS, Frames, Kind
+from samples.real_files import KINDS, TWINS, Frames, Kind
 from vidscan import __version__
 from vidscan.media import open_video
 from vidscan.outputs import write_text

@@ -2,8 +2,8 @@
 
     python -m benchmarks.hostile [--fuzzed 2000] [--seed 1] [--jobs 1] [--out FILE.json]
 
-Scans all kinds of tests/hostile.py and seeded mutations of every container (tests/fuzz.py) with the shipped
-weights, in worker processes. Zero is wanted of everything but verdicts and coded errors.
+Scans all kinds of samples/hostile.py and seeded mutations of every container (samples/fuzz.py) with the
+shipped weights, in worker processes. Zero is wanted of everything but verdicts and coded errors.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.publish import publish
-from tests.fuzz import fuzzed
-from tests.hostile import KINDS, VERDICT
+from samples.fuzz import fuzzed
+from samples.hostile import KINDS, VERDICT
 from vidscan import __version__
 
 TIMEOUT_S, MEMORY_MB = 60, 3000

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.publish import publish
-from tests.batch.kills import kill_at_random
-from tests.clips import make_clip
+from samples.clips import make_clip
+from samples.kills import kill_at_random
 from vidscan import __version__
 
 

@@ -39,8 +39,12 @@ def test_names() -> None:
     assert vidscan.Scanner is scanner.Scanner
     assert vidscan.Report is types.Report
     assert vidscan.ScanSettings is types.ScanSettings
-    assert set(vidscan.__all__) == {"Report", "ScanSettings", "Scanner", "__version__", "scan"}
-    assert all(hasattr(vidscan, name) for name in vidscan.__all__)
+    assert vidscan.__dir__() == vidscan.__all__
+    text = (Path(__file__).parents[1] / "docs" / "library.md").read_text(encoding="utf-8")
+    for name in vidscan.__all__:
+        assert getattr(vidscan, name).__name__ == name if name != "__version__" else vidscan.__version__
+        assert f"`vidscan.{name}" in text
+    assert not run("import vidscan; print(*(n for n in vidscan.__all__ if not hasattr(vidscan, n)))")
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", vidscan.__version__)
     with pytest.raises(AttributeError, match="no attribute 'Detector'"):
         vidscan.Detector  # noqa: B018

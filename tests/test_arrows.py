@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import vidscan
 
 HOUSE = Path(vidscan.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "color", "toml", "spread", "machine", "paths", "outputs", "sinks", "fusion", "lanes"),
+    ("threads", "machine"),
+    ("errors", "types", "color", "toml", "spread", "digests", "paths", "outputs", "sinks"),
+    ("fusion", "markdown", "lanes"),
     ("media", "models"),
     ("faces",),
     ("patches", "motion", "behavior", "forensics"),
     ("verdict",),
     ("people",),
-    ("stages", "file_parts", "scanner"),
+    ("stages", "file_parts", "reporting", "scanner"),
     ("report", "explain"),
     ("forge",),
     ("training",),
@@ -29,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of the house, lowest first; a room may import from its own floor and from those below."""
 SCANNING = ("", "media", "models", "faces", "patches", "motion", "behavior", "forensics", "verdict", "people")
-SCANNING += ("lanes", "stages", "file_parts", "scanner", "report", "explain", "batch", "serve")
+SCANNING += ("lanes", "stages", "file_parts", "reporting", "scanner", "report", "explain", "batch", "serve")
 WORKSHOP = ("forge", "training", "evaluation")
 
 
@@ -116,3 +120,15 @@ def test_scanning_needs_no_workshop() -> None:
                 reached.add(arrow.target)
                 waiting.append(arrow.target)
     assert not [name for name in sorted(reached) if room(name) in WORKSHOP]
+
+
+@pytest.mark.parametrize("room", ["benchmarks", "samples", "examples"])
+def test_what_stands_beside_the_house_does_not_import_tests(room: str) -> None:
+    paths = sorted((HOUSE.parent / room).glob("*.py"))
+    if not paths:
+        pytest.skip(f"no {room} beside this installation")
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.partition(".")[0] == "tests"], path

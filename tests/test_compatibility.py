@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compatibility import measure, table
+from samples.real_files import KINDS, TWINS
 from tests.corpus import needs_weights
-from tests.real_files import KINDS, TWINS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "compatibility.md"
 

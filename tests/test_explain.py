@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.patches.fixture_weights import make_weights, register_patches
 from tests.test_scanner import FPS, HEIGHT, WIDTH, moving_face, scanner_with
 from vidscan.errors import NoFaceError, NotFoundError, SetupError

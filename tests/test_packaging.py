@@ -68,11 +68,14 @@ def test_wheel(tmp_path: Path) -> None:
         (metadata,) = (n for n in names if n.endswith(".dist-info/METADATA"))
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
-    for extra in ("train", "plot", "explain", "ray", "remote"):
+    assert "\nAuthor: " in described or "\nAuthor-email: " in described
+    extras = "c2pa explain forensics parquet plot ray remote serve train watch"
+    for extra in extras.split():
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
-    wanted |= {"vidscan/forge/mean_face.safetensors"}
-    wanted |= {f"vidscan/report/templates/{p.name}" for p in (ROOT / "vidscan/report/templates").iterdir()}
+    wanted |= {"vidscan/forge/mean_face.safetensors", "vidscan/py.typed"}
+    for folder in ("vidscan/report/templates", "vidscan/serve/templates"):
+        wanted |= {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
     assert wanted <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "examples/")) for name in names)

@@ -11,14 +11,50 @@ Nothing heavy is imported until it is used.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Report", "ScanSettings", "Scanner", "__version__", "scan"]
+__all__ = [
+    "FaceSeries",
+    "FrameSink",
+    "InputError",
+    "MaskWriter",
+    "Report",
+    "ScanSettings",
+    "Scanner",
+    "SetupError",
+    "VidscanError",
+    "WeightsError",
+    "__version__",
+    "dumps",
+    "loads",
+    "open_writer",
+    "scan",
+    "write_html",
+]
 
 if TYPE_CHECKING:
+    from vidscan.errors import InputError, SetupError, VidscanError, WeightsError
+    from vidscan.report import open_writer
+    from vidscan.report.html import write_html
+    from vidscan.report.json import dumps, loads
+    from vidscan.report.masks import MaskWriter
     from vidscan.scanner import Scanner
-    from vidscan.types import Report, ScanSettings
+    from vidscan.sinks import FrameSink
+    from vidscan.types import FaceSeries, Report, ScanSettings
+
+_HOME = {
+    **dict.fromkeys(("InputError", "SetupError", "VidscanError", "WeightsError"), "vidscan.errors"),
+    **dict.fromkeys(("FaceSeries", "Report", "ScanSettings"), "vidscan.types"),
+    **dict.fromkeys(("dumps", "loads"), "vidscan.report.json"),
+    "FrameSink": "vidscan.sinks",
+    "MaskWriter": "vidscan.report.masks",
+    "Scanner": "vidscan.scanner",
+    "open_writer": "vidscan.report",
+    "write_html": "vidscan.report.html",
+}
+"""Where each name is, so that it is imported when it is asked for."""
 
 
 def scan(
@@ -37,12 +73,10 @@ def scan(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Scanner":
-        from vidscan.scanner import Scanner
-
-        return Scanner
-    if name in ("Report", "ScanSettings"):
-        from vidscan import types
-
-        return getattr(types, name)
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'vidscan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

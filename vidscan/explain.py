@@ -26,6 +26,7 @@ from vidscan.faces.align import to_frame
 from vidscan.media.source import reopen
 from vidscan.patches.classifier import PatchClassifier, normalise
 from vidscan.patches.networks import receptive_grid
+from vidscan.report.pictures import crops_of, strongest
 from vidscan.report.words import timecode
 from vidscan.types import CellGrid, FrameMaps, ModelRef, Report, VideoInfo
 
@@ -37,8 +38,6 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 _SMOOTH = 0.01
 """Standard deviation by which saliency is smoothed, as a share of the crop's side."""
-_APART_S = 0.5
-"""Of each track at most one crop is shown for so many seconds: neighbours look alike."""
 _NEAR_S = 0.5
 """A crop at a time may be so far from it."""
 
@@ -193,24 +192,30 @@ def telling_crops(
     places = _Places()
     report = scanner.scan(path, masks=places, frames=True, progress=progress)
     raise_error(report)
-    rows = [
-        (frame.score, frame.index, frame.track_id, frame.time_s)
+    looks = [
+        frame
         for frame in report.frames
         if frame.score is not None and (frame.index, frame.track_id) in places.to_crop
     ]
-    if at_s is not None and rows:
-        nearest = min(rows, key=lambda row: abs(row[3] - at_s))
-        rows = [row for row in rows if row[1] == nearest[1] and abs(row[3] - at_s) <= _NEAR_S]
-    if not rows:
+    if at_s is not None and looks:
+        nearest = min(looks, key=lambda look: abs(look.time_s - at_s))
+        looks = [f for f in looks if f.index == nearest.index and abs(f.time_s - at_s) <= _NEAR_S]
+    if not looks:
         where = "" if at_s is None else f" at {timecode(at_s)}"
         raise NoFaceError(f"{report.input.path}: no face found{where}")
-    chosen: list[tuple[float, int, int, float]] = []
-    for row in sorted(rows, key=lambda row: (-row[0], row[1], row[2])):
-        if len(chosen) == count:
-            break
-        if all(row[2] != other[2] or abs(row[3] - other[3]) >= _APART_S for other in chosen):
-            chosen.append(row)
-    return _cut(path, report, scanner.classifier, chosen, places)
+    chosen = strongest(looks, count)
+    wanted = {(look.index, look.track_id): look for look in chosen}
+    to_crop = {key: places.to_crop[key] for key in wanted}
+    pixels: dict[tuple[int, int], Tensor] = {}
+    with reopen(path, report) as source:
+        for chunk in source:
+            pixels |= crops_of(chunk, to_crop, scanner.classifier)
+            if len(pixels) == len(wanted):
+                break
+    return [
+        Crop(look.track_id, look.index, look.time_s, look.score or 0.0, pixels[key].cpu().numpy())
+        for key, look in wanted.items()
+    ]
 
 
 class _Places:
@@ -231,30 +236,6 @@ class _Places:
 
     def close(self, models: Sequence[ModelRef]) -> None:
         """Nothing is open."""
-
-
-def _cut(
-    path: str | os.PathLike[str],
-    report: Report,
-    classifier: PatchClassifier,
-    rows: Sequence[tuple[float, int, int, float]],
-    places: _Places,
-) -> list[Crop]:
-    """The crops of (score, frame index, track id, time) rows, in their order."""
-    pixels: dict[tuple[int, int], NDArray[np.float32]] = {}
-    last = max(index for _, index, _, _ in rows)
-    with reopen(path, report) as source:
-        for chunk in source:
-            end = chunk.first_index + len(chunk.times)
-            keys = [(index, track) for _, index, track, _ in rows if chunk.first_index <= index < end]
-            if keys:
-                index = np.array([index for index, _ in keys]) - chunk.first_index
-                transforms = np.stack([places.to_crop[key] for key in keys])
-                crops = classifier.crops(chunk.images, index, transforms)
-                pixels.update(zip(keys, crops.cpu().numpy(), strict=True))
-            if end > last:
-                break
-    return [Crop(track, index, time_s, score, pixels[index, track]) for score, index, track, time_s in rows]
 
 
 def raise_error(report: Report) -> None:

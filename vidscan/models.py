@@ -94,6 +94,10 @@ class Registry:
             raise WeightsError(f"no {kind} model {wanted!r} in {self.folder / REGISTRY} (have: {have})")
         return record
 
+    def default(self, kind: str) -> ModelRecord | None:
+        """The default of a kind that a scan can do without; None where there is none."""
+        return self.get(kind) if kind in self.defaults else None
+
 
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
@@ -102,6 +106,15 @@ def file_sha256(path: Path) -> str:
         while part := handle.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str | None:
+    """:func:`file_sha256`; None for what is no readable regular file."""
+    try:
+        # A pipe or a device may never end.
+        return file_sha256(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def weights_folder() -> Path:

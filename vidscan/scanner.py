@@ -7,14 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from vidscan import __version__
 from vidscan.behavior.eye_closure import RULES
 from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
@@ -27,10 +26,11 @@ from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
 from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
-from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
+from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.paths import path_names
+from vidscan.reporting import Origin, error_report, input_info, with_left_out
 from vidscan.sinks import FrameSink
 from vidscan.stages import (
     BehaviorStage,
@@ -44,30 +44,20 @@ from vidscan.stages import (
     frame_step,
 )
 from vidscan.types import (
-    LABEL_SEVERITY,
-    SCHEMA_VERSION,
-    Calibration,
-    ErrorInfo,
     FaceEvidence,
     FaceSeries,
     FrameReport,
-    InputInfo,
     ModelRef,
     Note,
-    Quality,
-    Reason,
     Report,
     ScanSettings,
-    Thresholds,
     Timing,
-    ToolInfo,
     Track,
-    Verdict,
 )
-from vidscan.verdict.calibration import MANIPULATED_SCORE, UNCERTAIN_SCORE
-from vidscan.verdict.judge import Judgement, load_judge, no_signals
+from vidscan.verdict.judge import Judgement, load_judge
 
-TOOL = ToolInfo("vidscan", __version__)
+if TYPE_CHECKING:
+    from vidscan.forensics.shelf import Shelf
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
@@ -82,6 +72,9 @@ class Scanner:
         What can change a verdict; defaults suit most clips.
     device
         ``auto`` (a GPU where there is one), ``cpu`` or ``cuda[:n]``.
+    forensics
+        Also ask the instruments of :mod:`vidscan.forensics`: reports then have ``forensics`` and
+        ``provenance``. They never change the verdict.
 
     Raises
     ------
@@ -92,8 +85,15 @@ class Scanner:
         Where weights are missing or are not the registered ones.
     """
 
-    def __init__(self, settings: ScanSettings | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self, settings: ScanSettings | None = None, *, device: str = "auto", forensics: bool = False
+    ) -> None:
         start = time.perf_counter()
+        self.forensics = forensics
+        if forensics:
+            from vidscan.forensics.provenance import trust_anchors
+
+            trust_anchors()  # a list that cannot be read is told before the first file
         self.settings = settings or ScanSettings()
         self.device = _device(device)
         records = chosen_models(load_registry(), self.settings)
@@ -124,6 +124,7 @@ class Scanner:
         frames: bool = False,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
+        shelf: Shelf | None = None,
     ) -> Report:
         """Scan one clip or picture.
 
@@ -141,13 +142,16 @@ class Scanner:
             Called with the share done, 0..1.
         sha256
             Of the content, where the caller knows it; the file is then not hashed.
+        shelf
+            Takes what the instruments found, with maps and series, where ``forensics`` was asked for.
         """
 
-        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, None]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), None
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
-        return worse_part(path, masks, run)[0]
+        report, work = worse_part(path, masks, run)
+        return self._with_forensics(report, work, shelf)
 
     def examine(
         self,
@@ -157,18 +161,20 @@ class Scanner:
         frames: bool = True,
         progress: Callable[[float], None] | None = None,
         sha256: str | None = None,
+        shelf: Shelf | None = None,
     ) -> tuple[Report, list[FaceSeries]]:
         """:meth:`scan`, and the whole behaviour series of every track; memory grows with the clip.
 
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
 
-        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, list[FaceSeries]]:
+        def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, _Pass]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
-            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
-            return report, [] if report.error else work.collector.series()
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), work
 
-        return worse_part(path, masks, run)
+        report, work = worse_part(path, masks, run)
+        report = self._with_forensics(report, work, shelf)
+        return report, [] if report.error else work.collector.series()
 
     def gather(self, path: PathLike) -> tuple[list[Track], float | None]:
         """The evidence of a clip without a verdict: its tracks, and its bits a pixel.
@@ -198,17 +204,30 @@ class Scanner:
         work.stream()
         return work.collector.series()
 
-    def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
+    def _with_forensics(self, report: Report, work: _Pass, shelf: Shelf | None) -> Report:
+        if not self.forensics or report.error is not None:
+            return report
+        from vidscan.forensics.shelf import with_forensics
+
+        try:
+            return with_forensics(report, work.path, work.boxes(), embedded=work.embedded, shelf=shelf)
+        except InputError as error:  # gone since: the verdict stands
+            note = Note("forensics_failed", f"the instruments of forensics could not look: {error}")
+            return replace(report, forensics=(), warnings=(*report.warnings, note))
+
+    def _guarded(self, path: PathLike, run: Callable[[], Report], sha256: str | None) -> Report:
         try:
             return run()
         except InputError as error:
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure: Exception = error
         except VidscanError:
             raise
         except Exception as error:  # a bug must cost one clip, not a batch
             if os.environ.get("VIDSCAN_DEBUG") == "1":
                 raise
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure = error
+        report = error_report(path, failure, self.settings, self.device, self.models)
+        return replace(report, input=replace(report.input, sha256=sha256 or content_sha256(Path(path))))
 
 
 def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, ModelRecord]:
@@ -301,7 +320,7 @@ class _Pass:
             self.stages.append(every_frame)
         self.stream(masks, progress, sha256)
         with self._clock("verdict"):
-            judgement = self._with_left_out(judge.judge(self.tracks(), self.bits_per_pixel()))
+            judgement = judge.judge(self.tracks(), self.bits_per_pixel())
         if progress is not None:
             progress(1.0)
         self.spent["total"] = time.perf_counter() - start + self.spent["startup"]
@@ -429,61 +448,36 @@ class _Pass:
         faces = self.patches.evidence[track_id]
         return tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
 
+    def boxes(self) -> dict[int, list[tuple[float, float, float, float]]]:
+        """Boxes of the analysed faces by frame index."""
+        found: dict[int, list[tuple[float, float, float, float]]] = {}
+        for faces in self.patches.evidence.values():
+            for face in faces:
+                found.setdefault(face.frame_index, []).append(face.box)
+        return found
+
     def bits_per_pixel(self) -> float | None:
         """Of the file, over all frames."""
         pixels = self.info.width * self.info.height * self.decoded
         return 8 * self.size / pixels if pixels else None
 
-    def _with_left_out(self, judgement: Judgement) -> Judgement:
-        """Says that faces were not examined: without them nothing can be said of the clip as a whole."""
-        if not self.left_out:
-            return judgement
-        faces = f"{self.left_out} face{'s' * (self.left_out != 1)}"
-        text = (
-            f"{faces} more than the {self.scanner.settings.max_faces} that are followed at once were left out"
-        )
-        self.warnings += (Note("faces_left_out", text),)
-        verdict = judgement.verdict
-        if LABEL_SEVERITY[verdict.label] < LABEL_SEVERITY["uncertain"]:
-            reason = Reason("faces_left_out", text, None, None, None, 1.0)
-            verdict = replace(verdict, label="uncertain", reasons=(reason,))
-        return replace(judgement, verdict=verdict)
-
     def _report(self, judgement: Judgement, frames: tuple[FrameReport, ...]) -> Report:
-        names, info = path_names(self.path), self.info
-        return Report(
-            schema_version=SCHEMA_VERSION,
-            tool=TOOL,
-            models=self.scanner.models,
-            device=self.scanner.device,
-            settings=asdict(self.scanner.settings),
-            input=InputInfo(
-                path=names.path,
-                path_raw=names.path_raw,
-                sha256=self.content,
-                bytes=self.size,
-                container=info.container,
-                codec=info.codec,
-                width=info.width,
-                height=info.height,
-                fps=info.fps,
-                duration_s=info.duration_s,
-                rotation=info.rotation,
-                has_audio=info.has_audio,
-                frames_decoded=self.decoded,
-                frames_analysed=self.patches.turns.frames,
-                decoder=info.decoder,
-            ),
-            verdict=judgement.verdict,
-            tracks=judgement.tracks,
-            segments=judgement.segments,
-            signals=judgement.signals,
-            person=None,
+        scanner = self.scanner
+        judgement, notes = with_left_out(judgement, self.left_out, scanner.settings.max_faces)
+        source = input_info(
+            self.path,
+            self.info,
+            sha256=self.content,
+            size=self.size,
+            decoded=self.decoded,
+            analysed=self.patches.turns.frames,
+        )
+        return Origin(scanner.settings, scanner.device, scanner.models).report(
+            source,
+            judgement,
             frames=frames,
-            quality=judgement.quality,
-            timing_s=Timing(**self.spent),
-            warnings=(*self.warnings, *self.scanner.notes, *judgement.notes),
-            error=None,
+            timing=Timing(**self.spent),
+            warnings=(*self.warnings, *notes, *scanner.notes),
         )
 
 
@@ -519,62 +513,3 @@ def _device(name: str) -> str:
     if device.type not in ("cpu", "cuda"):
         raise SetupError(f"device {name} is not supported; use auto, cpu or cuda[:n]")
     return str(device)
-
-
-def error_report(
-    path: PathLike,
-    error: Exception,
-    settings: ScanSettings,
-    device: str,
-    models: tuple[ModelRef, ...],
-) -> Report:
-    """The report of an input that could not be scanned; coded, with one line for a person."""
-    names = path_names(path)
-    if isinstance(error, InputError):
-        info = ErrorInfo(error.code, str(error))  # type: ignore[arg-type]
-    elif isinstance(error, MemoryError):
-        info = ErrorInfo("out_of_memory", "not enough memory")
-    else:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        info = ErrorInfo("internal", f"unexpected failure, please report it ({line})")
-    return Report(
-        schema_version=SCHEMA_VERSION,
-        tool=TOOL,
-        models=models,
-        device=device,
-        settings=asdict(settings),
-        input=InputInfo(
-            path=names.path,
-            path_raw=names.path_raw,
-            sha256=None,
-            bytes=None,
-            container=None,
-            codec=None,
-            width=None,
-            height=None,
-            fps=None,
-            duration_s=None,
-            rotation=None,
-            has_audio=None,
-            frames_decoded=0,
-            frames_analysed=0,
-            decoder=None,
-        ),
-        verdict=Verdict(
-            "error",
-            None,
-            None,
-            Thresholds(UNCERTAIN_SCORE, MANIPULATED_SCORE),
-            Calibration(0, "", 0.0, None, None),
-            (),
-        ),
-        tracks=(),
-        segments=(),
-        signals=no_signals(),
-        person=None,
-        frames=(),
-        quality=Quality(None, None, None, None),
-        timing_s=Timing(),
-        warnings=(),
-        error=info,
-    )

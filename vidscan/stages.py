@@ -239,6 +239,9 @@ class PatchStage(Stage):
             )
             self.maps[face.frame_index, face.track_id] = patch_map
 
+    def finish(self, rest: list[FrameFaces]) -> None:
+        self.maps = {}
+
 
 class EncoderStage(Stage):
     """The encoder on some of the faces that the patch classifier looked at: it costs ten times as much.
@@ -351,7 +354,6 @@ class FrameStage(Stage):
             self._write(frame)
 
     def finish(self, rest: list[FrameFaces]) -> None:
-        self.patches.maps = {}
         for frame in rest:
             self._write(frame)
 

@@ -503,7 +503,9 @@ class Segment:
     start_s: float
     end_s: float
     peak_s: float
+    """Time of its strongest crop."""
     score: float
+    """0..1 of that crop alone, as ``frames`` tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,13 +521,83 @@ class Signal:
     """What was measured, by feature (``vidscan schema --features``)."""
 
 
+PersonLack = Literal["no_face", "too_short", "still", "lost"]
+"""No face; followed too briefly; it does not move, as a photograph; lost within every window."""
+
+
 @dataclass(frozen=True, slots=True)
 class PersonReport:
+    """How a track compares with an enrolled person (:class:`vidscan.people.model.PersonModel`)."""
+
     name: str
     track_id: int | None
     status: SignalStatus
     score: float | None
+    """0 moves like the person, 1 unlike; .5 is the most unlike of the material that was enrolled."""
     p_value: float | None
+    beyond: float | None = None
+    """How far outside the enrolled range, in spreads of its windows; 0 or less is within."""
+    parts: int | None = None
+    """Parts of the enrolled material that ``p_value`` compares with."""
+    seconds: float | None = None
+    """For which the face was followed."""
+    needed_s: float | None = None
+    """Length of the window that must be followed."""
+    lack: PersonLack | None = None
+    """Why there is no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMark:
+    """A stretch of the clip that an instrument points at; a moment where both times are the same."""
+
+    start_s: float
+    end_s: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForensicFinding:
+    """What one instrument of the shelf (:mod:`vidscan.forensics`) says; no part of the verdict."""
+
+    name: str
+    title: str
+    status: SignalStatus
+    score: float | None
+    """0..1, how plain the trace is that the instrument looks for; no probability of a forgery."""
+    code: str | None
+    """Why it could not tell, where ``status`` is ``insufficient``."""
+    message: str
+    source: str
+    marks: tuple[TimeMark, ...] = ()
+
+
+ProvenanceState = Literal["valid", "untrusted", "invalid", "tampered", "unreadable", "stripped", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What Content Credentials (C2PA) say of the file."""
+
+    present: bool
+    """There is a manifest in the file."""
+    valid: bool | None
+    """The manifest is signed and fits the file; None where there is none or it could not be checked. Whose
+    signature it is, is another question: ``state``."""
+    state: ProvenanceState
+    """``valid``: signed by somebody on the trust list; ``untrusted``: by somebody else; ``tampered``: the
+    file was changed after it was signed; ``invalid``: the manifest itself is broken; ``unreadable``: it
+    cannot be parsed, or nothing that parses it is installed; ``stripped``: only a reference is left;
+    ``none``."""
+    issuer: str | None
+    """Organisation or name in the signer's certificate."""
+    generator: str | None
+    """Program that made the claim, in its own words."""
+    actions: tuple[str, ...]
+    """Actions that the claim lists, such as ``c2pa.created``."""
+    ai_generated: bool | None
+    """The claim calls the content, or a part of it, made by a trained algorithm; None without a claim."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,6 +625,7 @@ class Timing:
     landmarks: float = 0.0
     classify: float = 0.0
     verdict: float = 0.0
+    forensics: float = 0.0
     total: float = 0.0
 
 
@@ -583,3 +656,7 @@ class Report:
     timing_s: Timing
     warnings: tuple[Note, ...]
     error: ErrorInfo | None
+    forensics: tuple[ForensicFinding, ...] | None = None
+    """What the instruments of the shelf say; None where they were not asked."""
+    provenance: Provenance | None = None
+    """None where the instruments were not asked."""

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kills import kill_at_random, reports
+
+from samples.kills import kill_at_random, reports
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = [sys.executable, str(ROOT / "tests" / "cli" / "fake_main.py")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from tests.patches.fixture_weights import make_weights
 from vidscan.batch.pages import NOT_WRITTEN, PageScanner
 from vidscan.types import ScanSettings

@@ -5,19 +5,19 @@ from hypothesis import strategies as st
 
 from tests.behavior.moving_face import lose, nodding, photograph
 from tests.series import make_series
-from vidscan.behavior.action_units import FEATURES, GROUPS, SIGNAL_UNITS, SIGNALS, describe, signals
+from vidscan.behavior.action_units import FEATURES, GROUPS, MOVEMENTS, SIGNAL_UNITS, describe, signals
 from vidscan.faces.units import UNITS
 
 
 def test_the_signals_are_those_of_the_paper() -> None:
-    assert len(SIGNALS) == len(set(SIGNALS)) == 20
+    assert len(MOVEMENTS) == len(set(MOVEMENTS)) == 20
     assert tuple(unit for unit in UNITS if unit != 45) == SIGNAL_UNITS
     series = nodding()
     values = signals(series)
     assert values.shape == (len(series.times), 20)
-    assert (values[:, SIGNALS.index("AU26")] == series.units[:, UNITS.index(26)]).all()
-    assert (values[:, SIGNALS.index("head_pitch")] == series.rotation[:, 0]).all()
-    assert (values[:, SIGNALS.index("head_roll")] == series.rotation[:, 2]).all()
+    assert (values[:, MOVEMENTS.index("AU26")] == series.units[:, UNITS.index(26)]).all()
+    assert (values[:, MOVEMENTS.index("head_pitch")] == series.rotation[:, 0]).all()
+    assert (values[:, MOVEMENTS.index("head_roll")] == series.rotation[:, 2]).all()
 
 
 @given(scale=st.floats(0.2, 10), x=st.floats(-500, 500), width=st.floats(0.1, 2), height=st.floats(0, 1))
@@ -31,8 +31,8 @@ def test_lengths_do_not_depend_on_the_size_and_place_of_the_face(
     face[0, 66] = [0.0, 0.0, height]
     series = make_series(0.04, 25, landmarks=face * scale * 100 + x)
     values = signals(series)[0]
-    assert values[SIGNALS.index("mouth_width")] == pytest.approx(width, abs=1e-9)
-    assert values[SIGNALS.index("lip_height")] == pytest.approx(height, abs=1e-9)
+    assert values[MOVEMENTS.index("mouth_width")] == pytest.approx(width, abs=1e-9)
+    assert values[MOVEMENTS.index("lip_height")] == pytest.approx(height, abs=1e-9)
 
 
 def test_lost_rows_stay_gaps() -> None:

@@ -16,7 +16,7 @@ from tests.series import make_series
 from vidscan.behavior.blink import (
     FEATURES,
     Blink,
-    BlinkRule,
+    BlinkThresholds,
     describe,
     f1,
     find_blinks,
@@ -24,8 +24,6 @@ from vidscan.behavior.blink import (
     statistics,
 )
 from vidscan.behavior.eye_closure import RULES, closure, eye_aspect_ratio, relative_closure
-from vidscan.behavior.genuine import oddities, read_ranges
-from vidscan.errors import WeightsError
 
 STARTS = [1.13, 3.4, 4.71, 8.02, 9.5]
 
@@ -165,7 +163,7 @@ def test_depth_of_either_eye_and_completeness() -> None:
     assert full.depth == pytest.approx(0.8)
     assert full.complete and not partial.complete
     assert partial.depth == pytest.approx(0.5)
-    assert find_blinks(times, shut, BlinkRule(complete=0.45)).blinks[1].complete
+    assert find_blinks(times, shut, BlinkThresholds(complete=0.45)).blinks[1].complete
 
 
 def test_too_short_and_too_shallow_are_none() -> None:
@@ -179,7 +177,7 @@ def test_too_short_and_too_shallow_are_none() -> None:
 )
 def test_rules_that_make_no_sense_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="blink rule"):
-        BlinkRule(**bad)
+        BlinkThresholds(**bad)
 
 
 def test_nothing_seen_gives_nothing() -> None:
@@ -329,32 +327,3 @@ def test_no_matching_has_more_hits(first: list[int], second: list[int]) -> None:
     ).reshape(len(found), len(truth))
     best = int(fits[linear_sum_assignment(fits, maximize=True)].sum())
     assert match_events(found, truth) == (best, len(found) - best, len(truth) - best)
-
-
-# --------------------------------------------------------------------------- the genuine range
-
-
-def test_oddness_by_hand() -> None:
-    ranges = read_ranges({"blink_rate": {"low": 5, "median": 15, "high": 25}})
-    assert oddities({"blink_rate": 12.0, "other": 99.0}, ranges) == {}
-    assert oddities({"blink_rate": 0.0}, ranges) == {"blink_rate": pytest.approx(-0.25)}
-    assert ranges["blink_rate"].oddness(45) == pytest.approx(1.0)
-    flat = read_ranges({"a": {"low": 1, "median": 1, "high": 1}})["a"]
-    assert [flat.oddness(v) for v in (0.5, 1, 2)] == [-1, 0, 1]
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"low": 1, "high": 2},
-        {"low": 3, "median": 2, "high": 4},
-        {"low": "x", "median": 1, "high": 2},
-        {"low": 1, "median": float("nan"), "high": 2},
-        {"low": 1, "median": 1, "high": 2, "more": 3},
-        7,
-        None,
-    ],
-)
-def test_unusable_ranges_are_refused_by_name(entry: object) -> None:
-    with pytest.raises(WeightsError, match="blink_rate"):
-        read_ranges({"blink_rate": entry})

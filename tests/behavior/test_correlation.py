@@ -6,7 +6,7 @@ from scipy.stats import pearsonr
 
 from tests.behavior.moving_face import lose, nodding, photograph
 from tests.series import make_series
-from vidscan.behavior.action_units import SIGNALS, signals
+from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.correlation import FEATURES, PAIRS, correlations, describe, neutral
 from vidscan.faces.units import UNITS
 
@@ -14,7 +14,7 @@ from vidscan.faces.units import UNITS
 def reference(values: np.ndarray) -> np.ndarray:
     """(190,) scipy's coefficients of the rows (T, 20) that are complete."""
     rows = values[np.isfinite(values).all(axis=1)]
-    return np.array([pearsonr(rows[:, SIGNALS.index(a)], rows[:, SIGNALS.index(b)])[0] for a, b in PAIRS])
+    return np.array([pearsonr(rows[:, MOVEMENTS.index(a)], rows[:, MOVEMENTS.index(b)])[0] for a, b in PAIRS])
 
 
 def random_signals(seconds: float, fps: float = 10.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +112,7 @@ def test_a_constant_signal_is_not_known_and_neutral_is_none(constant: float) -> 
     times, values = random_signals(10)
     values[:, 3] = constant
     row = correlations(times, values).coefficients[0]
-    unknown = [SIGNALS[3] in pair for pair in PAIRS]
+    unknown = [MOVEMENTS[3] in pair for pair in PAIRS]
     assert np.isnan(row[unknown]).all() and np.isfinite(row[np.logical_not(unknown)]).all()
     filled = neutral(row)
     assert (filled[unknown] == 0).all() and np.isfinite(filled).all()

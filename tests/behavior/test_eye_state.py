@@ -11,7 +11,15 @@ import torch
 
 from tests.behavior.drawn_eyes import draw_face, eye_landmarks
 from tests.patches.fixture_weights import register_eyes
-from vidscan.behavior.eye_state import EYE_SPEC, EyeNetwork, EyeSpec, EyeState, eye_crops, eye_transforms
+from vidscan.behavior.eye_state import (
+    EYE_SPEC,
+    MOST_STATES,
+    EyeNetwork,
+    EyeSpec,
+    EyeState,
+    eye_crops,
+    eye_transforms,
+)
 from vidscan.errors import WeightsError
 from vidscan.faces.align import apply_affine
 
@@ -115,13 +123,15 @@ def test_chunks_give_what_the_whole_gives(eyes: EyeState) -> None:
     assert float(whole.std()) > 1e-3
 
 
-def test_what_was_seen_before_counts_until_it_is_forgotten(eyes: EyeState) -> None:
+def test_what_was_seen_before_counts_until_many_others_were_seen(eyes: EyeState) -> None:
     crops = faces(12)
     fresh = eyes.update(1, crops[8:])
     eyes.update(2, crops[:8])
+    for other in range(3, 2 + MOST_STATES):
+        eyes.update(other, crops[:1])
     assert np.abs(eyes.update(2, crops[8:]) - fresh).max() > 1e-4
-    eyes.forget(2)
-    eyes.forget(99)
+    for other in range(100, 100 + MOST_STATES):
+        eyes.update(other, crops[:1])
     assert eyes.update(2, crops[8:]) == pytest.approx(fresh, abs=1e-6)
 
 

@@ -94,11 +94,6 @@ def test_points_that_coincide_and_no_rows_have_no_pose() -> None:
         Camera.of_face(np.full((2, 68, 3), np.nan))
 
 
-def test_the_papers_camera_is_as_long_as_the_frame_is_wide() -> None:
-    matrix = Camera.of_frame(1920, 1080).matrix
-    assert matrix.tolist() == [[1920, 0, 959.5], [0, 1920, 539.5], [0, 0, 1]]
-
-
 def test_translation_follows_the_head() -> None:
     place = (0.7, -0.4, 8.0)
     series = make_series(0.4, landmarks=project(np.zeros((10, 3)), place))

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from samples.clips import make_clip, pattern
 from tests.behavior.blinking import disagreeing
 from tests.behavior.moving_face import nodding
-from tests.clips import make_clip, pattern
 from tests.patches.fixture_weights import make_weights
 from tests.report.sample_reports import sample, with_frames
 from vidscan.cli.app import run

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from tests.forge.moving_face import COUNT, FPS, SIDE, moving_face, write_moving_face
 from vidscan.cli.app import run
 from vidscan.forge.kinds import KINDS

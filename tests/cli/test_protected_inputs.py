@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from vidscan.cli.app import run
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs, holds_foreign_media

@@ -116,7 +116,7 @@ def test_the_eye_network_is_measured_where_it_was_asked() -> None:
 
 
 def test_markdown_says_it_all() -> None:
-    text = markdown(tabulate([reading(0)]))
+    text = "\n".join(markdown(tabulate([reading(0)])))
     assert f"1 clips of 1 people, {COUNT} labelled frames." in text
     for word in (*CONDITIONS, "100.0%", "AU 12", "openness", "followed"):
         assert word in text

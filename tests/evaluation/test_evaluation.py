@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,9 @@ from scipy.stats import binomtest, norm
 
 from tests.patches.fixture_weights import register_patches
 from vidscan.errors import SetupError
-from vidscan.evaluation import (
-    FALSE_ALARMS,
-    Results,
-    Scored,
-    evaluate,
-    load_split,
-    markdown,
-    plot_curves,
-    record_false_alarms,
-)
-from vidscan.evaluation.plots import det_points
+from vidscan.evaluation.plots import det_points, plot_curves
+from vidscan.evaluation.scanning import Scored, load_split
+from vidscan.evaluation.tables import FALSE_ALARMS, evaluate, markdown, record_false_alarms
 from vidscan.models import load_registry, register
 from vidscan.training.corpus import Entry
 from vidscan.types import ModelRef
@@ -99,11 +92,11 @@ def test_same_seed_same_tables() -> None:
 def test_markdown_has_every_row_and_error() -> None:
     broken = Scored(scored("x", 0.0).entry, -np.inf, "error", "corrupt: cut short")
     result = evaluate([*clips(), broken], MODELS, "dev")
-    text = markdown(Results(result))
+    text = "\n".join(markdown(result))
     for row in result.rows:
         assert f"| {row.name} |" in text
     assert "| x | corrupt: cut short |" in text
-    assert json.loads(json.dumps(Results(result).to_dict()))["corpus_split"] == "dev"
+    assert json.loads(json.dumps(asdict(result)))["corpus_split"] == "dev"
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from tests.patches.fixture_weights import make_weights
 from vidscan.cli.app import run
 from vidscan.evaluation import localisation, quality, robustness

@@ -12,7 +12,7 @@ from vidscan.evaluation.statistics import (
     Sample,
     auc_interval,
     loss_interval,
-    mean_interval,
+    mean_of,
     rate,
 )
 from vidscan.training.transfer import auc
@@ -81,7 +81,7 @@ def test_two_people_may_leave_a_side_empty() -> None:
 
 def test_means_draw_people() -> None:
     values = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-    apart = mean_interval(sample(values), rng())
-    pairs = mean_interval(sample(values, ["a", "a", "a", "b", "b", "b"]), rng())
+    apart = mean_of(sample(values), rng()).interval
+    pairs = mean_of(sample(values, ["a", "a", "a", "b", "b", "b"]), rng()).interval
     assert apart[0] > 0.0 and apart[1] < 1.0
     assert pairs == (0.0, 1.0)

@@ -8,8 +8,8 @@ import pytest
 from tests.corpus import corpus_folder
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import load_split
-from vidscan.evaluation.subset import choose, read_subset
-from vidscan.training.corpus import Entry
+from vidscan.evaluation.subset import read_subset
+from vidscan.training.corpus import Entry, choose
 
 
 def entry(file: str, repo: str = "r", person: str = "", genuine: bool = True) -> Entry:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.test_difference import BOX, changed, scene, write
 
+from tests.evaluation.test_difference import BOX, changed, scene, write
 from tests.evaluation.test_evaluation import scored
 from vidscan.evaluation import footage as module
 from vidscan.evaluation.footage import ALL, copy_with_masks, footage, plan_pairs

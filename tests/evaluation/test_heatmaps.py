@@ -12,7 +12,7 @@ import pytest
 from tests.patches.fixture_weights import make_weights
 from vidscan.errors import NoFaceError, SetupError
 from vidscan.evaluation import heatmaps as module
-from vidscan.evaluation.face_parts import PARTS, part_grid
+from vidscan.evaluation.face_parts import FACE_PARTS, part_grid
 from vidscan.evaluation.heatmaps import ClipMap, MapSink, group, heatmaps, table, tabulate
 from vidscan.evaluation.scanning import Scanning, Scored
 from vidscan.faces.align import TEMPLATE, CropSpec
@@ -33,13 +33,13 @@ def scored(file: str, identity: str, method: str = "") -> Scored:
 @pytest.mark.parametrize("grid", [None, CellGrid(8.0, 7.0)])
 def test_the_parts_of_the_template(grid: CellGrid | None) -> None:
     parts = part_grid(SPEC, 28, 28, grid)
-    assert {PARTS[part] for part in np.unique(parts)} == set(PARTS)
+    assert {FACE_PARTS[part] for part in np.unique(parts)} == set(FACE_PARTS)
     offset, stride = (3.5, 8.0) if grid is None else (grid.offset, grid.stride)
     points = np.vstack([SPEC.points, SPEC.from_template((TEMPLATE[3] + TEMPLATE[4]) / 2)])
-    found = [PARTS[parts[round((y - offset) / stride), round((x - offset) / stride)]] for x, y in points]
+    found = [FACE_PARTS[parts[round((y - offset) / stride), round((x - offset) / stride)]] for x, y in points]
     assert found[:3] == ["eyes", "eyes", "nose"] and found[5] == "mouth"
-    assert PARTS[parts[0, 14]] == "hair or forehead" and PARTS[parts[14, 0]] == "background"
-    assert PARTS[parts[27, 14]] in ("chin", "neck or clothing")
+    assert FACE_PARTS[parts[0, 14]] == "hair or forehead" and FACE_PARTS[parts[14, 0]] == "background"
+    assert FACE_PARTS[parts[27, 14]] in ("chin", "neck or clothing")
 
 
 def test_cells_that_belong_further_down_see_what_is_further_down() -> None:
@@ -50,7 +50,7 @@ def test_cells_that_belong_further_down_see_what_is_further_down() -> None:
 
 def test_a_wider_crop_shows_less_face() -> None:
     tight, wide = (part_grid(CropSpec(224, margin), 28, 28) for margin in (1.0, 2.0))
-    background = PARTS.index("background")
+    background = FACE_PARTS.index("background")
     assert (wide == background).mean() > (tight == background).mean()
 
 
@@ -102,7 +102,7 @@ def test_shares_and_what_chance_would_give() -> None:
     def clip_map(*names: str) -> ClipMap:
         votes = np.zeros((28, 28))
         for name in names:
-            votes[tuple(np.argwhere(parts == PARTS.index(name))[0])] += 1 / len(names)
+            votes[tuple(np.argwhere(parts == FACE_PARTS.index(name))[0])] += 1 / len(names)
         return ClipMap(np.zeros((28, 28)), votes)
 
     maps = {"g": clip_map("skin"), "a": clip_map("mouth"), "b": clip_map("mouth", "nose")}

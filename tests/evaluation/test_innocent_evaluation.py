@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
 from tests.forge.mesh import astronaut_crop, fake_mesh
 from vidscan.evaluation.innocent import (

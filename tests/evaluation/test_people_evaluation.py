@@ -58,7 +58,7 @@ def test_one_person_alone_cannot_be_measured() -> None:
     clips = clips_of(1, 40.0)
     row = evaluate_people(clips, identities(clips)).rows[0]
     assert (row.qualifying, row.genuine, row.impostors, row.auc) == (1, 1, 0, None)
-    assert "| - | - |" in markdown(evaluate_people({}, {}))
+    assert "| - | - |" in "\n".join(markdown(evaluate_people({}, {})))
 
 
 def test_halves_share_nothing_and_lose_nothing() -> None:
@@ -105,7 +105,7 @@ def test_areas_are_those_of_scikit_learn() -> None:
 
 def test_markdown_says_how_little_it_is() -> None:
     row = PeopleRow(10.0, "190 correlations", 3, 12.5, 1, 4, 6, 0.75, (0.5, 1.0), 0.25, (0.1, 0.4))
-    text = markdown(PeopleEvaluation(7, 9, 10.0, (row,)))
+    text = "\n".join(markdown(PeopleEvaluation(7, 9, 10.0, (row,))))
     assert (
         "| 10 s | 190 correlations | 3 of 7 | 12.5 s | 1 | 4 genuine, 6 impostor | 0.750 (0.500 to 1.000) | "
         "0.250 (0.100 to 0.400) |" in text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
 from tests.patches.fixture_weights import THRESHOLDS, make_weights
 from vidscan.cli.app import run
@@ -32,7 +32,7 @@ from vidscan.evaluation.quality import (
 from vidscan.evaluation.scanning import Scanning
 from vidscan.media import open_video
 from vidscan.models import register
-from vidscan.scanner import error_report
+from vidscan.reporting import error_report
 from vidscan.types import Label, Note, Quality, Report, ScanSettings
 
 HEADER = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
 from vidscan.errors import SetupError
 from vidscan.evaluation.robustness import (

@@ -133,7 +133,7 @@ def test_areas_and_rates_of_the_row() -> None:
     assert row.suspected.count > row.found.count
     points = operating_points(GENUINE + swaps + puppets + rare, values, (0.01, 0.1))
     by_source = figures(GENUINE + swaps + puppets + rare, values)
-    text = markdown(VerdictEvaluation((row,), points, 0.0214, 40, 130, by_source))
+    text = "\n".join(markdown(VerdictEvaluation((row,), points, 0.0214, 40, 130, by_source)))
     assert f"{row.same_footage:.3f} (" in text
     assert f"{row.false_alarms.count} of 130" in text
     assert "0.021" in text

@@ -23,7 +23,7 @@ from vidscan.faces.landmark_network import (
     NetworkOutput,
     rotation_from_six,
 )
-from vidscan.faces.landmarks import FaceReadings, LandmarkReader, SeriesBuilder, five_points, one_euro
+from vidscan.faces.landmarks import FaceReadings, LandmarkReader, SeriesBuilder, five_points
 from vidscan.faces.rotation import angle_between, rotation_matrix
 from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
@@ -363,48 +363,3 @@ def test_readings_that_end_before_a_time_are_dropped(frame: float, kept: int) ->
     assert series.landmarks[:, 0, 0].tolist() == list(range(kept, 15))
     builder.add(*rows_of(15, 2))
     assert builder.series(0).frames.tolist() == list(range(kept, 17))
-
-
-# --------------------------------------------------------------------------- one-euro filter
-
-
-@given(st.floats(-1e3, 1e3), st.floats(5, 120), st.floats(0.1, 10), st.floats(0, 5))
-def test_a_constant_stays(value: float, fps: float, cutoff: float, gain: float) -> None:
-    times = np.arange(20) / fps
-    out = one_euro(times, np.full((20, 2), value), cutoff_hz=cutoff, speed_gain=gain)
-    assert out == pytest.approx(value)
-
-
-def test_the_filter_starts_anew_after_a_gap() -> None:
-    times = np.arange(30) / 25
-    values = np.random.default_rng(0).normal(0, 1, (30, 3))
-    values[10, 1] = np.nan
-    out = one_euro(times, values)
-    assert np.isnan(out[10]).all() and np.isfinite(np.delete(out, 10, 0)).all()
-    assert out[11:] == pytest.approx(one_euro(times[11:], values[11:]))
-    assert out[11] == pytest.approx(values[11])
-    assert not np.allclose(out[9], values[9])
-
-
-def test_jitter_at_rest_is_smoothed() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.2, 500)
-    out = one_euro(np.arange(500) / 25, noise)
-    assert out[50:].std() < 0.6 * noise.std()
-    assert abs(out.mean() - noise.mean()) < 0.02
-
-
-def test_fast_motion_lags_less_than_with_a_fixed_cutoff() -> None:
-    times = np.arange(50) / 25
-    ramp = 40 * times
-    fixed = one_euro(times, ramp, speed_gain=0.0)
-    free = one_euro(times, ramp)
-    assert 0 < ramp[-1] - free[-1] < 0.4 * (ramp[-1] - fixed[-1])
-
-
-def test_columns_do_not_touch_each_other_and_input_stays() -> None:
-    times = np.arange(40) / 25
-    values = np.random.default_rng(3).normal(0, 1, (40, 2, 2))
-    before = values.copy()
-    out = one_euro(times, values)
-    assert np.array_equal(values, before)
-    assert out[:, 1, 0] == pytest.approx(one_euro(times, values[:, 1, 0]))

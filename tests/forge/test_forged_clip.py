@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from tests.corpus import needs_weights
 from tests.forge.moving_face import COUNT, FPS, SIDE, moving_face, write_moving_face
 from vidscan.errors import NoFaceError, SetupError

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
-from tests.fuzz import fuzzed
-from tests.hostile import ESCAPE, KINDS, VERDICT, sound_bytes
+from samples.clips import make_clip, pattern
+from samples.fuzz import fuzzed
+from samples.hostile import ESCAPE, KINDS, VERDICT, sound_bytes
 from tests.patches.fixture_weights import make_weights
 from vidscan.batch.discover import discover
 from vidscan.batch.engine import Job, ScannerSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.clips import make_clip
+from samples.clips import make_clip
 from vidscan.errors import NotFoundError, UnreadableError
 from vidscan.media.metadata import read_metadata
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import difference, pattern
+from samples.clips import difference, pattern
 from vidscan.errors import CorruptError, TooLargeError
 from vidscan.media import open_video, write_png
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import COUNT, FPS, difference, make_clip, numbered, pattern, shade
-from tests.heic import write_grid
+from samples.clips import COUNT, FPS, difference, make_clip, numbered, pattern, shade
+from samples.heic import write_grid
+from samples.real_files import encode, frames_of, set_matrix, write_hdr
 from tests.media.test_source import read
-from tests.real_files import encode, frames_of, set_matrix, write_hdr
 from vidscan.errors import NoVideoStreamError, TooLargeError
 from vidscan.media import open_video
 from vidscan.media.clock import Clock, broken

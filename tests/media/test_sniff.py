@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from vidscan.errors import InputError, NotFoundError, UnreadableError
 from vidscan.media import open_video, sniff, write_png
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from vidscan.errors import NotFoundError
 from vidscan.media import VideoWriter, write_png
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.clips import COUNT, FPS, HEIGHT, WIDTH, difference, make_clip, numbered, pattern, shade
+from samples.clips import COUNT, FPS, HEIGHT, WIDTH, difference, make_clip, numbered, pattern, shade
 from vidscan.errors import CorruptError, NoVideoStreamError, SetupError, TooLargeError
 from vidscan.media import open_video
 from vidscan.media.decord_source import decord_installed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.clips import difference, numbered, pattern, shade
+from samples.clips import difference, numbered, pattern, shade
 from vidscan.errors import SetupError
 from vidscan.media import VideoWriter, open_video
 from vidscan.media.encode import reencode

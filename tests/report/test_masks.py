@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from vidscan.faces.align import (
     TEMPLATE,
     CropSpec,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.media import open_video
 from vidscan.training.derive import derive_all, derived_name, rewrite

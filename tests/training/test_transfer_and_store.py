@@ -59,7 +59,7 @@ def test_transfer_table_by_hand() -> None:
     scores = {"g0": 0.0, "g1": 1.0, "g2": 2.0, "g3": 3.0, "s0": 2.5, "s1": 2.5, "s2": 1.5, "q0": -1.0}
     table = transfer_table([*genuine, *swaps, lone, unscored], scores)
     assert table["method simswap"] == pytest.approx((3 + 3 + 2) / 12)
-    assert table["method generated (pooled)"] == 0.0  # fewer than three clips
+    assert table["method other generated"] == 0.0  # fewer than three clips
     assert table["family swap"] == table["method simswap"]
     assert table["family generated"] == 0.0
     assert table["same footage"] == pytest.approx((3 + 3 + 2) / 9)

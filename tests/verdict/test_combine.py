@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from vidscan.verdict.combine import Survival, among_tracks, combine_tracks, combine_windows, survival
+from vidscan.verdict.combine import Survival, among_tracks, combine_windows
 
 RATES = (0.01, 0.05)
 MOST = 1.3
@@ -32,14 +32,14 @@ def windows(rng: np.random.Generator, shape: tuple[int, ...], correlation: float
 def test_survival_by_hand() -> None:
     values = np.arange(1.0, 10.0)  # the k-th highest of nine is reached with probability k / 10
     for value, p in ((9, 0.1), (8, 0.2), (1, 0.9), (8.5, math.sqrt(0.1 * 0.2))):
-        assert survival(values, value) == pytest.approx(p)
-    assert survival(np.array([1.0, 2.0, 2.0, 3.0]), 2.0) == pytest.approx(3 / 5)
+        assert Survival.fit(values)(value) == pytest.approx(p)
+    assert Survival.fit(np.array([1.0, 2.0, 2.0, 3.0]))(2.0) == pytest.approx(3 / 5)
 
 
 def test_tail_is_exponential() -> None:
     values = np.random.default_rng(1).exponential(2.0, 20_000)
     for value in (10.0, 20.0, 30.0, 40.0):
-        assert math.log(survival(values, value)) == pytest.approx(-value / 2, rel=0.1)
+        assert float(Survival.fit(values).log(value)) == pytest.approx(-value / 2, rel=0.1)
 
 
 def test_tail_of_few_people_keeps_its_promise() -> None:
@@ -58,7 +58,7 @@ def test_tail_of_few_people_keeps_its_promise() -> None:
 @given(a=st.floats(-50, 100), step=st.floats(1e-3, 50))
 def test_survival_strictly_decreases(a: float, step: float) -> None:
     assert REFERENCE.log(a + step) < REFERENCE.log(a)
-    assert survival(PEOPLE, a) == pytest.approx(math.exp(REFERENCE.log(a)))
+    assert REFERENCE(a) == pytest.approx(math.exp(REFERENCE.log(a)))
 
 
 @settings(max_examples=200, deadline=None)
@@ -128,24 +128,12 @@ def test_windows_without_durations_are_refused(margins: list[float], durations: 
         combine_windows(margins, durations, REFERENCE)
 
 
-def test_tracks_by_hand() -> None:
-    assert combine_tracks([0.03]) == pytest.approx(0.03)
-    assert combine_tracks([0.5, 0.01, 0.7]) == pytest.approx(1 - 0.99**3)
-    assert combine_tracks([1.0, 1.0]) == 1
-    assert combine_tracks([1e-30, 0.4]) == pytest.approx(2e-30)
-
-
-@pytest.mark.parametrize("p_values", [[], [1.2], [-0.1], [math.nan]])
-def test_bad_p_values_are_refused(p_values: list[float]) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        combine_tracks(p_values)
-
-
 @settings(max_examples=200, deadline=None)
 @given(statistics=st.lists(st.floats(0, 60), min_size=1, max_size=6))
 def test_statistic_among_tracks_has_the_clips_p_value(statistics: list[float]) -> None:
     lowered = [among_tracks(s, len(statistics), REFERENCE) for s in statistics]
-    clip = combine_tracks(REFERENCE(np.array(statistics)))
+    least = float(REFERENCE(np.array(statistics)).min())
+    clip = 1.0 if least == 1 else -math.expm1(len(statistics) * math.log1p(-least))
     assert REFERENCE(max(lowered)) == pytest.approx(clip, rel=1e-5)
     assert all(a <= b + 1e-9 for a, b in zip(lowered, statistics, strict=True))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidscan.errors import InputError
+from vidscan.forensics.shelf import Shelf
 from vidscan.paths import clip_name
 from vidscan.report.html import write_html
 from vidscan.report.pictures import gather_pictures
@@ -30,27 +31,36 @@ class PageScanner:
         As :class:`vidscan.scanner.Scanner`.
     """
 
-    def __init__(self, settings: ScanSettings | None = None, *, device: str = "auto", folder: str) -> None:
-        self._scanner = Scanner(settings, device=device)
+    def __init__(
+        self,
+        settings: ScanSettings | None = None,
+        *,
+        device: str = "auto",
+        forensics: bool = False,
+        folder: str,
+    ) -> None:
+        self._scanner = Scanner(settings, device=device, forensics=forensics)
         self._folder = Path(folder)
         self.settings, self.device = self._scanner.settings, self._scanner.device
         self.models = self._scanner.models
 
     def scan(self, path: str | Path, *, sha256: str | None = None) -> Report:
         """Scan one file and write its page; ``sha256`` is its content's where that is known."""
-        clip = Path(path)
+        clip, shelf = Path(path), Shelf()
         with RegionSpool() as spool:
-            report, series = self._scanner.examine(clip, masks=spool, sha256=sha256)
+            report, series = self._scanner.examine(clip, masks=spool, sha256=sha256, shelf=shelf)
             if report.error is None:
                 try:
-                    self._write(clip, report, spool, series)
+                    self._write(clip, report, spool, series, shelf)
                 except (OSError, InputError) as error:
                     why = getattr(error, "strerror", None) or error
                     note = Note(NOT_WRITTEN, f"The page of this file could not be written: {why}")
                     report = replace(report, warnings=(*report.warnings, note))
         return replace(report, frames=())
 
-    def _write(self, clip: Path, report: Report, spool: RegionSpool, series: list[FaceSeries]) -> None:
+    def _write(
+        self, clip: Path, report: Report, spool: RegionSpool, series: list[FaceSeries], shelf: Shelf
+    ) -> None:
         page = self._folder / f"{clip_name(clip, report.input.sha256 or '')}.html"
         telling, thumbnails = gather_pictures(clip, report, spool, self._scanner.classifier)
-        write_html(report, page, telling=telling, series=series, thumbnails=thumbnails)
+        write_html(report, page, telling=telling, series=series, thumbnails=thumbnails, shelf=shelf)

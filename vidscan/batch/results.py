@@ -201,11 +201,13 @@ def renamed(report: Report, path: Location) -> Report:
 
 
 def same_identity(data: dict[str, Any], identity: Identity) -> bool:
-    """Whether a report (as a dict) was made with these models and settings.
+    """Whether a report (as a dict) was made with these models and settings, and has what is asked for.
 
     A report's settings may hold more than :class:`vidscan.types.ScanSettings`; only what is
     in there counts. The device does not: it moves scores within the tolerance only.
     """
+    if identity.forensics and data.get("forensics") is None and not data.get("error"):
+        return False
     wanted = {key: _rounded(value) for key, value in asdict(identity.settings).items()}
     settings = data.get("settings") or {}
     models = {(model["name"], model["sha256"]) for model in data.get("models") or ()}

@@ -17,7 +17,7 @@ from vidscan.types import FaceSeries
 SIGNAL_UNITS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26)
 """Action units among the signals: all of :data:`vidscan.faces.units.UNITS` but the blink."""
 
-SIGNALS: tuple[str, ...] = (
+MOVEMENTS: tuple[str, ...] = (
     *(f"AU{unit:02d}" for unit in SIGNAL_UNITS),
     "head_pitch",
     "head_roll",
@@ -61,7 +61,7 @@ FEATURES: dict[str, str] = {
 
 
 def signals(series: FaceSeries) -> NDArray[np.float64]:
-    """The twenty :data:`SIGNALS` over time.
+    """The twenty :data:`MOVEMENTS` over time.
 
     Mouth width is the three-dimensional distance of the mouth's corners (iBUG 49, 55), lip height that of the
     inner lips' middles (63, 67), either divided by that of the outer eye corners (37, 46) in the same frame:
@@ -105,7 +105,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
         for name, what in (("mean", mean), ("spread", spread), ("activity", activity)):
             found[f"units_{group}_{name}"] = float(what[columns].mean())
     for name in ("mouth_width", "lip_height"):
-        found[f"units_{name}_spread"] = float(spread[SIGNALS.index(name)])
+        found[f"units_{name}_spread"] = float(spread[MOVEMENTS.index(name)])
     return found
 
 

@@ -53,7 +53,7 @@ _ORDINARY = {
 
 
 @dataclass(frozen=True, slots=True)
-class BlinkRule:
+class BlinkThresholds:
     """When closing eyes are a blink. Thresholds lie between the level about it (0) and shut (1)."""
 
     enter: float = 0.4
@@ -105,7 +105,7 @@ class BlinkSeries:
 
 
 def find_blinks(
-    times: NDArray[np.floating], closed: NDArray[np.floating], rule: BlinkRule | None = None
+    times: NDArray[np.floating], closed: NDArray[np.floating], rule: BlinkThresholds | None = None
 ) -> BlinkSeries:
     """The blinks in a closure signal.
 
@@ -128,7 +128,7 @@ def find_blinks(
     ValueError
         Where shapes disagree.
     """
-    rule = rule or BlinkRule()
+    rule = rule or BlinkThresholds()
     eyes = np.asarray(closed, np.float64)
     if eyes.ndim == 1:
         eyes = np.stack([eyes, eyes], axis=1)
@@ -188,7 +188,7 @@ def _runs(wanted: NDArray[np.bool_], broken: NDArray[np.bool_] | None = None) ->
 
 
 def _events(
-    times: NDArray[np.float64], eyes: NDArray[np.float64], base: NDArray[np.float64], rule: BlinkRule
+    times: NDArray[np.float64], eyes: NDArray[np.float64], base: NDArray[np.float64], rule: BlinkThresholds
 ) -> Iterator[tuple[Blink, bool]]:
     """Closings in one run without gaps, each with whether it is seen from start to end."""
     both = eyes.mean(axis=1)
@@ -287,7 +287,7 @@ def _pauses(found: BlinkSeries) -> tuple[list[float], float]:
 
 
 def describe(
-    series: FaceSeries, *, rule: Rule = "network", events: BlinkRule | None = None
+    series: FaceSeries, *, rule: Rule = "network", events: BlinkThresholds | None = None
 ) -> dict[str, float] | None:
     """:data:`FEATURES` of a series that is already cut to a window; None where it is insufficient
     (:func:`vidscan.behavior.material.enough`) or the eyes were seen for under 4 s.

@@ -16,14 +16,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.behavior.action_units import SIGNALS, signals
+from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.material import MIN_SECONDS, MIN_SEEN, enough, step_seconds
 from vidscan.types import FaceSeries
 
-PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(SIGNALS, 2))
+PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(MOVEMENTS, 2))
 """The two signals of each of the 190 coefficients."""
 
-_FIRST, _SECOND = np.triu_indices(len(SIGNALS), 1)
+_FIRST, _SECOND = np.triu_indices(len(MOVEMENTS), 1)
 _CONSTANT = 1e-13
 """A signal whose deviations are this small a share of its values does not vary but by rounding: the limit
 below which ``scipy.stats.pearsonr`` warns."""
@@ -55,7 +55,7 @@ class Correlations:
     coefficients: NDArray[np.float64]
     """(W, 190) of :data:`PAIRS`, -1..1; NaN where a signal does not vary or the window is not valid."""
     means: NDArray[np.float64]
-    """(W, 20) means of :data:`vidscan.behavior.action_units.SIGNALS`; NaN where the window is not valid."""
+    """(W, 20) means of :data:`vidscan.behavior.action_units.MOVEMENTS`; NaN where the window is not valid."""
     valid: NDArray[np.bool_]
     """(W,) windows of which half or more was seen."""
 
@@ -94,8 +94,8 @@ def correlations(
         Where shapes disagree, or a length is not positive.
     """
     t, x = np.asarray(times, np.float64), np.asarray(values, np.float64)
-    if t.ndim != 1 or x.shape != (len(t), len(SIGNALS)):
-        raise ValueError(f"values must be (T, {len(SIGNALS)}) for (T,) times, got {x.shape} and {t.shape}")
+    if t.ndim != 1 or x.shape != (len(t), len(MOVEMENTS)):
+        raise ValueError(f"values must be (T, {len(MOVEMENTS)}) for (T,) times, got {x.shape} and {t.shape}")
     if not min(window_s, hop_s, min_s) > 0:
         raise ValueError(f"window, hop and least length must be positive: {window_s}, {hop_s}, {min_s}")
     starts, length = _windows(t, window_s, hop_s, min_s)
@@ -109,7 +109,7 @@ def correlations(
     valid = (seen >= 2) & (seen >= MIN_SEEN * expected)
 
     coefficients = np.full((len(starts), len(PAIRS)), np.nan)
-    means = np.full((len(starts), len(SIGNALS)), np.nan)
+    means = np.full((len(starts), len(MOVEMENTS)), np.nan)
     rows = x[known]
     wanted = np.flatnonzero(valid)
     for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
@@ -137,7 +137,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
     if not found.valid.any():
         return None
     row = found.coefficients[0]
-    matrix = np.eye(len(SIGNALS))
+    matrix = np.eye(len(MOVEMENTS))
     matrix[_FIRST, _SECOND] = matrix[_SECOND, _FIRST] = row
     varying = np.isfinite(matrix).sum(axis=1) > 1
     if varying.sum() < _MIN_VARYING:

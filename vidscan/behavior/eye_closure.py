@@ -16,12 +16,12 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.faces.face_model import EYES
 from vidscan.types import EyeRule, FaceSeries
 
 Rule = EyeRule
 RULES: tuple[str, ...] = get_args(Rule)
 
-_EYES = (slice(36, 42), slice(42, 48))
 _OPEN_QUANTILE = 0.8
 """Eyes are open for most of the time, and noise lifts the extremes: their level is a high quantile."""
 _SHUT_EAR, _SHUT_OPENNESS = 0.15, 0.3
@@ -47,7 +47,7 @@ def eye_aspect_ratio(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     points = np.asarray(landmarks, np.float64)[..., :2]
     ratios = []
-    for eye in _EYES:
+    for eye in EYES:
         p = points[:, eye]
         height = np.linalg.norm(p[:, 1] - p[:, 5], axis=-1) + np.linalg.norm(p[:, 2] - p[:, 4], axis=-1)
         width = np.linalg.norm(p[:, 0] - p[:, 3], axis=-1)

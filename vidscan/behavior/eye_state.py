@@ -20,10 +20,14 @@ from torch import Tensor, nn
 from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.models import ModelRecord
 
-CORNERS = np.array([[36, 39], [45, 42]])
+CORNERS = np.array([[OUTER_EYE_CORNERS[0], 39], [OUTER_EYE_CORNERS[1], 42]])
 """iBUG indices of the outer and inner corner of the left and right eye as seen in the image."""
+
+MOST_STATES = 64
+"""Tracks whose past is kept: tracks end without a word, and a long film has thousands."""
 
 _CONTRAST_FLOOR = 8.0
 """Grey levels: crops flatter than this are noise, which must not be stretched to a picture."""
@@ -278,7 +282,8 @@ class EyeState:
     def update(self, track_id: int, crops: Tensor) -> NDArray[np.float32]:
         """Go on with a track.
 
-        However a track is cut into chunks, the answer is the same.
+        However a track is cut into chunks, the answer is the same. A track after which
+        :data:`MOST_STATES` others were seen begins anew.
 
         Parameters
         ----------
@@ -296,10 +301,8 @@ class EyeState:
         seen = ~crops.isnan().flatten(1).any(1)
         if seen.any():
             eyes = crops[seen].to(self.device).transpose(0, 1)[:, :, None]
-            logits, self._states[track_id] = self.network(eyes, self._states.get(track_id))
+            logits, self._states[track_id] = self.network(eyes, self._states.pop(track_id, None))
+            if len(self._states) > MOST_STATES:
+                del self._states[next(iter(self._states))]
             out[seen.cpu().numpy()] = logits.sigmoid().T.cpu().numpy()
         return out
-
-    def forget(self, track_id: int) -> None:
-        """Let go of a track that has ended."""
-        self._states.pop(track_id, None)

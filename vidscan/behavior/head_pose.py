@@ -57,12 +57,6 @@ class Camera:
     """Principal point, x and y in pixels."""
 
     @classmethod
-    def of_frame(cls, width: int, height: int) -> Camera:
-        """As the paper assumes where only the frame's size is known: focal length of the frame's width,
-        principal point in its middle."""
-        return cls(float(width), ((width - 1) / 2, (height - 1) / 2))
-
-    @classmethod
     def of_face(cls, landmarks: NDArray[np.floating]) -> Camera:
         """Where not even that is known: looks at the middle of where the face is, from ten inter-ocular
         distances (some 90 cm). Cropped and enlarged frames do not change what it sees.
@@ -172,7 +166,7 @@ def paper_features(series: FaceSeries, camera: Camera | None = None) -> NDArray[
     series
         A track.
     camera
-        As in :func:`solve`; the paper's is :meth:`Camera.of_frame`.
+        As in :func:`solve`; the paper's has the frame's width as its focal length.
 
     Returns
     -------

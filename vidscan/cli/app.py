@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from vidscan.cli import (
+    adapt,
     check,
     doctor,
     enroll,
@@ -22,6 +23,7 @@ from vidscan.cli import (
     people,
     scan,
     schema,
+    serve,
     train,
 )
 from vidscan.cli.config import apply_config
@@ -78,6 +80,8 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
+app.command()(serve.serve)
+app.command()(adapt.adapt)
 app.command()(enroll.enroll)
 app.add_typer(people.app, name="people")
 app.command()(inspect.inspect)

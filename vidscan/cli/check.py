@@ -73,6 +73,7 @@ def check(
             envvar="VIDSCAN_EVERY", min=1, metavar="N", help="Masks and --frames of every N-th frame only."
         ),
     ] = 1,
+    forensics: options.Forensics = False,
     exit_zero: options.ExitZero = False,
     fail_on: options.FailOn = "manipulated",
     null: options.Null = False,
@@ -108,16 +109,18 @@ def check(
         else:
             outputs.file(name, target)
 
-    from vidscan.cli.products import Products, Wanted
-    from vidscan.people.store import PeopleStore
-    from vidscan.report import open_writer
+    with run.loading():
+        from vidscan.cli.products import Products, Wanted
+        from vidscan.people.store import PeopleStore
+        from vidscan.report import open_writer
 
-    known = None if person is None else PeopleStore(dir).load(person)
+        known = None if person is None else PeopleStore(dir).load(person)
+        scanner = run.scanner(forensics=forensics)
     wanted = Wanted(
         masks, masks_format.value, every, overlay, pose, gaze, report, several, overwrite, known, track
     )
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
-    with Products(run.scanner(), wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:
+    with Products(scanner, wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:
         for done, path in enumerate(paths):
             found = products.make(path, partial(progress.within, done), frames=frames)
             with progress.hidden():

@@ -21,7 +21,14 @@ _LIBRARIES = (
     "pydantic",
     "tqdm",
 )
-_EXTRAS = (("mediapipe", "train"), ("ray", "ray"), ("fsspec", "remote"))
+_EXTRAS = (
+    ("mediapipe", "train"),
+    ("ray", "ray"),
+    ("fsspec", "remote"),
+    ("pyarrow", "parquet"),
+    ("watchdog", "watch"),
+    ("c2pa", "c2pa"),
+)
 """Optional libraries and the extra that brings each."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from vidscan.cli.console import stages
 from vidscan.cli.failures import UsageError
 
 
-@options.scans()
+@options.scans(here=False)
 def evaluate(
     run: options.Run,
     corpus: Annotated[
@@ -70,6 +70,12 @@ def evaluate(
     people: Annotated[
         bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
     ] = False,
+    forensics: Annotated[
+        bool,
+        typer.Option(
+            "--forensics", help="Also measure the instruments of the shelf, on made material and the corpus."
+        ),
+    ] = False,
     behavior: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +89,7 @@ def evaluate(
         bool,
         typer.Option(
             "--skip-split",
-            help="Only --verdict, --people, --behavior and --left-out: no scan of the split.",
+            help="Only --verdict, --people, --behavior, --forensics and --left-out: no scan of the split.",
         ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -102,63 +108,29 @@ def evaluate(
     CORPUS/manifest.csv names the clips, their labels, methods, families, people and pairs. Scans
     are kept in --out by content, models and settings, so that a run goes on where it stopped.
     """
-    from vidscan.evaluation.measures import (
-        Measure,
-        measure_behavior,
-        measure_left_out,
-        measure_people,
-        measure_verdict,
-    )
-    from vidscan.evaluation.run import Parts, run_evaluation
+    from vidscan.evaluation.run import Wanted, run_evaluation, to_json
     from vidscan.evaluation.scanning import Scanning
-    from vidscan.evaluation.tables import record_false_alarms
-    from vidscan.evaluation.text import markdown
-    from vidscan.outputs import write_text
 
-    how = Scanning(run.settings(), run.device, jobs)
-    measures: list[Measure] = []
-    parts = Parts(
-        robustness=robustness or all,
+    if skip_split and (robustness or quality or innocent or localisation or heatmaps or subset or all):
+        raise UsageError("--skip-split leaves out every part that needs the split's scan")
+    wanted = Wanted(
+        split=None if skip_split else split,
         subset=subset,
+        robustness=robustness or all,
         quality=quality or all,
         innocent=innocent or all,
         localisation=localisation or all,
         heatmaps=heatmaps or all,
+        verdict=verdict,
+        rivals=rivals,
+        people=people,
+        forensics=forensics,
+        left_out=left_out or all,
+        behavior=behavior,
+        record=record,
+        plots=plots,
     )
-    if skip_split and (parts != Parts() or subset or all):
-        raise UsageError("--skip-split leaves out every part that needs the split's scan")
+    how = Scanning(run.settings(), run.device, jobs)
     with stages(quiet=run.quiet) as stage:
-        if verdict:
-            measures.append(measure_verdict(corpus, out, how, stage, record=record, rivals=rivals))
-        if behavior is not None:
-            measures.append(measure_behavior(corpus, out, behavior, stage))
-        if people:
-            measures.append(measure_people(corpus, how, stage))
-        if left_out or all:
-            measures.append(measure_left_out(corpus, out, how, stage))
-        if not skip_split:
-            results, scored = run_evaluation(corpus, split, out, how, parts, stage)
-    data: dict[str, Any] = {}
-    tables = ""
-    if not skip_split:
-        data, tables = results.to_dict(), markdown(results)
-        write_text(out / f"{split}.json", _dump(data))
-        write_text(out / f"{split}.md", tables)
-        if record and not verdict:
-            record_false_alarms(results.tables)
-        if plots:
-            from vidscan.evaluation.plots import plot_all
-
-            plot_all(results, scored, out)
-    for measure in measures:
-        write_text(out / f"{measure.name}.json", _dump(measure.data))
-        write_text(out / f"{measure.name}.md", measure.markdown)
-        data[measure.name] = measure.data
-        tables += f"\n## {measure.name.capitalize()}\n\n{measure.markdown}"
-    typer.echo(_dump(data) if json else tables, nl=False)
-
-
-def _dump(data: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(data, indent=1, default=str) + "\n"
+        data, text = run_evaluation(corpus, out, how, wanted, stage)
+    typer.echo(to_json(data) if json else text, nl=False)

@@ -16,6 +16,7 @@ from vidscan.cli.failures import UsageError
 from vidscan.cli.options import NOT_WRITTEN
 from vidscan.cli.outputs import holds_foreign_media
 from vidscan.errors import InputError, SetupError
+from vidscan.forensics.shelf import Shelf
 from vidscan.media.sniff import display_name, is_picture
 from vidscan.paths import clip_name
 from vidscan.report.masks import MaskWriter
@@ -95,10 +96,13 @@ class Products:
         self.notes, self._missing = [], []
         frames = frames or self._sink is not None
         series: list[FaceSeries] = []
+        self._shelf = Shelf()
         if wanted.person is None and wanted.report is None and not (wanted.pose or wanted.gaze):
             report = scanner.scan(path, masks=self._sink, frames=frames, progress=progress)
         else:
-            report, series = scanner.examine(path, masks=self._sink, frames=frames, progress=progress)
+            report, series = scanner.examine(
+                path, masks=self._sink, frames=frames, progress=progress, shelf=self._shelf
+            )
         if report.error is not None:
             return report
         if wanted.person is not None:
@@ -133,7 +137,7 @@ class Products:
                 raise UsageError(f"{path} has no track {track}")
             return person.judge(own[0])
         if not series:
-            return PersonReport(person.name, None, "not_applicable", None, None)
+            return PersonReport(person.name, None, "not_applicable", None, None, lack="no_face")
         return person.judge(max(series, key=lambda s: (len(s.times), -s.track_id)))
 
     def _draw(self, path: Path, report: Report, series: list[FaceSeries]) -> None:
@@ -163,7 +167,7 @@ class Products:
         assert self._wanted.report is not None and self._spool is not None
         target = self._target(self._wanted.report, path, report, ".html")
         telling, thumbnails = gather_pictures(path, report, self._spool.whole(), self._scanner.classifier)
-        write_html(report, target, telling=telling, series=series, thumbnails=thumbnails)
+        write_html(report, target, telling=telling, series=series, thumbnails=thumbnails, shelf=self._shelf)
         self.notes.append(f"{target}: the report")
 
     def _target(self, given: Path, path: Path, report: Report, suffix: str) -> Path:

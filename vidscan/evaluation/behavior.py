@@ -24,10 +24,12 @@ from vidscan.behavior.eye_state import EyeState
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
 from vidscan.faces.detect import load_detector
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.faces.landmarks import FaceReadings, LandmarkReader, SeriesBuilder
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.track import FaceTracker
 from vidscan.faces.units import UNITS
+from vidscan.markdown import table
 from vidscan.media import open_video
 from vidscan.models import ModelRecord
 from vidscan.training.derive import derived_name, rewrite
@@ -39,7 +41,6 @@ CONDITIONS = ("clean", "crf 35", "64 px")
 _CRF = 35
 _SMALL_PX = 64.0
 _WIDE = CropSpec(size=384, margin=1.9)
-_EYE_CORNERS = (36, 45)
 _LOG = logging.getLogger("vidscan")
 
 
@@ -363,7 +364,7 @@ def _nme(reading: Reading, condition: str) -> NDArray[np.float64]:
     """(T,) normalised mean error; NaN where the face was lost."""
     truth = np.asarray(reading.truth.landmarks[..., :2], np.float64)
     answer = np.asarray(reading.answers[condition].landmarks[..., :2], np.float64)
-    ocular = np.linalg.norm(truth[:, _EYE_CORNERS[0]] - truth[:, _EYE_CORNERS[1]], axis=1)
+    ocular = np.linalg.norm(truth[:, OUTER_EYE_CORNERS[0]] - truth[:, OUTER_EYE_CORNERS[1]], axis=1)
     return np.linalg.norm(answer - truth, axis=2).mean(1) / ocular
 
 
@@ -397,30 +398,30 @@ def _events(times: NDArray[np.float64], closed: NDArray[np.float64]) -> Sequence
     return find_blinks(times, closed).blinks
 
 
-def markdown(result: BehaviorEvaluation) -> str:
-    """The tables as Markdown."""
+def markdown(result: BehaviorEvaluation) -> list[str]:
+    """Lines of the tables."""
     clean = result.rows[0]
-    lines = [
-        f"{clean.clips} clips of {result.people} people, {clean.frames:,} labelled frames.",
-        "",
-        "| condition | found | landmark error | openness r | pitch, yaw, roll | units r | worst | gaze r |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ("found", "landmark error", "openness r", "pitch, yaw, roll", "units r", "worst", "gaze r")
+    lines = []
     for row in result.rows:
         worst = min(row.units, key=lambda u: row.units[u])
         degrees = ", ".join(f"{v:.1f}" for v in row.degrees)
         mean = float(np.mean(list(row.units.values())))
-        lines.append(
-            f"| {row.condition} | {row.found:.1%} | {row.nme:.2%} | {row.openness:.3f} | {degrees} | "
-            f"{mean:.3f} | {row.units[worst]:.2f} (AU {worst}) | {row.gaze:.2f} |"
-        )
-    lines += ["", "| unit | " + " | ".join(row.condition for row in result.rows) + " |"]
-    lines.append("|---|" + "---|" * len(result.rows))
-    for unit in UNITS:
-        lines.append(f"| AU {unit} | " + " | ".join(f"{row.units[unit]:.2f}" for row in result.rows) + " |")
-    lines += ["", "| blinks by | condition | found | false | missed | F1 |", "|---|---|---|---|---|---|"]
-    for b in result.blinks:
-        lines.append(f"| {b.rule} | {b.condition} | {b.hits} | {b.false} | {b.missed} | {b.f1:.3f} |")
+        cells = [row.condition, f"{row.found:.1%}", f"{row.nme:.2%}", f"{row.openness:.3f}", degrees]
+        lines.append([*cells, f"{mean:.3f}", f"{row.units[worst]:.2f} (AU {worst})", f"{row.gaze:.2f}"])
+    units = [[f"AU {unit}", *(f"{row.units[unit]:.2f}" for row in result.rows)] for unit in UNITS]
+    blinks = [
+        [b.rule, b.condition, str(b.hits), str(b.false), str(b.missed), f"{b.f1:.3f}"] for b in result.blinks
+    ]
     tracked = ", ".join(f"{name} {error:.2%}" for name, error in result.tracked_nme.items())
-    lines += ["", f"Landmark error by frame: {tracked}."]
-    return "\n".join(lines) + "\n"
+    return [
+        f"{clean.clips} clips of {result.people} people, {clean.frames:,} labelled frames.",
+        "",
+        *table(("condition", *heads), lines),
+        "",
+        *table(("unit", *(row.condition for row in result.rows)), units),
+        "",
+        *table(("blinks by", "condition", "found", "false", "missed", "F1"), blinks),
+        "",
+        f"Landmark error by frame: {tracked}.",
+    ]

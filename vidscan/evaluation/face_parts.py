@@ -17,7 +17,7 @@ from vidscan.forge.mask_shapes import REGIONS
 from vidscan.forge.template import mean_landmarks
 from vidscan.types import CellGrid
 
-PARTS = (
+FACE_PARTS = (
     "brows",
     "eyes",
     "nose",
@@ -44,12 +44,12 @@ _FEATURES: tuple[tuple[str, list[int], float], ...] = (
 _OUTLINE = REGIONS["hull"][0]
 _FINE = 8
 """Samples along a cell's side that tell what covers it."""
-_SMALL = PARTS.index("mouth") + 1
+_SMALL = FACE_PARTS.index("mouth") + 1
 """Parts before this one are smaller than what they lie on."""
 
 
 def part_grid(spec: CropSpec, height: int, width: int, grid: CellGrid | None = None) -> NDArray[np.int64]:
-    """(height, width) index into :data:`PARTS` of each cell of a grid over the crop.
+    """(height, width) index into :data:`FACE_PARTS` of each cell of a grid over the crop.
 
     Brows, eyes, nose and mouth get every cell that they cover to a third; else the part that covers most.
     ``grid`` says where the cells belong; without it they cover the crop from edge to edge.
@@ -57,7 +57,7 @@ def part_grid(spec: CropSpec, height: int, width: int, grid: CellGrid | None = N
     parts = _pixel_parts(spec)
     rows, columns = (_samples(spec.size, cells, grid) for cells in (height, width))
     inside = parts[rows[:, None, :, None], columns[None, :, None, :]].reshape(height, width, -1)
-    covered = np.stack([(inside == part).mean(-1) for part in range(len(PARTS))], axis=-1)
+    covered = np.stack([(inside == part).mean(-1) for part in range(len(FACE_PARTS))], axis=-1)
     small = covered[..., :_SMALL]
     return np.where(small.max(-1) >= 1 / 3, small.argmax(-1), covered.argmax(-1))
 
@@ -76,16 +76,16 @@ def _pixel_parts(spec: CropSpec) -> NDArray[np.int64]:
     points = mean_landmarks(spec)
     hull, mouth = points[_OUTLINE], points[REGIONS["lips"][0]]
     y, x = np.mgrid[: spec.size, : spec.size]
-    parts = np.full((spec.size, spec.size), PARTS.index("background"))
+    parts = np.full((spec.size, spec.size), FACE_PARTS.index("background"))
     aside = (x < hull[:, 0].min()) | (x > hull[:, 0].max())
-    parts[(y > mouth[:, 1].mean()) & ~aside] = PARTS.index("neck or clothing")
-    parts[y < points[[*_RIGHT_BROW, *_LEFT_BROW], 1].mean()] = PARTS.index("hair or forehead")
+    parts[(y > mouth[:, 1].mean()) & ~aside] = FACE_PARTS.index("neck or clothing")
+    parts[y < points[[*_RIGHT_BROW, *_LEFT_BROW], 1].mean()] = FACE_PARTS.index("hair or forehead")
     inside = _filled(hull, spec.size)
-    parts[inside] = PARTS.index("skin")
-    parts[inside & (y > mouth[:, 1].max())] = PARTS.index("chin")
+    parts[inside] = FACE_PARTS.index("skin")
+    parts[inside & (y > mouth[:, 1].max())] = FACE_PARTS.index("chin")
     for name, own, scale in _FEATURES:
         centre = points[own].mean(axis=0)
-        parts[_filled(centre + (points[own] - centre) * scale, spec.size)] = PARTS.index(name)
+        parts[_filled(centre + (points[own] - centre) * scale, spec.size)] = FACE_PARTS.index(name)
     return parts
 
 

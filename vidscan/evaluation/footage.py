@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from vidscan.evaluation.difference import difference_masks
-from vidscan.evaluation.localisation import Compared, Localisation, row, scan_masks
+from vidscan.evaluation.localisation import Compared, Localisation, masks_table, row, scan_masks
 from vidscan.evaluation.mask_scores import region_px, save_exact_masks
 from vidscan.evaluation.scanning import Scanning, Scored
+from vidscan.markdown import table
 from vidscan.outputs import Replacement
 from vidscan.training.corpus import Entry
 from vidscan.training.derive import derive_all, derived_name
@@ -93,3 +94,12 @@ def footage(
     groups = [(m, [c for c in clips if c.kind == m]) for m in sorted({c.kind for c in clips})]
     rows = tuple(row(name, unseen, own, rng) for name, own in (*groups, (ALL, clips)) if own)
     return Footage(rows, left_out)
+
+
+def markdown(found: Footage) -> list[str]:
+    """Lines of the table by method, and of the pairs that were left out."""
+    lines = masks_table("forged by", found.rows) if found.rows else []
+    if found.left_out:
+        heads = ("left out: the change has no place", "why")
+        lines += ["", *table(heads, sorted(found.left_out.items()))]
+    return lines

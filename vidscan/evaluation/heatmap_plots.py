@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.evaluation.face_parts import PARTS, outlines
+from vidscan.evaluation.face_parts import FACE_PARTS, outlines
 from vidscan.faces.align import CropSpec
 from vidscan.report.pyplot import load_pyplot, save_figure
 from vidscan.report.words import count
@@ -25,7 +25,7 @@ _PART_COLOURS = (
     "#8d99ae",
     "#dcdcdc",
 )
-"""One for each of :data:`PARTS`; what is not the face is dull."""
+"""One for each of :data:`FACE_PARTS`; what is not the face is dull."""
 
 
 def plot_maps(
@@ -76,7 +76,7 @@ def plot_parts(shares: dict[str, dict[str, float]], path: Path) -> Path:
     names = list(shares)
     figure, axes = plt.subplots(figsize=(9, 1.4 + 0.28 * len(names)), layout="constrained")
     left = np.zeros(len(names))
-    for part, colour in zip(PARTS, _PART_COLOURS, strict=True):
+    for part, colour in zip(FACE_PARTS, _PART_COLOURS, strict=True):
         values = np.array([shares[name][part] for name in names])
         axes.barh(names, values, 0.8, left=left, label=part, color=colour, edgecolor="white", linewidth=0.5)
         left += values

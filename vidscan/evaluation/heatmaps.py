@@ -8,8 +8,6 @@ score looks at can be the most telling one. Of each clip the track with the high
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import digest
 from vidscan.errors import InputError, NoFaceError, SetupError
-from vidscan.evaluation.face_parts import PARTS, part_grid
+from vidscan.evaluation.face_parts import FACE_PARTS, part_grid
 from vidscan.evaluation.heatmap_plots import plot_maps, plot_parts
-from vidscan.evaluation.localisation import Mean
 from vidscan.evaluation.scanning import Scanning, Scored
-from vidscan.evaluation.statistics import Sample, mean_interval
+from vidscan.evaluation.statistics import Mean, Sample, mean_of
 from vidscan.evaluation.tables import forged_groups
 from vidscan.faces.align import CropSpec, to_frame
 from vidscan.machine import default_jobs
@@ -173,8 +171,7 @@ def heatmaps(
     load_pyplot()  # before hours of scanning, not after
     record = load_registry().get("patches", how.settings.patch_model)
     settings = replace(how.settings, behavior_fps=0.0)  # maps are of patches alone
-    text = json.dumps([record.name, record.sha256, asdict(settings)], sort_keys=True)
-    identity = hashlib.sha256(text.encode()).hexdigest()[:12]
+    identity = digest([record.name, record.sha256, asdict(settings)])
     tasks = {}
     for clip in scored:
         source = corpus / clip.entry.file
@@ -235,21 +232,21 @@ def tabulate(
     for name, clips in groups.items():
         people = [clip.entry.identity for clip in clips]
         shares = {}
-        for number, part in enumerate(PARTS):
+        for number, part in enumerate(FACE_PARTS):
             values = np.array([float(maps[clip.entry.file].votes[parts == number].sum()) for clip in clips])
-            shares[part] = Mean(float(values.mean()), mean_interval(Sample(values, people), rng))
+            shares[part] = mean_of(Sample(values, people), rng)
         rows.append(PartShares(name, len(clips), len(set(people)), shares))
-    area = {part: float((parts[allowed] == number).mean()) for number, part in enumerate(PARTS)}
+    area = {part: float((parts[allowed] == number).mean()) for number, part in enumerate(FACE_PARTS)}
     return Heatmaps(area, tuple(rows))
 
 
 def table(found: Heatmaps) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a Markdown table."""
-    rows = [["by area", "", "", *(f"{found.area[part]:.0%}" for part in PARTS)]]
+    rows = [["by area", "", "", *(f"{found.area[part]:.0%}" for part in FACE_PARTS)]]
     for row in found.rows:
         cells = [
             f"{m.value:.0%} ({m.interval[0]:.0%} to {m.interval[1]:.0%})"
-            for m in (row.shares[part] for part in PARTS)
+            for m in (row.shares[part] for part in FACE_PARTS)
         ]
         rows.append([row.name, str(row.clips), str(row.people), *cells])
-    return ["most telling patch on", "clips", "people", *PARTS], rows
+    return ["most telling patch on", "clips", "people", *FACE_PARTS], rows

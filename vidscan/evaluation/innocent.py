@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import hashed
 from vidscan.evaluation.scanning import Scanning, Scored, scan_derived
 from vidscan.evaluation.statistics import Rate, rate
-from vidscan.evaluation.subset import hashed
 from vidscan.evaluation.tables import FALSE_ALARMS, doubts, flags
 from vidscan.faces.align import CropSpec, apply_affine, crop_transform, invert_affine
 from vidscan.faces.detect import load_detector

@@ -16,7 +16,8 @@ import numpy as np
 
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import Scanning, load_split, scan_corpus
-from vidscan.evaluation.tables import Row, row
+from vidscan.evaluation.tables import ROW_HEADS, Row, row, row_cells
+from vidscan.markdown import table
 from vidscan.training.corpus import Entry
 
 FULL_SYNTHESIS = ("InterFaceGAN", "StyleGAN2-inversion")
@@ -72,3 +73,12 @@ def left_out(
     rows = [LeftOut(row(name, originals, clips, rng), name in unseen) for name, clips in groups.items()]
     together = row("full synthesis", originals, fakes, rng)
     return (*rows, LeftOut(together, set(groups) <= unseen))
+
+
+def markdown(rows: Sequence[LeftOut]) -> list[str]:
+    """Lines of the table."""
+    heads = ("pictures by", *ROW_HEADS, "measurement")
+    lines = table(heads, [[r.row.name, *row_cells(r.row), "yes" if r.measurement else "no"] for r in rows])
+    if not all(r.measurement for r in rows):
+        lines += ["", "no: the model was trained on these methods: not a measurement of what it does unseen."]
+    return lines

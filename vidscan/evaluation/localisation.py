@@ -18,6 +18,7 @@ import numpy as np
 
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
+from vidscan.digests import hashed
 from vidscan.errors import NoFaceError, SetupError
 from vidscan.evaluation.mask_scores import (
     MaskScores,
@@ -27,13 +28,14 @@ from vidscan.evaluation.mask_scores import (
     scores_path,
 )
 from vidscan.evaluation.scanning import Scanning, Scored
-from vidscan.evaluation.statistics import Interval, Sample, mean_interval
-from vidscan.evaluation.subset import choose, hashed
+from vidscan.evaluation.statistics import Mean, Sample, mean_of
+from vidscan.evaluation.text import with_span
 from vidscan.forge.base import HELD_OUT
 from vidscan.forge.clip import ClipForger, Plan
 from vidscan.forge.kinds import KINDS, Kind
+from vidscan.markdown import table
 from vidscan.media import VideoWriter
-from vidscan.training.corpus import Entry
+from vidscan.training.corpus import Entry, choose
 from vidscan.training.derive import FPS, derive_all, derived_name
 
 CLIPS = 40
@@ -51,14 +53,6 @@ SIZES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over clips; its interval draws people. None where no clip has a value."""
-
-    value: float
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
 class Localisation:
     """One kind of forgery, one size of region, or several."""
 
@@ -71,7 +65,7 @@ class Localisation:
     iou: Mean
     """At probability .5, over the whole frame."""
     face_auc: Mean | None
-    """Over the pixels of the face's network crop."""
+    """Over the pixels of the face's network crop; None where no clip has a value, as below."""
     frame_auc: Mean | None
     """Over the pixels of the whole frame."""
     pointing: Mean
@@ -226,8 +220,7 @@ def row(name: str, held_out: bool, clips: Sequence[Compared], rng: np.random.Gen
         known = [(clip.person, v) for clip, v in zip(clips, values, strict=True) if v is not None]
         if not known:
             return None
-        sample = Sample(np.array([v for _, v in known]), [person for person, _ in known])
-        return Mean(float(sample.values.mean()), mean_interval(sample, rng))
+        return mean_of(Sample(np.array([v for _, v in known]), [person for person, _ in known]), rng)
 
     iou = mean([clip.scores.iou for clip in clips])
     hits = mean([clip.scores.pointing for clip in clips])
@@ -242,3 +235,23 @@ def row(name: str, held_out: bool, clips: Sequence[Compared], rng: np.random.Gen
         frame_auc=mean([clip.scores.frame_auc for clip in clips]),
         pointing=hits,
     )
+
+
+def markdown(rows: Sequence[Localisation]) -> list[str]:
+    """Lines of a table for kinds trained on, and of one for kinds held out."""
+    lines = []
+    for held_out, title in ((False, "trained on"), (True, "held out of training")):
+        if group := [row for row in rows if row.held_out == held_out]:
+            lines += [*masks_table(f"forgery, {title}", group), ""]
+    return lines[:-1]
+
+
+def masks_table(title: str, rows: Sequence[Localisation]) -> list[str]:
+    """Lines of one table."""
+    heads = ("clips", "region", "IoU at .5", "pixel AUC, face", "pixel AUC, frame", "hottest pixel forged")
+    lines = []
+    for row in rows:
+        means = (row.iou, row.face_auc, row.frame_auc, row.pointing)
+        cells = ["-" if mean is None else with_span(mean.value, mean.interval) for mean in means]
+        lines.append([row.name, str(row.clips), f"{row.region_px:.0f} px", *cells])
+    return table((title, *heads), lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.batch.engine import Identity
+from vidscan.digests import digest
 from vidscan.faces.align import to_frame
 from vidscan.outputs import Replacement, write_text
 from vidscan.report.masks import render
@@ -166,8 +166,7 @@ def region_px(clip: Path) -> float:
 def scores_path(clip: Path, identity: Identity) -> Path:
     """Where the scores of a clip are kept, by what it was scanned with."""
     models = sorted((model.name, model.sha256) for model in identity.models)
-    text = json.dumps([models, asdict(identity.settings)], sort_keys=True)
-    return clip.with_suffix(f".{hashlib.sha256(text.encode()).hexdigest()[:12]}.json")
+    return clip.with_suffix(f".{digest([models, asdict(identity.settings)])}.json")
 
 
 def load_scores(path: Path) -> MaskScores:

@@ -1,4 +1,4 @@
-"""Parts of ``vidscan evaluate`` that need no scan of the split: the verdict, how faces are read, people."""
+"""Parts of an evaluation that need no scan of a split: the verdict, how faces are read, people, synthesis."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import InputError, SetupError
-from vidscan.evaluation import behavior, people, verdict
-from vidscan.evaluation.left_out import left_out
+from vidscan.evaluation import behavior, left_out, people, verdict
 from vidscan.evaluation.scanning import Scanning, load_split
-from vidscan.evaluation.text import left_out_markdown
+from vidscan.markdown import table
 from vidscan.models import load_registry
 from vidscan.training.evidence import ClipEvidence
+from vidscan.training.figures import percentiles
 from vidscan.types import FaceSeries
 from vidscan.verdict.features import Evidence, evidence
 from vidscan.verdict.groups import GROUPS
@@ -32,12 +32,16 @@ Stage = Callable[[str, int], Callable[[], None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """One part: its name, its text, its numbers."""
+class Part:
+    """What one part of an evaluation came to."""
 
     name: str
-    markdown: str
-    data: dict[str, Any]
+    """Its key in JSON."""
+    title: str
+    lines: list[str]
+    """Markdown."""
+    data: Any
+    """Plain JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def long_clips(corpus: Path) -> list[LongClip]:
 
 def measure_verdict(
     corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False, rivals: bool = False
-) -> Measure:
+) -> Part:
     """The tables of groups, models and poolings, and what is usual among genuine people.
 
     ``record`` writes the cross-fitted rates into the registry; ``rivals`` adds the published head-pose SVM.
@@ -74,8 +78,8 @@ def measure_verdict(
         verdict.record_cross_fitted(found)
     genuine = [gathered.clips[e.file] for e in gathered.entries if e.genuine]
     usual = usual_values(genuine)
-    text = verdict.markdown(found) + "\n" + _usual_table(usual)
-    return Measure("verdict", text, asdict(found) | {"genuine": usual})
+    lines = [*verdict.markdown(found), "", *_usual_table(usual)]
+    return Part("verdict", "Verdict", lines, asdict(found) | {"genuine": usual})
 
 
 def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict[str, float]]:
@@ -94,15 +98,14 @@ def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict
         if not len(own):
             continue
         draws = np.median(rng.choice(own, (2000, len(own))), axis=1)
-        low, high = np.percentile(draws, [2.5, 97.5])
-        first, last = np.percentile(own, [2.5, 97.5])
+        (low, high), (first, last) = percentiles(draws), percentiles(own)
         usual[feature] = {
             "clips": len(own),
             "median": float(np.median(own)),
-            "interval_low": float(low),
-            "interval_high": float(high),
-            "usual_low": float(first),
-            "usual_high": float(last),
+            "interval_low": low,
+            "interval_high": high,
+            "usual_low": first,
+            "usual_high": last,
         }
     return usual
 
@@ -118,31 +121,27 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
 
 
-def _usual_table(usual: dict[str, dict[str, float]]) -> str:
-    lines = [
-        "| feature | unit and meaning | clips | median | its 95 % interval | 95 % of genuine clips |",
-        "|---|---|---|---|---|---|",
-    ]
+def _usual_table(usual: dict[str, dict[str, float]]) -> list[str]:
+    heads = ("feature", "unit and meaning", "clips", "median", "its 95 % interval", "95 % of genuine clips")
+    lines = []
     for group in GROUPS.values():
         for name, meaning in group.features.items():
-            if name in usual:
-                v = usual[name]
-                lines.append(
-                    f"| {name} | {meaning} | {v['clips']:.0f} | {v['median']:.3g} | "
-                    f"{v['interval_low']:.3g} to {v['interval_high']:.3g} | "
-                    f"{v['usual_low']:.3g} to {v['usual_high']:.3g} |"
+            if v := usual.get(name):
+                spans = (
+                    f"{v[f'{side}_low']:.3g} to {v[f'{side}_high']:.3g}" for side in ("interval", "usual")
                 )
-    return "\n".join(lines) + "\n"
+                lines.append([name, meaning, f"{v['clips']:.0f}", f"{v['median']:.3g}", *spans])
+    return table(heads, lines)
 
 
-def measure_left_out(corpus: Path, out: Path, how: Scanning, stage: Stage) -> Measure:
+def measure_left_out(corpus: Path, out: Path, how: Scanning, stage: Stage) -> Part:
     """Fully synthetic pictures of the train split, for models trained without them."""
     record = load_registry().get("patches", how.settings.patch_model)
-    rows = left_out(corpus, out, how, record.settings, stage)
-    return Measure("synthesis", left_out_markdown(rows), {"rows": [asdict(row) for row in rows]})
+    rows = left_out.left_out(corpus, out, how, record.settings, stage)
+    return Part("synthesis", "Synthesis", left_out.markdown(rows), {"rows": [asdict(row) for row in rows]})
 
 
-def measure_behavior(corpus: Path, out: Path, teacher: Path, stage: Stage) -> Measure:
+def measure_behavior(corpus: Path, out: Path, teacher: Path, stage: Stage) -> Part:
     """Landmarks, units, eyes, rotation and blinks against the teacher, on people that gave no gradient."""
     samples = [
         behavior.Sample(corpus / clip.file, clip.identity, _LONG_S, 1)
@@ -155,22 +154,21 @@ def measure_behavior(corpus: Path, out: Path, teacher: Path, stage: Stage) -> Me
         if e.genuine
     ]
     registry = load_registry()
-    eyes = registry.get("blink") if "blink" in registry.defaults else None
     readings = behavior.read_clips(
         samples,
         teacher,
         registry.get("landmarks"),
-        eyes,
+        registry.default("blink"),
         out / "derived" / "behavior",
         stage("reading faces", len(samples)),
     )
     if not readings:
         raise SetupError(f"no face was read in the genuine clips of {corpus}")
     found = behavior.tabulate(readings)
-    return Measure("behavior", behavior.markdown(found), asdict(found))
+    return Part("behavior", "Behavior", behavior.markdown(found), asdict(found))
 
 
-def measure_people(corpus: Path, how: Scanning, stage: Stage) -> Measure:
+def measure_people(corpus: Path, how: Scanning, stage: Stage) -> Part:
     """Whether enrolled people are told from others, on the long clips."""
     from vidscan.scanner import Scanner
 
@@ -187,4 +185,4 @@ def measure_people(corpus: Path, how: Scanning, stage: Stage) -> Measure:
             series[clip.file] = max(tracks, key=lambda s: len(s.times))
         advance()
     found = people.evaluate_people(series, {clip.file: clip.identity for clip in clips})
-    return Measure("people", people.markdown(found), asdict(found))
+    return Part("people", "People", people.markdown(found), asdict(found))

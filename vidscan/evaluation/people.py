@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from vidscan.behavior.series import cut
 from vidscan.evaluation.statistics import DRAWS, Interval
+from vidscan.evaluation.text import with_span
+from vidscan.markdown import table
 from vidscan.people.model import PersonModel, TooLittleMaterialError
 from vidscan.people.windows import WINDOWS_S, cut_windows
 from vidscan.types import FaceSeries
@@ -208,8 +210,8 @@ def _auc_and_equal_error(
     return auc, float(passed[over - 1] + share * (passed[over] - passed[over - 1]))
 
 
-def markdown(found: PeopleEvaluation) -> str:
-    """The measurement as a Markdown table, with what it does not show."""
+def markdown(found: PeopleEvaluation) -> list[str]:
+    """Lines of the table, with what it does not show."""
     heads = (
         "window",
         "features",
@@ -220,7 +222,7 @@ def markdown(found: PeopleEvaluation) -> str:
         "AUC",
         "equal error rate",
     )
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    lines = []
     for row in found.rows:
         cells = (
             f"{row.window_s:g} s",
@@ -229,20 +231,14 @@ def markdown(found: PeopleEvaluation) -> str:
             f"{row.seconds:.1f} s",
             f"{row.calibration:g}",
             f"{row.genuine} genuine, {row.impostors} impostor",
-            _with_interval(row.auc, row.auc_interval),
-            _with_interval(row.equal_error, row.equal_error_interval),
+            with_span(row.auc, row.auc_interval),
+            with_span(row.equal_error, row.equal_error_interval),
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
+        lines.append(cells)
+    return [
+        *table(heads, lines),
         "",
         f"{found.clips} clips of {found.people} people, enrolled from {found.min_seconds:g} s or more: "
         "little material, no comparison with papers that had hours. The two halves of one clip share camera, "
         "light and session, which flatters the figures.",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _with_interval(value: float | None, interval: Interval | None) -> str:
-    if value is None or interval is None:
-        return "-"
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

@@ -9,35 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.evaluation.localisation import Localisation, Mean
+from vidscan.evaluation.localisation import Localisation
 from vidscan.evaluation.robustness import Robustness
-from vidscan.evaluation.run import Results
 from vidscan.evaluation.scanning import Scored, sample
+from vidscan.evaluation.statistics import Mean
 from vidscan.evaluation.tables import forged_groups
 from vidscan.report.pyplot import load_pyplot, save_figure
 
 _COLOURS = ("#2a6f97", "#e07a5f", "#81b29a", "#8d6a9f")
 
 
-def plot_all(results: Results, scored: Sequence[Scored], folder: Path) -> list[Path]:
-    """A PNG file for each curve and for each part that was run, in ``folder``.
-
-    Raises SetupError where matplotlib is missing.
-    """
-    paths = plot_curves(scored, folder)
-    if results.robustness:
-        paths.append(plot_robustness(results.robustness, folder / "robustness.png"))
-    if results.localisation:
-        paths.append(plot_localisation(results.localisation, folder / "localisation.png"))
-    if results.footage and results.footage.rows:
-        paths.append(plot_localisation(results.footage.rows, folder / "footage.png"))
-    return paths
-
-
 def plot_curves(scored: Sequence[Scored], folder: Path) -> list[Path]:
-    """ROC and DET curves per family, ``roc.png`` and ``det.png``.
+    """ROC and DET curves of each family, ``roc.png`` and ``det.png``.
 
-    DET axes are normal deviates, as in Martin et al. 1997.
+    DET axes are normal deviates, as in Martin et al. 1997. Raises SetupError where matplotlib is missing.
     """
     plt = load_pyplot()
     from sklearn.metrics import DetCurveDisplay, RocCurveDisplay

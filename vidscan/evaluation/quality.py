@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import Scanning, Scored, scan_reports
 from vidscan.evaluation.statistics import Rate, rate
-from vidscan.evaluation.subset import choose
 from vidscan.evaluation.tables import FALSE_ALARMS
-from vidscan.training.corpus import Entry
+from vidscan.evaluation.text import share
+from vidscan.training.corpus import Entry, choose
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.types import FrameChunk, Report
 
 CLIPS = 30
-"""Clips taken of the list, by :func:`vidscan.evaluation.subset.choose`."""
+"""Clips taken of the list, by :func:`vidscan.training.corpus.choose`."""
 SUSPICIOUS = "looks suspicious"
 """Stands for the gate's code where a clip is uncertain for what it shows."""
 _CRF = 18
@@ -213,8 +213,7 @@ def table(rows: Sequence[Gate]) -> tuple[list[str], list[list[str]]]:
         [
             row.name + (f" ({row.failed} not scanned)" if row.failed else ""),
             str(row.false_alarms.of),
-            f"{row.false_alarms.rate:.1%}",
-            f"{row.false_alarms.interval[0]:.1%} to {row.false_alarms.interval[1]:.1%}",
+            *share(row.false_alarms),
             _share(row.uncertain, row),
             ", ".join(f"{code} {count}" for code, count in row.why.items()) or "-",
             _share(row.nothing_found, row),

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.digests import hashed
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import Scanning, Scored, sample, scan_derived
 from vidscan.evaluation.statistics import (
@@ -25,8 +26,9 @@ from vidscan.evaluation.statistics import (
     loss_interval,
     rate,
 )
-from vidscan.evaluation.subset import hashed
 from vidscan.evaluation.tables import FALSE_ALARMS, flags, same_footage
+from vidscan.evaluation.text import share, span, with_span
+from vidscan.markdown import table
 from vidscan.training.degrade import jpeg
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.transfer import auc
@@ -225,3 +227,19 @@ def _loss(
         lost=auc(before[0].values, before[1].values) - area,
         lost_interval=loss_interval(before, after, rng),
     )
+
+
+def markdown(rows: Sequence[Robustness]) -> list[str]:
+    """Lines of the table."""
+
+    def loss(name: str, own: Loss) -> list[str]:
+        lost = "" if name == CLEAN else f"{own.lost:+.3f} ({span(own.lost_interval)})"
+        return [with_span(own.auc, own.interval), lost]
+
+    heads = ("clips are", "AUC same footage", "lost", "AUC vs listed", "lost", "false alarms", "no face")
+    lines = []
+    for row in rows:
+        rate, interval = share(row.false_alarms)
+        cells = [row.name, *loss(row.name, row.pairs), *loss(row.name, row.listed)]
+        lines.append([*cells, f"{rate} ({interval})", str(row.faceless)])
+    return table(heads, lines)

@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidscan.evaluation.footage import Footage, footage
-from vidscan.evaluation.heatmaps import Heatmaps, heatmaps
+from vidscan.evaluation import footage, heatmaps, localisation, quality, robustness, tables
+from vidscan.evaluation.forensics import measure_forensics
 from vidscan.evaluation.innocent import innocent
-from vidscan.evaluation.localisation import Localisation, localisation
-from vidscan.evaluation.quality import Gate, quality
-from vidscan.evaluation.robustness import Robustness, robustness
-from vidscan.evaluation.scanning import Scanning, Scored, load_split, scan_corpus
-from vidscan.evaluation.statistics import Rate
+from vidscan.evaluation.measures import (
+    Part,
+    Stage,
+    measure_behavior,
+    measure_left_out,
+    measure_people,
+    measure_verdict,
+)
+from vidscan.evaluation.plots import plot_curves, plot_localisation, plot_robustness
+from vidscan.evaluation.scanning import Scanning, load_split, scan_corpus
 from vidscan.evaluation.subset import read_subset
-from vidscan.evaluation.tables import Evaluation, evaluate
+from vidscan.evaluation.text import rate_table
+from vidscan.markdown import table
 from vidscan.models import load_registry
+from vidscan.outputs import write_text
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What is done beside the tables of the split."""
+class Wanted:
+    """What is done.
 
-    robustness: bool = False
+    Attributes
+    ----------
+    split
+        Of the manifest: it is scanned and tabulated; None leaves it out.
+    subset
+        List of the genuine clips for robustness and quality; None is the shipped one.
+    robustness, quality, innocent, localisation, heatmaps
+        Parts that need the split.
+    verdict, rivals, people, forensics, left_out
+        Parts that do not; ``rivals`` adds the published head-pose SVM to ``verdict``.
+    behavior
+        MediaPipe's file, for how faces are read.
+    record
+        Write the rate of false alarms into the registry, with ``verdict`` the cross-fitted one.
+    plots
+        Draw curves and charts.
+    """
+
+    split: str | None = "dev"
     subset: Path | None = None
-    """List of the genuine clips for robustness and quality; None is the shipped one."""
+    robustness: bool = False
     quality: bool = False
     innocent: bool = False
     localisation: bool = False
     heatmaps: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What was found; parts that were not run are empty."""
-
-    tables: Evaluation
-    robustness: tuple[Robustness, ...] = ()
-    quality: tuple[Gate, ...] = ()
-    innocent: tuple[Rate, ...] = ()
-    localisation: tuple[Localisation, ...] = ()
-    footage: Footage | None = None
-    heatmaps: Heatmaps | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: the tables' fields, and a list for each part that was run."""
-        parts = asdict(self)
-        return {**parts.pop("tables"), **{name: rows for name, rows in parts.items() if rows}}
+    verdict: bool = False
+    rivals: bool = False
+    people: bool = False
+    forensics: bool = False
+    left_out: bool = False
+    behavior: Path | None = None
+    record: bool = False
+    plots: bool = False
 
 
 def run_evaluation(
-    corpus: Path,
-    split: str,
-    out: Path,
-    how: Scanning,
-    parts: Parts,
-    stage: Callable[[str, int], Callable[[], None]],
-) -> tuple[Results, list[Scored]]:
-    """Scan a split and tabulate it, then do the other parts asked for.
+    corpus: Path, out: Path, how: Scanning, wanted: Wanted, stage: Stage
+) -> tuple[dict[str, Any], str]:
+    """Everything wanted, as plain JSON and as Markdown; both are also kept in ``out``.
 
     Parameters
     ----------
@@ -75,21 +86,87 @@ def run_evaluation(
     SetupError
         Where the corpus lacks what a part needs.
     """
+    alone = list(_without_split(corpus, out, how, wanted, stage))
+    for part in alone:
+        write_text(out / f"{part.name}.json", to_json(part.data))
+        write_text(out / f"{part.name}.md", "\n".join(part.lines) + "\n")
+    data: dict[str, Any] = {}
+    text = ""
+    if wanted.split is not None:
+        parts = _of_split(wanted.split, corpus, out, how, wanted, stage)
+        data, text = parts[0].data | {part.name: part.data for part in parts[1:]}, markdown(parts)
+        write_text(out / f"{wanted.split}.json", to_json(data))
+        write_text(out / f"{wanted.split}.md", text)
+    return data | {part.name: part.data for part in alone}, text + markdown(alone)
+
+
+def to_json(data: dict[str, Any]) -> str:
+    """As it is printed and kept."""
+    return json.dumps(data, indent=1, default=str) + "\n"
+
+
+def markdown(parts: Sequence[Part]) -> str:
+    """All tables under their titles."""
+    lines = [line for part in parts for line in ([f"\n## {part.title}\n"] if part.title else []) + part.lines]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _without_split(corpus: Path, out: Path, how: Scanning, wanted: Wanted, stage: Stage) -> list[Part]:
+    parts = []
+    if wanted.verdict:
+        parts.append(measure_verdict(corpus, out, how, stage, record=wanted.record, rivals=wanted.rivals))
+    if wanted.behavior is not None:
+        parts.append(measure_behavior(corpus, out, wanted.behavior, stage))
+    if wanted.people:
+        parts.append(measure_people(corpus, how, stage))
+    if wanted.forensics:
+        parts.append(measure_forensics(corpus, stage))
+    if wanted.left_out:
+        parts.append(measure_left_out(corpus, out, how, stage))
+    return parts
+
+
+def _of_split(split: str, corpus: Path, out: Path, how: Scanning, wanted: Wanted, stage: Stage) -> list[Part]:
+    """The split's own tables, then the parts that need its scan."""
     entries = load_split(corpus, split)
-    listed = read_subset(parts.subset, entries) if parts.robustness or parts.quality else []
-    files = [e.file for e in listed]
+    listed = read_subset(wanted.subset, entries) if wanted.robustness or wanted.quality else []
     scored, models = scan_corpus(
         corpus, entries, out / f"{split}.jsonl", how, stage(f"scanning {split}", len(entries))
     )
-    tables = evaluate(scored, models, split)
-    record = load_registry().get("patches", how.settings.patch_model).settings
-    results = Results(
-        tables=tables,
-        robustness=robustness(corpus, scored, files, out, how, stage) if parts.robustness else (),
-        quality=quality(corpus, scored, listed, out, how, stage) if parts.quality else (),
-        innocent=innocent(corpus, scored, out, how, stage) if parts.innocent else (),
-        localisation=localisation(corpus, scored, out, how, record, stage) if parts.localisation else (),
-        footage=footage(corpus, scored, out, how, stage) if parts.localisation else None,
-        heatmaps=heatmaps(corpus, scored, out, how, stage) if parts.heatmaps else None,
-    )
-    return results, scored
+    result = tables.evaluate(scored, models, split)
+    parts = [Part("", "", tables.markdown(result), asdict(result))]
+    if wanted.record and not wanted.verdict:
+        tables.record_false_alarms(result)
+    if wanted.plots:
+        plot_curves(scored, out)
+    if wanted.robustness:
+        treated = robustness.robustness(corpus, scored, [e.file for e in listed], out, how, stage)
+        lines = robustness.markdown(treated)
+        parts.append(Part("robustness", "Robustness", lines, [asdict(row) for row in treated]))
+        if wanted.plots:
+            plot_robustness(treated, out / "robustness.png")
+    if wanted.quality:
+        gate = quality.quality(corpus, scored, listed, out, how, stage)
+        lines = table(*quality.table(gate))
+        parts.append(Part("quality", "Quality gate", lines, [asdict(row) for row in gate]))
+    if wanted.innocent:
+        rates = innocent(corpus, scored, out, how, stage)
+        parts.append(Part("innocent", "Innocent edits", rate_table(rates), [asdict(row) for row in rates]))
+    if wanted.localisation:
+        record = load_registry().get("patches", how.settings.patch_model).settings
+        kinds = localisation.localisation(corpus, scored, out, how, record, stage)
+        lines = localisation.markdown(kinds)
+        parts.append(Part("localisation", "Localisation", lines, [asdict(row) for row in kinds]))
+        pairs = footage.footage(corpus, scored, out, how, stage)
+        if pairs is not None:
+            lines = footage.markdown(pairs)
+            parts.append(Part("footage", "Localisation on same footage", lines, asdict(pairs)))
+        if wanted.plots:
+            plot_localisation(kinds, out / "localisation.png")
+            if pairs is not None and pairs.rows:
+                plot_localisation(pairs.rows, out / "footage.png")
+    if wanted.heatmaps:
+        maps = heatmaps.heatmaps(corpus, scored, out, how, stage)
+        lines = table(*heatmaps.table(maps))
+        parts.append(Part("heatmaps", "Where fakes are seen", lines, asdict(maps)))
+    return parts

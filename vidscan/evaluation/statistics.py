@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-Interval = tuple[float, float]
-"""Lower and upper end of a 95 % interval."""
+from vidscan.training.figures import Interval, percentiles
 
 DRAWS = 2000
 """Bootstrap samples."""
@@ -40,6 +40,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over clips; its interval draws people."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """``count`` of ``of`` clips, with its exact binomial interval."""
 
@@ -58,6 +66,12 @@ def rate(name: str, hits: Sequence[bool]) -> Rate:
     return Rate(name, k, n, k / n if n else 0.0, (low, high))
 
 
+def recorded(found: Rate) -> dict[str, Any]:
+    """A rate as registry records hold it."""
+    interval = [round(v, 6) for v in found.interval]
+    return {"rate": round(found.rate, 6), "interval": interval, "clips": found.of}
+
+
 def auc_interval(genuine: Sample, groups: Sequence[Sample], rng: np.random.Generator) -> Interval:
     """Interval of the mean area over groups of forged clips, genuine people drawn once a sample."""
     genuine_draws = _draws(genuine.people, rng)
@@ -65,7 +79,7 @@ def auc_interval(genuine: Sample, groups: Sequence[Sample], rng: np.random.Gener
     for forged in groups:
         forged_draws = _draws(forged.people, rng)
         total += _weighted_auc(genuine, forged, genuine_draws, forged_draws)
-    return _percentiles(total / len(groups))
+    return percentiles(total / len(groups))
 
 
 def loss_interval(
@@ -82,13 +96,13 @@ def loss_interval(
     whole = (g.sum(1) > 0) & (f.sum(1) > 0)  # with few people a draw may leave one side empty
     g, f = g[whole], f[whole]
     before = _weighted_auc(genuine, forged, g, f)
-    return _percentiles(before - _weighted_auc(changed_genuine, changed_forged, g, f))
+    return percentiles(before - _weighted_auc(changed_genuine, changed_forged, g, f))
 
 
-def mean_interval(sample: Sample, rng: np.random.Generator) -> Interval:
-    """Interval of the mean of a sample."""
+def mean_of(sample: Sample, rng: np.random.Generator) -> Mean:
+    """The mean of a sample, and its interval."""
     draws = _draws(sample.people, rng)
-    return _percentiles((draws @ sample.values) / draws.sum(1))
+    return Mean(float(sample.values.mean()), percentiles((draws @ sample.values) / draws.sum(1)))
 
 
 def _draws(people: Sequence[str], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -107,8 +121,3 @@ def _weighted_auc(
     order = (g < forged.values) + 0.5 * (g == forged.values)
     right = ((genuine_draws @ order) * forged_draws).sum(1)
     return right / (genuine_draws.sum(1) * forged_draws.sum(1))
-
-
-def _percentiles(values: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)

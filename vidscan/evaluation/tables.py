@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,15 +10,18 @@ from sklearn.metrics import average_precision_score, roc_curve
 
 from vidscan.errors import SetupError
 from vidscan.evaluation.scanning import BELOW_ALL, Scored, sample
-from vidscan.evaluation.statistics import Interval, Rate, auc_interval, rate
+from vidscan.evaluation.statistics import Interval, Rate, auc_interval, rate, recorded
+from vidscan.evaluation.text import rate_table, span
+from vidscan.markdown import table
 from vidscan.models import load_registry, update_record
+from vidscan.training import corpus
+from vidscan.training.corpus import by_method
 from vidscan.training.figures import Figures, figures
+from vidscan.training.figures import markdown as figures_table
 from vidscan.training.transfer import auc
 from vidscan.types import ModelRef
 
 FALSE_ALARMS = "genuine clips labelled manipulated"
-LEAST_CLIPS = 3
-"""Methods with fewer clips are pooled by family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +97,24 @@ def doubts(clips: Sequence[Scored]) -> list[bool]:
 
 def forged_groups(forged: Sequence[Scored]) -> dict[str, list[Scored]]:
     """Forged clips by family, then by method (small methods pooled by family)."""
-    families: dict[str, list[Scored]] = defaultdict(list)
-    methods: dict[str, list[Scored]] = defaultdict(list)
-    for s in forged:
-        families[f"family {s.entry.family}"].append(s)
-        methods[s.entry.method].append(s)
-    pooled: dict[str, list[Scored]] = defaultdict(list)
-    for method, clips in methods.items():
-        for s in clips:
-            few = len(clips) < LEAST_CLIPS
-            pooled[f"method other {s.entry.family}" if few else f"method {method}"].append(s)
-    return dict(sorted(families.items())) | dict(sorted(pooled.items()))
+    by_file = {s.entry.file: s for s in forged}
+    families = {
+        f"family {name}": [s for s in forged if s.entry.family == name]
+        for name in sorted({s.entry.family for s in forged})
+    }
+    methods = {
+        f"method {name}": [by_file[e.file] for e in own]
+        for name, own in by_method([s.entry for s in forged]).items()
+    }
+    return families | dict(sorted(methods.items()))
 
 
 def same_footage(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]] | None:
     """Genuine and forged sides of the pairs that share their footage; None where there are none."""
     by_file = {s.entry.file: s for s in scored}
-    forged = [s for s in scored if s.entry.pairing == "same_footage" and s.entry.pair in by_file]
-    originals = [by_file[file] for file in sorted({s.entry.pair for s in forged})]
+    originals, forged = (
+        [by_file[e.file] for e in side] for side in corpus.same_footage([s.entry for s in scored])
+    )
     return (originals, forged) if forged else None
 
 
@@ -155,6 +157,32 @@ def _mean_row(
     )
 
 
+def markdown(result: Evaluation) -> list[str]:
+    """Lines of all tables of a split."""
+    lines = [f"Models: {', '.join(f'{m.name} ({m.sha256[:12]})' for m in result.models)}", ""]
+    lines += [*rate_table(result.rates), "", *figures_table({"clips": result.figures}).splitlines(), ""]
+    lines += table(("forged clips of", *ROW_HEADS), [[r.name, *row_cells(r)] for r in result.rows])
+    if result.errors:
+        lines += ["", *table(("not scanned", "why"), sorted(result.errors.items()))]
+    return lines
+
+
+ROW_HEADS = ("clips", "AUC", "95 % interval", "AP", "TPR at 1 % FPR", "at 5 %", "flagged")
+
+
+def row_cells(row: Row) -> list[str]:
+    """What stands under :data:`ROW_HEADS`."""
+    return [
+        f"{row.forged} vs {row.genuine}",
+        f"{row.auc:.3f}",
+        span(row.interval),
+        f"{row.average_precision:.3f}",
+        f"{row.tpr_at_1:.2f}",
+        f"{row.tpr_at_5:.2f}",
+        f"{row.flagged:.2f}",
+    ]
+
+
 def record_false_alarms(result: Evaluation) -> None:
     """Write the measured rate of genuine clips labelled manipulated into the verdict model's record.
 
@@ -165,10 +193,5 @@ def record_false_alarms(result: Evaluation) -> None:
     for model in result.models:
         record = registry.models[model.name]
         if record.kind == "verdict":
-            measured = {
-                "rate": round(found.rate, 6),
-                "interval": [round(v, 6) for v in found.interval],
-                "clips": found.of,
-                "split": result.corpus_split,
-            }
+            measured = recorded(found) | {"split": result.corpus_split}
             update_record(registry.folder, model.name, record.settings | {"measured_fpr": measured})

@@ -6,22 +6,23 @@ fitted on genuine train clips. The thresholds of each tenth of the dev people co
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.evaluation.head_pose_svm import NAME as HEAD_POSE_SVM
 from vidscan.evaluation.head_pose_svm import head_pose_svm
-from vidscan.evaluation.scanning import Scanning
-from vidscan.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate
-from vidscan.evaluation.tables import LEAST_CLIPS
+from vidscan.evaluation.rivals import RIVALS
+from vidscan.evaluation.scanning import BELOW_ALL, Scanning
+from vidscan.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate, recorded
+from vidscan.evaluation.text import share, with_span
+from vidscan.markdown import table
 from vidscan.models import load_registry, update_record
-from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.corpus import Entry, by_method, read_manifest, same_footage
 from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
 from vidscan.training.figures import Figures, figures
 from vidscan.training.figures import markdown as figures_table
@@ -36,9 +37,8 @@ from vidscan.training.verdict import (
 )
 from vidscan.verdict.calibration import conformal_quantile, p_value
 from vidscan.verdict.judge import worth_judging
+from vidscan.verdict.statistic import EvidenceStatistic
 
-_LOWEST = -1e9
-"""Statistic of a clip without a face: ranked below all."""
 _BINS = 10
 TARGETS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 """Allowed rates of false alarms that are tabulated."""
@@ -141,14 +141,13 @@ def read_evidence(
     others = {}
     if rivals:
         others[HEAD_POSE_SVM] = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
-    registry = load_registry()
-    encoder = registry.get("encoder") if "encoder" in registry.defaults else None
+    encoder = load_registry().default("encoder")
     genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
     return VerdictCorpus(genuine, dev, clips, others)
 
 
 def variants() -> dict[str, VerdictRecipe]:
-    """The ways that are compared, by name: groups added one after the other, each alone, other models."""
+    """The ways that are compared, by name: groups added one after the other, each alone."""
     found: dict[str, VerdictRecipe] = {}
     groups: list[str] = []
     for group in WEIGHTS:
@@ -158,9 +157,6 @@ def variants() -> dict[str, VerdictRecipe]:
     for group in list(WEIGHTS)[1:]:
         found[f"{group.replace('_', ' ')} alone"] = _only([group])
     found["all, quality not taken off"] = VerdictRecipe(normalise_quality=False)
-    found["all, Gaussian kernel"] = VerdictRecipe(model="one_class_svm")
-    found["all, Mahalanobis distance"] = VerdictRecipe(model="mahalanobis")
-    found["all, isolation forest"] = VerdictRecipe(model="isolation_forest")
     return found
 
 
@@ -169,31 +165,37 @@ def _only(groups: Sequence[str]) -> VerdictRecipe:
 
 
 def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
-    """Every variant, poolings of the patch scores over time, others' machines, and the calibration of the
-    shipped way."""
+    """Every variant, :data:`RIVALS`, poolings of the patch scores over time, others' machines, and the
+    calibration of the shipped way."""
     genuine = [e for e in corpus.entries if e.genuine]
     people = by_person(genuine, corpus.clips)
     reference = [clip for own in people.values() for clip in own]
     rows = []
-    for name, recipe in variants().items():
-        fitted = fit_statistic(corpus.train, reference, recipe)
+
+    def judged(name: str, fitted: EvidenceStatistic) -> dict[str, float]:
         values = {e.file: _lowest(clip_statistic(fitted, corpus.clips[e.file])) for e in corpus.entries}
         rows.append(tabulate(name, corpus.entries, values, seed))
+        return values
+
+    for name, recipe in variants().items():
+        values = judged(name, fit_statistic(corpus.train, reference, recipe))
         if recipe == _only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values)
             points = operating_points(corpus.entries, values)
             by_source = figures(corpus.entries, values, seed)
+    for name, fit in RIVALS.items():
+        judged(f"all, {name}", fit_statistic(corpus.train, reference, VerdictRecipe(), fit))
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
     for name, scores in corpus.others.items():
-        values = {e.file: scores.get(e.file, _LOWEST) for e in corpus.entries}
+        values = {e.file: scores.get(e.file, BELOW_ALL) for e in corpus.entries}
         rows.append(tabulate(name, corpus.entries, values, seed))
     return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
 
 
 def _lowest(found: tuple[float, int] | None) -> float:
-    return _LOWEST if found is None else found[0]
+    return BELOW_ALL if found is None else found[0]
 
 
 def _attention(scores: NDArray[np.float64]) -> float:
@@ -211,7 +213,7 @@ POOLINGS: dict[str, Callable[[NDArray[np.float64]], float]] = {
 
 def _pooled(clip: ClipEvidence, pooling: Callable[[NDArray[np.float64]], float]) -> float:
     tracks = worth_judging(list(clip.tracks))
-    return max((pooling(np.array([f.score for f in t.faces])) for t in tracks), default=_LOWEST)
+    return max((pooling(np.array([f.score for f in t.faces])) for t in tracks), default=BELOW_ALL)
 
 
 def cross_fitted(entries: Sequence[Entry], values: Mapping[str, float], alpha: float) -> dict[str, bool]:
@@ -280,7 +282,7 @@ def _one_a_person(
     """The lower median of every person's genuine clips, of all folds but one."""
     own: dict[str, list[float]] = {}
     for e in entries:
-        if e.genuine and folds[e.identity] != without and values[e.file] > _LOWEST:
+        if e.genuine and folds[e.identity] != without and values[e.file] > BELOW_ALL:
             own.setdefault(e.identity, []).append(values[e.file])
     return np.array([sorted(v)[(len(v) - 1) // 2] for v in own.values()])
 
@@ -297,10 +299,8 @@ def tabulate(name: str, entries: Sequence[Entry], values: Mapping[str, float], s
     def area(some: Sequence[Entry], against: Sequence[Entry]) -> float:
         return auc(sample(against).values, sample(some).values)
 
-    by_file = {e.file: e for e in entries}
-    swapped = [e for e in forged if e.pairing == "same_footage" and e.pair in by_file]
-    originals = [by_file[f] for f in sorted({e.pair for e in swapped})]
-    methods = list(_methods(forged).values())
+    originals, swapped = same_footage(entries)
+    methods = list(by_method(forged).values())
     families = sorted({e.family for e in forged})
     low, high = cross_fitted(entries, values, 0.05), cross_fitted(entries, values, 0.01)
 
@@ -321,15 +321,6 @@ def tabulate(name: str, entries: Sequence[Entry], values: Mapping[str, float], s
     )
 
 
-def _methods(forged: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Clips by method; methods with few clips are pooled by family, as in the tables of the split."""
-    counts = Counter(e.method for e in forged)
-    found: dict[str, list[Entry]] = defaultdict(list)
-    for e in forged:
-        found[f"other {e.family}" if counts[e.method] < LEAST_CLIPS else e.method].append(e)
-    return dict(found)
-
-
 def shipped(result: VerdictEvaluation) -> VerdictRow:
     """The row of all groups together, which is what is shipped."""
     names = [name for name, recipe in variants().items() if recipe == _only(list(WEIGHTS))]
@@ -345,61 +336,45 @@ def record_cross_fitted(result: VerdictEvaluation) -> None:
     registry = load_registry()
     record = registry.get("verdict", registry.get("patches").settings.get("verdict", ""))
     found = shipped(result).false_alarms
-    measured = {
-        "rate": round(found.rate, 6),
-        "interval": [round(v, 6) for v in found.interval],
-        "clips": found.of,
-        "split": "dev, cross-fitted over people",
-    }
-    points = {f"{point.target_fpr:g}": _told(point.found) for point in result.points}
+    measured = recorded(found) | {"split": "dev, cross-fitted over people"}
+    points = {f"{point.target_fpr:g}": recorded(point.found) for point in result.points}
     update_record(registry.folder, record.name, record.settings | {"measured_fpr": measured, "found": points})
 
 
-def _told(found: Rate) -> dict[str, Any]:
-    return {
-        "rate": round(found.rate, 6),
-        "interval": [round(v, 6) for v in found.interval],
-        "clips": found.of,
-    }
-
-
-def markdown(result: VerdictEvaluation) -> str:
-    """The rows as a Markdown table."""
+def markdown(result: VerdictEvaluation) -> list[str]:
+    """Lines of the tables."""
     families = list(result.rows[0].families)
-    head = ["evidence", "same footage", "mean over methods", *families]
-    head += ["false alarms at 1 %", "at 5 %", "forged found at 1 %", "at 5 %"]
-    lines = [
+    heads = ["evidence", "same footage", "mean over methods", *families]
+    heads += ["false alarms at 1 %", "at 5 %", "forged found at 1 %", "at 5 %"]
+    rows = []
+    for row in result.rows:
+        cells = [
+            row.name,
+            with_span(row.same_footage, row.same_interval),
+            with_span(row.mean, row.mean_interval),
+        ]
+        cells += [f"{row.families[f]:.3f}" for f in families]
+        cells += [f"{r.count} of {r.of}" for r in (row.false_alarms, row.doubts)]
+        rows.append([*cells, *(f"{r.rate:.1%}" for r in (row.found, row.suspected))])
+    allowed = ["allowed", "false alarms", "95 % interval", "forged found", "95 % interval", *families]
+    points = [
+        [
+            f"{point.target_fpr:.0%}",
+            *share(point.false_alarms),
+            *share(point.found),
+            *(f"{point.families[f]:.0%}" for f in families),
+        ]
+        for point in result.points
+    ]
+    return [
         f"One-class model fitted on {result.fitted_clips} genuine train clips; thresholds cross-fitted over "
         f"{result.people} dev people.",
         "",
-        "| " + " | ".join(head) + " |",
-        "|---" * len(head) + "|",
+        *table(heads, rows),
+        "",
+        *figures_table({"all groups": result.figures}).splitlines(),
+        "",
+        f"Calibration error of the p-values: {result.calibration_error:.3f}.",
+        "",
+        *table(allowed, points),
     ]
-    for row in result.rows:
-        cells = [row.name, _area(row.same_footage, row.same_interval), _area(row.mean, row.mean_interval)]
-        cells += [f"{row.families[f]:.3f}" for f in families]
-        cells += [f"{r.count} of {r.of}" for r in (row.false_alarms, row.doubts)]
-        cells += [f"{r.rate:.1%}" for r in (row.found, row.suspected)]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", *figures_table({"all groups": result.figures}).splitlines()]
-    lines += ["", f"Calibration error of the p-values: {result.calibration_error:.3f}.", ""]
-    lines += [
-        "| allowed | false alarms | 95 % interval | forged found | 95 % interval | "
-        + " | ".join(families)
-        + " |"
-    ]
-    lines += ["|---" * (5 + len(families)) + "|"]
-    for point in result.points:
-        cells = [f"{point.target_fpr:.0%}", *_share(point.false_alarms), *_share(point.found)]
-        cells += [f"{point.families[f]:.0%}" for f in families]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _share(found: Rate) -> tuple[str, str]:
-    low, high = found.interval
-    return f"{found.rate:.1%}", f"{low:.1%} to {high:.1%}"
-
-
-def _area(value: float, interval: Interval) -> str:
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

@@ -89,5 +89,7 @@ the image's right, y down, z away from the camera. Eyes and lips are those of a 
 
 FACE_MODEL.setflags(write=False)
 
+EYES = (slice(36, 42), slice(42, 48))
+"""Points of the left and right eye as seen in the image."""
 OUTER_EYE_CORNERS = (36, 45)
 """Indices of the points whose distance is the inter-ocular distance; the left one in the image first."""

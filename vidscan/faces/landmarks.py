@@ -1,7 +1,7 @@
 """Dense landmarks, action units, eyes, gaze and head rotation of tracked faces, on any device.
 
 Frames in which the network does not see a face in its place are marked lost: NaN, never a guess.
-Nothing is smoothed over time; whoever needs a smooth series smooths it (:func:`one_euro`).
+Nothing is smoothed over time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, face_transforms, invert_affine
+from vidscan.faces.face_model import EYES
 from vidscan.faces.landmark_network import GAZE_SCALE, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
@@ -31,7 +32,8 @@ LOST = 0.5
 _OFF_CENTRE = 0.07
 _OFF_SCALE = 0.12
 _OFF_ROLL = math.radians(10)
-_FIVE = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
+_OUTPUT = tuple(field.name for field in fields(NetworkOutput))
+_FIVE = (*EYES, slice(30, 31), slice(48, 49), slice(54, 55))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,7 @@ class LandmarkReader:
             self.network(part.to(self.device).contiguous(memory_format=torch.channels_last))
             for part in crops.split(self.batch)
         ]
-        names = ("landmarks", "units", "openness", "gaze", "rotation", "confidence")
-        found = {name: torch.cat([getattr(p, name).float().cpu() for p in parts]) for name in names}
+        found = {name: torch.cat([getattr(p, name).float().cpu() for p in parts]) for name in _OUTPUT}
         size = self.spec.size
         found["landmarks"] = found["landmarks"] * size + torch.tensor([(size - 1) / 2, (size - 1) / 2, 0.0])
         return NetworkOutput(**found)
@@ -132,7 +133,7 @@ class LandmarkReader:
             to_crop[again] = crop_transform(own, self.spec)
             crops[again] = align(frames, index[again], to_crop[again], self.spec)
             second = self.output(crops[again])
-            for name in ("landmarks", "units", "openness", "gaze", "rotation", "confidence"):
+            for name in _OUTPUT:
                 getattr(out, name)[again] = getattr(second, name)
         return self._readings(out, to_crop, band_levels(crops, self.spec.size / self.spec.margin))
 
@@ -222,46 +223,3 @@ class SeriesBuilder:
         """One field of all readings; None where none of them has it."""
         values = [getattr(reading, name) for reading in self._readings]
         return None if all(value is None for value in values) else np.concatenate(values)
-
-
-def one_euro(
-    times: NDArray[np.floating],
-    values: NDArray[np.floating],
-    *,
-    cutoff_hz: float = 1.5,
-    speed_gain: float = 0.3,
-) -> NDArray[np.float64]:
-    """The one-euro filter (Casiez, Roussel & Vogel 2012): little lag in fast motion, little jitter at rest.
-
-    Parameters
-    ----------
-    times
-        (T,) seconds.
-    values
-        (T, ...); rows with a NaN stay NaN, and the filter starts anew after them.
-    cutoff_hz
-        Cut-off frequency at rest.
-    speed_gain
-        Hertz by which the cut-off grows for each unit a second of speed.
-    """
-    x = np.asarray(values, np.float64)
-    out = np.full_like(x, np.nan)
-    previous: tuple[float, NDArray, NDArray] | None = None
-    for i, time_s in enumerate(np.asarray(times, np.float64)):
-        if not np.isfinite(x[i]).all():
-            previous = None
-            continue
-        if previous is None or time_s <= previous[0]:
-            out[i] = x[i]
-            previous = (float(time_s), x[i], np.zeros_like(x[i]))
-            continue
-        step = time_s - previous[0]
-        speed = previous[2] + _gain(1.0, step) * ((x[i] - previous[1]) / step - previous[2])
-        smooth = previous[1] + _gain(cutoff_hz + speed_gain * np.abs(speed), step) * (x[i] - previous[1])
-        out[i] = smooth
-        previous = (float(time_s), smooth, speed)
-    return out
-
-
-def _gain(cutoff_hz: NDArray | float, step_s: float) -> NDArray | float:
-    return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import vidscan.forge.autogan
 import vidscan.forge.held_out
 import vidscan.forge.self_blend
 import vidscan.forge.swap

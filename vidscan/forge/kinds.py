@@ -20,6 +20,7 @@ class Kind(str, Enum):
     synthetic = "synthetic"
     spliced_region = "spliced_region"
     inpainted = "inpainted"
+    autogan = "autogan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,5 @@ KINDS: dict[Kind, About] = {
     Kind.synthetic: About("the whole frame without noise or texture", whole_frame=True),
     Kind.spliced_region: About("a region of another person's face, cut out hard", donor=True),
     Kind.inpainted: About("a part of the face removed and filled in"),
+    Kind.autogan: About("the traces of a decoder's up-sampling, without a generator"),
 }

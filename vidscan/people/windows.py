@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.behavior.action_units import SIGNALS, signals
+from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.correlation import correlations
 from vidscan.behavior.material import step_seconds, still
 from vidscan.behavior.series import seen
@@ -22,7 +22,7 @@ from vidscan.types import FaceSeries
 WINDOWS_S = (10.0, 5.0)
 """Window lengths that a person may be enrolled with, in seconds; the first is the default."""
 HOP_FRAMES = 5
-MEANS = len(SIGNALS)
+MEANS = len(MOVEMENTS)
 COEFFICIENTS = MEANS * (MEANS - 1) // 2
 FEATURES = COEFFICIENTS + MEANS
 """Numbers a window: the coefficients, then the mean of every signal."""

@@ -5,28 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.faces.face_model import EYES
+from vidscan.faces.rotation import rotation_matrix
 from vidscan.report.drawing import INK, Colour, Image, draw_dot, draw_lines
 from vidscan.types import FaceSeries
 
 POSE_COLOUR: Colour = (120, 220, 255)
 GAZE_COLOUR: Colour = (255, 226, 92)
 
-_EYES = (slice(36, 42), slice(42, 48))
-"""Left and right eye, as seen in the image, among iBUG's 68 landmarks."""
 _DISTANCE = 6.0
 """Of the camera, in halves of the head's box: a gentle perspective."""
 _CORNERS = np.array([(x, y, z) for z in (-1, 1) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], float)
 """The box's front (towards the camera) and its back."""
-
-
-def rotation_matrix(degrees: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(3, 3) R = Rz Ry Rx of pitch, yaw and roll, as :class:`vidscan.types.FaceSeries` has them."""
-    pitch, yaw, roll = np.radians(np.asarray(degrees, np.float64))
-    cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
 
 
 def project_box(
@@ -85,7 +75,7 @@ def draw_gaze(
 ) -> None:
     """Draw a line from either eye to where it looks; towards the camera it shrinks to its dot."""
     points = (series.landmarks[row, :, :2] + 0.5) * scale - 0.5
-    eyes = [points[part].mean(axis=0) for part in _EYES]
+    eyes = [points[part].mean(axis=0) for part in EYES]
     length = 1.1 * float(np.linalg.norm(eyes[1] - eyes[0]))
     for eye, angles in zip(eyes, series.gaze[row], strict=True):
         if np.isfinite(angles).all():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.report.charts import score_scale
 from vidscan.report.face_timelines import face_timelines
+from vidscan.report.forensics import APART, provenance_rows, shown_findings, summary_words
 from vidscan.report.json import dumps
 from vidscan.report.meaning import (
     meaning,
@@ -27,17 +28,22 @@ from vidscan.report.shown import shown
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
 from vidscan.report.words import (
     LABEL_NAMES,
+    LOOKS,
     abstained,
     calibration_words,
     found_words,
     headline,
     is_picture,
     likeness_words,
+    person_words,
     score_words,
 )
 from vidscan.spread import evenly
 from vidscan.types import FaceSeries, Report
 from vidscan.verdict.groups import GROUPS
+
+if TYPE_CHECKING:
+    from vidscan.forensics.shelf import Shelf
 
 MAX_THUMBNAILS = 300
 """Of more frames only so many, evenly chosen, are kept in the file."""
@@ -56,6 +62,7 @@ def write_html(
     telling: Sequence[TellingCrop] = (),
     series: Sequence[FaceSeries] = (),
     thumbnails: Mapping[int, NDArray[np.uint8]] | None = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Write the report of one clip to ``out``, atomically; its folder is made where it is missing.
 
@@ -72,6 +79,9 @@ def write_html(
         (H, W, 3) RGB uint8 pictures of whole frames, of any size, by frame index; frames that the report
         does not name are left out. At most :data:`MAX_THUMBNAILS` are kept.
 
+    shelf
+        Maps and series of the instruments that ``report.forensics`` tells of.
+
     Raises
     ------
     OSError
@@ -79,7 +89,7 @@ def write_html(
     ValueError
         Where the report holds a number that is not finite.
     """
-    write_page(out, "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}))
+    write_page(out, "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf))
 
 
 def render_html(
@@ -88,9 +98,12 @@ def render_html(
     telling: Sequence[TellingCrop] = (),
     series: Sequence[FaceSeries] = (),
     thumbnails: Mapping[int, NDArray[np.uint8]] | None = None,
+    shelf: Shelf | None = None,
 ) -> str:
     """The page that :func:`write_html` writes, as text."""
-    return render_page("report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}))
+    return render_page(
+        "report.html.j2", "report.js", _context(report, telling, series, thumbnails or {}, shelf)
+    )
 
 
 def file_name(report: Report) -> str:
@@ -103,6 +116,7 @@ def _context(
     telling: Sequence[TellingCrop],
     series: Sequence[FaceSeries],
     thumbnails: Mapping[int, NDArray[np.uint8]],
+    shelf: Shelf | None,
 ) -> dict[str, Any]:
     plain = shown(report)
     verdict, text = plain.verdict, headline(report)
@@ -126,8 +140,10 @@ def _context(
         "likeness": likeness_words(verdict),
         "score_words": told,
         "finds": found_words(verdict.calibration),
+        "person": person_words(report),
         "is_picture": is_picture(report),
         "timelines": timelines,
+        "looks": LOOKS,
         "open_charts": _MAX_CHARTS,
         "pictures": telling_pictures(telling),
         "none_telling": none_telling(plain),
@@ -142,6 +158,10 @@ def _context(
         "abstained": abstained(report),
         "calibration": calibration_words(verdict.calibration),
         "thumbnails": _thumbnails(plain, thumbnails),
+        "forensics": None if report.forensics is None else shown_findings(report, shelf),
+        "forensics_summary": summary_words(report),
+        "apart": APART,
+        "provenance_rows": [] if report.provenance is None else provenance_rows(report.provenance),
     }
 
 

@@ -20,7 +20,7 @@ def to_dict(report: Report) -> dict[str, Any]:
     """A report as plain dicts, lists, strings and numbers, in the order of the dataclasses.
 
     ``frames`` is there only where frames were asked for: where the report holds any, or its
-    settings say ``frames``.
+    settings say ``frames``. ``forensics`` and ``provenance`` are there only where they were asked for.
 
     Raises
     ------
@@ -30,6 +30,8 @@ def to_dict(report: Report) -> dict[str, Any]:
     out: dict[str, Any] = _plain(report, "report")
     if not report.frames and not report.settings.get("frames"):
         del out["frames"]
+    if report.forensics is None:
+        del out["forensics"], out["provenance"]
     return out
 
 
@@ -61,7 +63,8 @@ def report_schema() -> dict[str, Any]:
         # Dataclass defaults make fields optional to pydantic, but every report carries them.
         if "properties" in node:
             node["required"] = list(node["properties"])
-    schema["required"].remove("frames")
+    for name in ("frames", "forensics", "provenance"):  # only where asked for
+        schema["required"].remove(name)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "vidscan report",

@@ -5,7 +5,7 @@ They are cut in a second reading of the clip, so that scanning holds no picture 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,11 @@ from vidscan.report.shown import shown
 from vidscan.report.spool import RegionSpool
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.spread import evenly
-from vidscan.types import FaceMap, FrameReport, Report
+from vidscan.types import FaceMap, FrameChunk, FrameReport, Report
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vidscan.patches.classifier import PatchClassifier
 
 _APART_S = 0.5
@@ -51,13 +53,14 @@ def gather_pictures(
         Where the clip can no longer be read.
     """
     report = shown(report)
-    chosen = _strongest(suspicious(report))
+    chosen = strongest(suspicious(report), MAX_TELLING)
     wanted = {(f.index, f.track_id): f for f in chosen}
     regions: dict[tuple[int, int], FaceMap] = {}
     for frame in spool:
         for region in frame.faces:
             if (frame.index, region.track_id) in wanted:
                 regions[frame.index, region.track_id] = region
+    to_crop = {key: region.to_crop for key, region in regions.items()}
     thumbs = _spread([f.index for f in report.frames if f.score is not None])
     crops: dict[tuple[int, int], NDArray[np.uint8]] = {}
     small: dict[int, NDArray[np.uint8]] = {}
@@ -65,12 +68,8 @@ def gather_pictures(
     with reopen(path, report) as source:
         for chunk in source:
             end = chunk.first_index + len(chunk.times)
-            keys = [key for key in regions if chunk.first_index <= key[0] < end]
-            if keys:
-                index = np.array([key[0] - chunk.first_index for key in keys])
-                cut = classifier.crops(chunk.images, index, np.stack([regions[k].to_crop for k in keys]))
-                pixels = cut.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-                crops.update(zip(keys, pixels, strict=True))
+            for key, pixels in crops_of(chunk, to_crop, classifier).items():
+                crops[key] = pixels.round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
             for number in thumbs:
                 if chunk.first_index <= number < end:
                     small[number] = _thumbnail(chunk.image(number - chunk.first_index))
@@ -84,15 +83,30 @@ def gather_pictures(
     return telling, small
 
 
-def _strongest(frames: Sequence[FrameReport]) -> list[FrameReport]:
-    """The frames of the highest score, no two of one face within half a second."""
+def strongest(frames: Sequence[FrameReport], count: int) -> list[FrameReport]:
+    """At most ``count`` frames, those of the highest score, no two of one face within half a second."""
     chosen: list[FrameReport] = []
     for frame in sorted(frames, key=lambda f: (-(f.score or 0.0), f.index, f.track_id)):
-        if len(chosen) == MAX_TELLING:
+        if len(chosen) == count:
             break
         if all(frame.track_id != o.track_id or abs(frame.time_s - o.time_s) >= _APART_S for o in chosen):
             chosen.append(frame)
     return chosen
+
+
+def crops_of(
+    chunk: FrameChunk, to_crop: Mapping[tuple[int, int], NDArray[np.float64]], classifier: PatchClassifier
+) -> dict[tuple[int, int], Tensor]:
+    """Crops (3, S, S) RGB 0..255 of the chunk's frames, by frame index and track.
+
+    ``to_crop`` are the maps (2, 3) from frame to crop pixels, of any frames.
+    """
+    keys = [key for key in to_crop if 0 <= key[0] - chunk.first_index < len(chunk.times)]
+    if not keys:
+        return {}
+    index = np.array([key[0] - chunk.first_index for key in keys])
+    crops = classifier.crops(chunk.images, index, np.stack([to_crop[key] for key in keys]))
+    return dict(zip(keys, crops, strict=True))
 
 
 def _spread(indices: Sequence[int]) -> list[int]:

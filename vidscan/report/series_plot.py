@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.behavior import head_pose
-from vidscan.behavior.action_units import SIGNALS, signals
+from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.blink import find_blinks
 from vidscan.behavior.correlation import correlations
 from vidscan.behavior.eye_closure import closure
@@ -201,18 +201,6 @@ def _lines(
 
 def _draw_score(axes: Any, view: _View) -> None:
     scored = [(frame.time_s, frame.score) for frame in view.frames if frame.score is not None]
-    thresholds = view.report.verdict.thresholds
-    for value, name in ((thresholds.uncertain, "uncertain"), (thresholds.manipulated, "manipulated")):
-        axes.axhline(value, color=_PALE, lw=0.8, ls="--")
-        axes.annotate(
-            name,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=7,
-            color=_PALE,
-        )
     for segment in view.report.segments:
         if segment.track_id == view.track.track_id:
             axes.axvspan(segment.start_s, segment.end_s, color=_COLOURS[1], alpha=0.15, lw=0)
@@ -320,14 +308,14 @@ def _draw_correlations(axes: Any, series: FaceSeries) -> None:
         _nothing(axes, "too short, or too many gaps")
         axes.set_xticks([])
         return
-    matrix = np.eye(len(SIGNALS))
-    upper = np.triu_indices(len(SIGNALS), 1)
+    matrix = np.eye(len(MOVEMENTS))
+    upper = np.triu_indices(len(MOVEMENTS), 1)
     matrix[upper] = found.coefficients[0]
     matrix.T[upper] = found.coefficients[0]
     axes.set_facecolor(_LOST)
     image = axes.imshow(np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
     axes.set_anchor("W")
-    names = [name.replace("_", " ") for name in SIGNALS]
+    names = [name.replace("_", " ") for name in MOVEMENTS]
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.tick_params(length=0)
@@ -337,7 +325,7 @@ def _draw_correlations(axes: Any, series: FaceSeries) -> None:
 
 
 _PANELS: tuple[tuple[str, float, Callable[[Any, _View], None]], ...] = (
-    ("Patch score", 1.3, _draw_score),
+    ("Patch score, look by look", 1.3, _draw_score),
     ("Face size", 0.9, _draw_size),
     ("Eye openness", 1.2, _draw_eyes),
     ("Head rotation", 1.2, _draw_rotation),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vidscan.behavior.series import seen, seen_seconds
 from vidscan.behavior.windows import DESCRIBERS, describers
 from vidscan.faces.units import UNIT_NAMES
+from vidscan.report.forensics import forensics_dict, forensics_lines
 from vidscan.report.words import escape, headline, label_words, timecode
 from vidscan.types import EyeRule, FaceSeries, Report
 from vidscan.verdict.groups import GROUPS
@@ -35,6 +36,7 @@ def summarise(report: Report, series: Sequence[FaceSeries], metadata: Mapping[st
         "label": report.verdict.label,
         "headline": headline(report),
         "metadata": dict(metadata),
+        **forensics_dict(report),
         "tracks": [
             {
                 "track_id": track.track_id,
@@ -58,6 +60,7 @@ def summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {escape(summary['headline'])}"
     for name, value in summary["metadata"].items():
         yield f"  {escape(name)}: {escape(value)}"
+    yield from forensics_lines(summary)
     for track in summary["tracks"]:
         yield (
             f"  Face {track['track_id']}: {label_words(track['label'])}, {timecode(track['start_s'])} to "

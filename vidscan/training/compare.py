@@ -7,7 +7,6 @@ forgeries is measured on pairs no variant saw. Patch networks are pooled as the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -19,7 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import digest
 from vidscan.errors import SetupError
+from vidscan.markdown import table
 from vidscan.outputs import write_text
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
@@ -198,8 +199,7 @@ def _run_name(variant: Variant, recipe: Recipe, started: bool) -> str:
         "crop": asdict(recipe.crop),
         "pooling": asdict(recipe.pooling),
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    return f"{variant.train.architecture}-{variant.train.depth}-{digest[:10]}"
+    return f"{variant.train.architecture}-{variant.train.depth}-{digest(settings, 10)}"
 
 
 def _train(
@@ -249,15 +249,12 @@ def _summary(row: Row) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     """The comparison as a Markdown table; ``own`` and what follows are AUC, what follows on the dev split."""
     columns = _columns(rows)
-    lines = [
-        "| " + " | ".join(["variant", "parameters", "crops/s", "own", *columns]) + " |",
-        "|---" + "|---:" * (3 + len(columns)) + "|",
-    ]
+    lines = []
     for row in rows:
         speed = "" if row.crops_per_second is None else f"{row.crops_per_second:.1f}"
         cells = [row.name, f"{row.parameters:,}", speed, f"{row.own:.3f}"]
-        lines.append("| " + " | ".join(cells + [f"{row.transfer[c]:.3f}" for c in columns]) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells + [f"{row.transfer[c]:.3f}" for c in columns])
+    return "\n".join(table(["variant", "parameters", "crops/s", "own", *columns], lines)) + "\n"
 
 
 def to_dict(what: str, crops: int, rows: Sequence[Row]) -> dict[str, Any]:

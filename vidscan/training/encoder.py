@@ -260,7 +260,7 @@ def left_out(material: Material, recipe: HeadRecipe) -> LeftOut:
     centre, deviation = np.median(genuine, 0), genuine.std(0)
     scores: dict[str, list[float]] = defaultdict(list)
     for i in np.flatnonzero(corpus):
-        scores[material.crops[i].entry.file].append(float(((found[i] - centre) / deviation).max()))
+        scores[material.crops[int(i)].entry.file].append(float(((found[i] - centre) / deviation).max()))
     return LeftOut({file: float(np.mean(own)) for file, own in scores.items()}, centre, deviation)
 
 

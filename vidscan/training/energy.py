@@ -6,17 +6,12 @@ do neither reliably. An area under the curve near one half says that this short 
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.color import luminance
-from vidscan.spread import evenly
 from vidscan.training.dct import BLOCK, block_dct
 from vidscan.training.transfer import auc
 
@@ -40,31 +35,3 @@ def high_band_energy(crops: Tensor) -> NDArray[np.float32]:
 def energy_auc(genuine: NDArray[np.floating], forged: NDArray[np.floating]) -> float:
     """Area under the ROC curve of "more energy, so forged"; .5 tells nothing."""
     return auc(genuine, forged.tolist())
-
-
-def shards_energy_auc(folder: Path, pairs: int = 4000) -> dict[str, float]:
-    """:func:`energy_auc` of about ``pairs`` pairs of a folder of shards, by kind of forgery and over ``all``.
-
-    Every shard gives the same number of pairs, evenly spread over it.
-
-    Raises
-    ------
-    ValueError
-        Where the folder has no finished shard.
-    """
-    found = sorted(folder.glob("*.json"))
-    if not found:
-        raise ValueError(f"no finished pair shard in {folder}")
-    sides: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
-    for done in found:
-        kinds = json.loads(done.read_text(encoding="utf-8"))["kinds"]
-        kind = np.load(done.with_name(f"{done.stem}.kind.npy"))
-        rows = evenly(len(kind), -(-pairs // len(found)))
-        energies = []
-        for side in ("genuine", "forged"):
-            crops = np.load(done.with_name(f"{done.stem}.{side}.npy"), mmap_mode="r")[rows]
-            energies.append(high_band_energy(torch.from_numpy(crops).permute(0, 3, 1, 2).float()))
-        for row, *pair in zip(rows, *energies, strict=True):
-            sides[kinds[kind[row]]].append(np.array(pair))
-            sides["all"].append(np.array(pair))
-    return {name: energy_auc(*np.stack(values, 1)) for name, values in sorted(sides.items())}

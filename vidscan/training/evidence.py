@@ -6,7 +6,6 @@ the clips makes them be read again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidscan.digests import digest
 from vidscan.machine import default_jobs
 from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.outputs import write_text
@@ -135,5 +135,4 @@ def models_key(settings: ScanSettings) -> str:
     models = [record.sha256 for kind, record in records.items() if kind != "verdict"]
     values = {k: v for k, v in asdict(settings).items() if k not in _OF_VERDICT}
     values["every"] = 0  # a setting that there was: evidence read before it left stays valid
-    text = json.dumps([_FORMAT, models, values], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return digest([_FORMAT, models, values])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.faces.landmark_network import GAZE_SCALE
 from vidscan.faces.units import MAX_INTENSITY, UNITS
 from vidscan.training.teacher import BLENDSHAPES, TeacherFace
@@ -122,7 +123,7 @@ def geometric_units(points: NDArray[np.floating]) -> dict[int, NDArray[np.float3
     def distance(a: int, b: int) -> NDArray[np.float64]:
         return np.asarray(np.linalg.norm(p[:, a] - p[:, b], axis=1), np.float64)
 
-    ocular = distance(36, 45)
+    ocular = distance(*OUTER_EYE_CORNERS)
     # Raised cheeks narrow the eye from below and shorten the way from lid to mouth corner.
     cheek = (distance(40, 48) + distance(47, 54)) / 2 / ocular
     # A wrinkled nose draws its wings towards the inner eye corners.

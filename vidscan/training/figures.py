@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.training.corpus import Entry
+from vidscan.markdown import table
+from vidscan.training.corpus import Entry, same_footage
 from vidscan.training.transfer import auc
 
 Interval = tuple[float, float]
+"""Lower and upper end of a 95 % interval."""
 DRAWS = 1000
 """Bootstrap samples."""
 
@@ -64,6 +66,7 @@ class Figures:
     stills: float | None
 
 
+_NONE = Figure(float("nan"), (float("nan"), float("nan")), 0)
 RATES = {"0.01": 0.01, "0.05": 0.05, "0.1": 0.1}
 
 
@@ -134,9 +137,9 @@ def _mean_figure(methods: Mapping[str, NDArray[np.float64]], rng: np.random.Gene
     """Mean over methods of their mean; interval over methods."""
     means = np.array([own.mean() for own in methods.values() if len(own)])
     if not len(means):
-        return Figure(float("nan"), (float("nan"), float("nan")), 0)
+        return _NONE
     draws = rng.choice(means, (DRAWS, len(means))).mean(1)
-    return Figure(float(means.mean()), _percentiles(draws), len(means))
+    return Figure(float(means.mean()), percentiles(draws), len(means))
 
 
 def _area_figure(
@@ -145,27 +148,27 @@ def _area_figure(
     """Mean area over methods; interval over methods and genuine people."""
     rows = np.stack([own.mean(0) for own in order.values()]) if order and people else np.zeros((0, 0))
     if not rows.size:
-        return Figure(float("nan"), (float("nan"), float("nan")), 0)
+        return _NONE
     names = sorted(set(people))
     owner = np.array([names.index(name) for name in people])
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)[:, owner].astype(float)
     chosen = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), DRAWS).astype(float)
     areas = np.einsum("dm,mg,dg->d", chosen, rows, drawn, optimize=True) / (chosen.sum(1) * drawn.sum(1))
-    return Figure(float(rows.mean()), _percentiles(areas), len(rows))
+    return Figure(float(rows.mean()), percentiles(areas), len(rows))
 
 
 def _same_footage(clips: Sequence[Entry], scores: Mapping[str, float], rng: np.random.Generator) -> Figure:
-    forged = [e for e in clips if e.pairing == "same_footage" and e.pair in scores]
+    genuine, forged = same_footage(clips)
     if not forged:
-        return Figure(float("nan"), (float("nan"), float("nan")), 0)
-    pairs = sorted({e.pair for e in forged})
+        return _NONE
+    pairs = [e.file for e in genuine]
     order = _order(np.array([scores[p] for p in pairs]), [scores[e.file] for e in forged])
     # A pair and its forged clips are drawn together.
     own = np.array([pairs.index(e.pair) for e in forged])
     drawn = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS).astype(float)
     areas = np.einsum("df,fg,dg->d", drawn[:, own], order, drawn, optimize=True)
     areas /= drawn[:, own].sum(1) * drawn.sum(1)
-    return Figure(float(order.mean()), _percentiles(areas), len(forged))
+    return Figure(float(order.mean()), percentiles(areas), len(forged))
 
 
 def _stills(scored: Sequence[Entry], scores: Mapping[str, float], clips: NDArray[np.float64]) -> float | None:
@@ -190,7 +193,8 @@ def source_share(sources: Sequence[str], values: NDArray[np.float64]) -> float:
     return max(0.0, 1 - (within / freedom) / (total / (len(values) - 1)))
 
 
-def _percentiles(values: NDArray[np.float64]) -> Interval:
+def percentiles(values: NDArray[np.float64]) -> Interval:
+    """The middle 95 % of bootstrap ``values`` (n,)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
@@ -208,13 +212,13 @@ def markdown(rows: Mapping[str, Figures]) -> str:
     """A Markdown table of figures by name, with intervals; families behind."""
     families = sorted({family for found in rows.values() for family in found.families})
     head = ["", *(title for title, _ in TABLE), *families, "explained by source", "clips over stills"]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = []
     for name, found in rows.items():
         cells = [name, *(_cell(of(found)) for _, of in TABLE)]
         cells += [_cell(found.families[f]) if f in found.families else "" for f in families]
         cells += [f"{found.source_share:.2f}", "" if found.stills is None else f"{found.stills:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return "\n".join(table(head, lines)) + "\n"
 
 
 def _cell(figure: Figure) -> str:

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import SetupError
+from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork, NetworkOutput
 from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
 from vidscan.training.average import follow, half_precision, start_average
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from vidscan.training.curves import update_dashboard
 from vidscan.training.expression import GEOMETRIC, Expression, expression
 from vidscan.training.labels import Labels
 from vidscan.training.landmark_augment import Batch, augment_faces, centre_cut
@@ -31,7 +33,6 @@ from vidscan.training.log import log_line
 
 _VALIDATION = 1500
 _CODED = 0.4
-_EYE_CORNERS = (36, 45)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def landmark_loss(output: NetworkOutput, batch: Batch, spread: Tensor) -> Tensor
     face = batch.face > 0.5
     confidence = F.binary_cross_entropy_with_logits(output.confidence, batch.face)
     truth = batch.landmarks[face]
-    corners = truth[:, _EYE_CORNERS[1]] - truth[:, _EYE_CORNERS[0]]
+    corners = truth[:, OUTER_EYE_CORNERS[1]] - truth[:, OUTER_EYE_CORNERS[0]]
     ocular = corners.norm(dim=1).clamp_min(1.0)[:, None, None]
     error = (to_pixels(output.landmarks[face]) - truth) / ocular
     # Linear near nought too: landmarks are to be exact, not merely near.
@@ -236,6 +237,7 @@ def train_landmarks(
             line |= {"seconds": round(time.monotonic() - start, 1)}
             line |= {k: round(v, 4) for k, v in validate(trainer.average, faces).items()}
             log_line(folder, line)
+            update_dashboard(folder)
             losses = []
             yield line
     trainer.save(folder / CHECKPOINT)
@@ -256,7 +258,7 @@ def validate(network: LandmarkNetwork, faces: LabelledFaces) -> dict[str, float]
         batch = centre_cut(faces.batch(places, np.zeros(len(places), bool)))
         out = network(batch.crops.contiguous(memory_format=torch.channels_last))
         truth = batch.landmarks
-        ocular = (truth[:, _EYE_CORNERS[1]] - truth[:, _EYE_CORNERS[0]]).norm(dim=1)
+        ocular = (truth[:, OUTER_EYE_CORNERS[1]] - truth[:, OUTER_EYE_CORNERS[0]]).norm(dim=1)
         error = (to_pixels(out.landmarks) - truth)[..., :2].norm(dim=2).mean(1) / ocular
         trace = torch.einsum("nij,nij->n", out.rotation, batch.rotation)
         angle = torch.rad2deg(torch.arccos(((trace - 1) / 2).clamp(-1, 1)))

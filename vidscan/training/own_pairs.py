@@ -7,7 +7,6 @@ learns from both is drawn to the face itself.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ import vidscan.forge.mouth
 import vidscan.forge.self_blend
 import vidscan.forge.swap
 import vidscan.forge.warp  # noqa: F401  (importing a forgery registers it)
+from vidscan.digests import hashed
 from vidscan.faces.align import CropSpec
 from vidscan.forge.base import FORGERIES, Faces
 from vidscan.forge.template import mean_landmarks
@@ -99,7 +99,7 @@ class PairMaker:
         ``names`` (n,) say which crops they are; the same names give the same pairs.
         """
         recipe = self._recipe
-        rng = np.random.default_rng(_seed(recipe.seed, *names))
+        rng = np.random.default_rng(hashed(str(recipe.seed), *names))
         kinds = sorted(recipe.mix)
         chances = np.array([recipe.mix[kind] for kind in kinds])
         kind = kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
@@ -110,7 +110,10 @@ class PairMaker:
         sides = crops, forged.permute(0, 2, 3, 1).numpy()
         genuine, fake = (
             np.stack(
-                [self._coded(crop, _seed(recipe.seed, name)) for crop, name in zip(side, names, strict=True)]
+                [
+                    self._coded(crop, hashed(str(recipe.seed), name))
+                    for crop, name in zip(side, names, strict=True)
+                ]
             )
             for side in sides
         )
@@ -126,8 +129,3 @@ class PairMaker:
             view = np.ascontiguousarray(view[:, ::-1])
         done = degrade(np.asarray(view, np.uint8), rng, self._recipe.degradation, _VIEW)
         return done[inner:-inner, inner:-inner]
-
-
-def _seed(seed: int, *names: str) -> int:
-    text = "\n".join([str(seed), *names])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

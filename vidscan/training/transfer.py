@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from vidscan.faces.geometry import CropSpec
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
-from vidscan.training.corpus import Entry
+from vidscan.training.corpus import Entry, by_method, same_footage
 from vidscan.training.store import STORE_SPEC, Store
 
 
@@ -56,32 +56,24 @@ def clip_scores(store: Store, rows: list[int], scores: NDArray[np.floating]) -> 
 
 
 def transfer_table(entries: list[Entry], scores: dict[str, float]) -> dict[str, float]:
-    """AUC by family, over methods, and on same-footage pairs, of clip scores by file.
-
-    Methods with fewer than three clips are pooled per family.
-    """
+    """AUC of clip scores by file: by family, by method (:func:`by_method`) and over methods, and on
+    same-footage pairs."""
     known = [e for e in entries if e.file in scores]
     genuine = np.array([scores[e.file] for e in known if e.genuine])
-    groups: dict[str, list[float]] = defaultdict(list)
-    families: dict[str, list[float]] = defaultdict(list)
-    sizes: dict[str, int] = defaultdict(int)
-    for e in known:
-        sizes[e.method] += 1
-    for e in known:
-        if not e.genuine:
-            name = e.method if sizes[e.method] >= 3 else f"{e.family} (pooled)"
-            groups[name].append(scores[e.file])
-            families[e.family].append(scores[e.file])
-    table = {f"method {name}": auc(genuine, values) for name, values in sorted(groups.items())}
-    means = {f"family {name}": auc(genuine, values) for name, values in sorted(families.items())}
-    pairs = [e for e in known if e.pairing == "same_footage" and e.pair in scores]
+    forged = [e for e in known if not e.genuine]
+
+    def area(some: Sequence[Entry], against: NDArray[np.float64] = genuine) -> float:
+        return auc(against, [scores[e.file] for e in some])
+
+    table = {f"method {name}": area(own) for name, own in sorted(by_method(forged).items())}
+    families = sorted({e.family for e in forged})
+    means = {f"family {name}": area([e for e in forged if e.family == name]) for name in families}
+    originals, pairs = same_footage(known)
     if pairs:
-        fakes = [scores[e.file] for e in pairs]
-        originals = sorted({e.pair for e in pairs})
-        means["same footage"] = auc(np.array([scores[f] for f in originals]), fakes)
+        means["same footage"] = area(pairs, np.array([scores[e.file] for e in originals]))
         means["same footage, ranked"] = float(np.mean([scores[e.file] > scores[e.pair] for e in pairs]))
     means["mean over methods"] = float(np.mean(list(table.values())))
-    means["all"] = auc(genuine, [s for v in groups.values() for s in v])
+    means["all"] = area(forged)
     return means | table
 
 

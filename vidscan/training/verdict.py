@@ -7,7 +7,6 @@ others set.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -24,13 +23,12 @@ from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
 from vidscan.types import ScanSettings, Track
 from vidscan.verdict.aggregate import statistic
-from vidscan.verdict.baselines import PatchOnly
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.features import evidence
 from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.judge import Judge, QualityLimits, worth_judging
-from vidscan.verdict.one_class import MODELS, AnomalyModel, LinearOneClassSVM
+from vidscan.verdict.one_class import AnomalyModel, LinearOneClassSVM
 from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
 
@@ -46,7 +44,6 @@ CORNER = 6.0
 class VerdictRecipe:
     """How the verdict is fitted."""
 
-    model: str = LinearOneClassSVM.name
     weights: Mapping[str, float] | None = None
     """By group; :data:`WEIGHTS` where None. A group without weight is no part of the verdict."""
     normalise_quality: bool = True
@@ -80,32 +77,26 @@ def windows(
 
 
 def fit_statistic(
-    clips: Sequence[ClipEvidence], reference: Sequence[ClipEvidence], recipe: VerdictRecipe
+    clips: Sequence[ClipEvidence],
+    reference: Sequence[ClipEvidence],
+    recipe: VerdictRecipe,
+    rival: Callable[[NDArray[np.float64]], AnomalyModel] | None = None,
 ) -> EvidenceStatistic:
     """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``.
 
-    Raises SetupError where they are too few, or no face was found in them.
+    ``rival`` fits another model than the shipped kind, :class:`LinearOneClassSVM`, to standardised windows
+    (n, d). Raises SetupError where clips are too few, or no face was found in them.
     """
     weights = _weights(recipe)
     columns = tuple(column for column in COLUMNS if column.group in weights)
     values, valid = windows(clips, columns)
-    linear, alone = recipe.model == LinearOneClassSVM.name, recipe.model == PatchOnly.name
-    # A rival's score must not tie far out, or its ranking would be judged by its ties.
     limits = {group.name: group.limit for group in GROUPS.values()}
     try:
-        standardiser = Standardiser.fit(
-            values, valid, columns, weights, math.inf if alone else limits, signed=linear or alone
-        )
+        standardiser = Standardiser.fit(values, valid, columns, weights, limits, signed=rival is None)
     except ValueError as error:
         raise SetupError(f"the genuine clips cannot train a verdict: {error}") from error
     points = standardiser.transform(values, valid)
-    model: AnomalyModel
-    if linear:
-        model = LinearOneClassSVM.fit(points, corner=standardiser.weight * CORNER)
-    elif alone:
-        model = PatchOnly.fit(points, column=0)
-    else:
-        model = MODELS[recipe.model].fit(points)
+    model = rival(points) if rival else LinearOneClassSVM.fit(points, corner=standardiser.weight * CORNER)
     fitted = EvidenceStatistic(standardiser, model, np.zeros(0), QualityEffect.none())
     fitted = replace(fitted, margins_of_genuine=_margins(fitted, reference))
     return with_quality(fitted, reference) if recipe.normalise_quality else fitted
@@ -275,7 +266,7 @@ def train_verdict(
     train = [e for e in entries if e.split == "train"]
     people = by_person([e for e in entries if e.split == "dev"], clips)
     registry = load_registry()
-    encoder = registry.get("encoder") if "encoder" in registry.defaults else None
+    encoder = registry.default("encoder")
     fitted = fit_statistic(
         as_unseen([clips[e.file] for e in train if e.file in clips], encoder),
         [c for own in people.values() for c in own],

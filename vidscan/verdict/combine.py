@@ -5,8 +5,8 @@ windows of a track are merged by :func:`combine_windows`, a Cauchy combination, 
 back on the margin's scale: the margin that *one* window would need to be as surprising. A genuine
 track's combined margin is therefore distributed like a single window's, however many windows it has and
 however alike they are, and tracks of any length can be calibrated together. The tracks of a clip are
-merged by their smallest p-value, corrected for their number (:func:`combine_tracks`, Sidak 1967);
-:func:`among_tracks` is the same correction on the statistic's scale.
+merged by their smallest p-value, corrected for their number (Sidak 1967): :func:`among_tracks` is that
+correction on the statistic's scale.
 
 No fixed function of the margins alone could do this: a mean narrows with the number of independent
 windows and does not with that of equal ones, a maximum grows with the one and not with the other.
@@ -119,11 +119,6 @@ def _tail(ordered: NDArray[np.float64]) -> tuple[int, float]:
     return start, excess
 
 
-def survival(statistics: ArrayLike, value: float) -> float:
-    """Smoothed conformal p-value of ``value`` among genuine ``statistics`` (n,); see :class:`Survival`."""
-    return float(Survival.fit(statistics)(value))
-
-
 def combine_windows(margins: ArrayLike, durations: ArrayLike, reference: Survival) -> NDArray[np.float64]:
     """(...) the margin of one window that is as surprising as the windows of a track together.
 
@@ -173,27 +168,13 @@ def _log_p(up: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.flo
     return np.where(mean >= 0, suspicious, np.log1p(-0.5 * np.exp(np.minimum(mean, 0.0) * 2 / math.pi)))
 
 
-def combine_tracks(p_values: ArrayLike) -> float:
-    """p-value of a clip from those of its tracks (m,): 1 - (1 - least) ** m.
-
-    Exact for independent tracks and too high, never too low, for tracks that go together (Sidak,
-    Journal of the American Statistical Association 1967).
-
-    Raises ValueError where there is none or one is outside 0..1.
-    """
-    p = np.asarray(p_values, np.float64)
-    if not p.size or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("p-values must be between 0 and 1, at least one")
-    least = float(p.min())
-    return 1.0 if least == 1 else -math.expm1(p.size * math.log1p(-least))
-
-
 def among_tracks(statistic: float, tracks: int, calibration: Survival) -> float:
     """A track's ``statistic``, lowered for having been looked for among ``tracks`` of the clip.
 
-    It is the statistic with which the only track of a clip would be as surprising; the highest of a
-    clip's tracks has the p-value of :func:`combine_tracks`. ``calibration`` is the survival of genuine
-    people's statistics. Strictly increasing in ``statistic``; unchanged for one track.
+    It is the statistic with which the only track of a clip would be as surprising. The highest of m tracks
+    has the p-value 1 - (1 - p) ** m, exact for independent tracks and too high, never too low, for tracks
+    that go together (Sidak, Journal of the American Statistical Association 1967). ``calibration`` is the
+    survival of genuine people's statistics. Strictly increasing in ``statistic``; unchanged for one track.
     """
     log_p = float(calibration.log(statistic))
     if log_p < -_FAR:

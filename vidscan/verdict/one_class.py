@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import WeightsError
-from vidscan.verdict.baselines import IsolationForest, Mahalanobis, PatchOnly
 from vidscan.verdict.standardiser import Standardiser
 
 if TYPE_CHECKING:
@@ -23,19 +22,10 @@ if TYPE_CHECKING:
 
 
 class AnomalyModel(Protocol):
-    """A fitted one-class model.
-
-    Each has a class method ``fit`` that takes standardised genuine windows (n, d), and ``from_tensors``,
-    :meth:`to_tensors` backwards.
-    """
-
-    name: ClassVar[str]
+    """A fitted one-class model."""
 
     def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(n,) anomaly of standardised ``points`` (n, d); higher is more anomalous."""
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """Everything that was fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +50,6 @@ class OneClassSVM:
     gamma
         Width of the kernel.
     """
-
-    name: ClassVar[str] = "one_class_svm"
 
     support: NDArray[np.float64]
     coefficients: NDArray[np.float64]
@@ -112,33 +100,6 @@ class OneClassSVM:
 
         squared = cdist(np.asarray(points, np.float64), self.support, "sqeuclidean")
         return logsumexp(np.log(self.coefficients) - self.gamma * squared, axis=1)
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """``support`` (m, d), ``coefficients`` (m,), ``intercept`` (), ``gamma`` (), float64."""
-        import torch
-
-        return {
-            "support": torch.from_numpy(self.support.copy()),
-            "coefficients": torch.from_numpy(self.coefficients.copy()),
-            "intercept": torch.tensor(self.intercept, dtype=torch.float64),
-            "gamma": torch.tensor(self.gamma, dtype=torch.float64),
-        }
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> OneClassSVM:
-        """:meth:`to_tensors` backwards; raises WeightsError where they are not usable."""
-        try:
-            support, coefficients = (tensors[k].double().numpy() for k in ("support", "coefficients"))
-            intercept, gamma = (float(tensors[k]) for k in ("intercept", "gamma"))
-            if support.ndim != 2 or coefficients.shape != support.shape[:1] or not len(support):
-                raise ValueError("support vectors and coefficients differ in number")
-            if not (np.isfinite(support).all() and np.isfinite([intercept, gamma]).all()):
-                raise ValueError("values are not finite")
-            if not ((coefficients > 0).all() and intercept < 0 < gamma):
-                raise ValueError("coefficients, gamma and -intercept must be positive")
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"one-class SVM is not usable: {error}") from error
-        return cls(support, coefficients, intercept, gamma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +176,21 @@ class LinearOneClassSVM:
         return cls(normal, offset, corner)
 
 
-MODELS: dict[str, type[Any]] = {
-    model.name: model for model in (LinearOneClassSVM, OneClassSVM, Mahalanobis, IsolationForest, PatchOnly)
-}
-
-
 def pack(standardiser: Standardiser, model: AnomalyModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors for a safetensors file and JSON settings that :func:`unpack` reads."""
+    """Tensors for a safetensors file and JSON settings that :func:`unpack` reads.
+
+    Raises TypeError where ``model`` is a rival, which is never stored.
+    """
+    if not isinstance(model, LinearOneClassSVM):
+        raise TypeError(f"{type(model).__name__} cannot be stored")
     tensors = {f"standardiser.{k}": v for k, v in standardiser.to_tensors().items()}
     tensors |= {f"model.{k}": v for k, v in model.to_tensors().items()}
     return tensors, standardiser.settings() | {"model": model.name}
 
 
-def unpack(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[Standardiser, AnomalyModel]:
+def unpack(
+    tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+) -> tuple[Standardiser, LinearOneClassSVM]:
     """Standardiser and model of :func:`pack`.
 
     Raises
@@ -235,17 +198,12 @@ def unpack(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> tuple[
     WeightsError
         Where something is missing, damaged, or of another number of features.
     """
-    model_type = MODELS.get(settings.get("model", ""))
-    if model_type is None:
-        raise WeightsError(f"unknown anomaly model {settings.get('model')!r} (have: {', '.join(MODELS)})")
+    if settings.get("model") != LinearOneClassSVM.name:
+        raise WeightsError(f"unknown anomaly model {settings.get('model')!r}")
     standardiser = Standardiser.from_tensors(_under("standardiser.", tensors), settings)
-    model = model_type.from_tensors(_under("model.", tensors))
-    try:
-        model.score_samples(np.zeros((1, len(standardiser.columns))))
-    except (ValueError, IndexError) as error:
-        raise WeightsError(
-            f"{model.name} is not for {len(standardiser.columns)} features: {error}"
-        ) from error
+    model = LinearOneClassSVM.from_tensors(_under("model.", tensors))
+    if len(model.normal) != len(standardiser.columns):
+        raise WeightsError(f"{model.name} is not for {len(standardiser.columns)} features")
     return standardiser, model
 
 

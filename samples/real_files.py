@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import FPS, make_clip
-from tests.heic import write_grid
+from samples.clips import FPS, make_clip
+from samples.heic import write_grid
 
 Frames = NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.hostile import CONTAINERS, PICTURES, sound_bytes
+from samples.hostile import CONTAINERS, PICTURES, sound_bytes
 
 SUFFIXES = (*CONTAINERS, *PICTURES)
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

@@ -21,7 +21,7 @@ import av
 import cv2
 import numpy as np
 
-from tests.clips import make_clip, pattern
+from samples.clips import make_clip, pattern
 
 VERDICT = "verdict"
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b31m"

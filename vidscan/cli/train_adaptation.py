@@ -1,0 +1,40 @@
+"""``vidscan train adaptation``: the memory of ``vidscan adapt``, and what adapting is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidscan.cli.console import stages, start_log
+from vidscan.cli.train_encoder import Corpus, Jobs, Quiet, Start, Work
+
+
+def adaptation(
+    corpus: Corpus,
+    start: Start = None,
+    work: Work = Path("runs/encoder"),
+    weights: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the memory is registered.")
+    ] = Path("weights"),
+    jobs: Jobs = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Make the memory that vidscan adapt needs, and judge adapting on generators left out.
+
+    Prints a Markdown table: the encoder's head, and ForensicTransfer's auto-encoder on the same descriptions.
+    """
+    start_log(quiet, False)
+    from vidscan.models import load_registry
+    from vidscan.training.adaptation import judge_all, markdown, train_memory
+    from vidscan.training.encoder import HeadRecipe, read_material, shipped_start
+
+    encoder = load_registry().get("encoder")
+    with stages(quiet=quiet) as stage:
+        recipe = HeadRecipe()
+        material = read_material(corpus, start or shipped_start(), work, recipe, jobs=jobs, stage=stage)
+        found = judge_all(material, recipe, stage)
+        record = train_memory(material, weights, encoder)
+    typer.echo(markdown(found), nl=False)
+    typer.echo(f"{record.name} {record.sha256}", err=True)

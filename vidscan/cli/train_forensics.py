@@ -1,0 +1,61 @@
+"""``vidscan train forensics``: the classifiers of the evidence shelf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidscan.cli.console import stages, start_log
+from vidscan.cli.failures import UsageError
+
+
+def forensics(
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
+    ],
+    work: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the windows.")] = Path(
+        "runs/forensics"
+    ),
+    weights: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished models are registered.")
+    ] = Path("weights"),
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Scores by file (JSON) of another detector, for a row of the table.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Learn the classifiers of the evidence shelf from the train split of CORPUS.
+
+    Prints Markdown tables: clips of unseen sources, a sample of dev, resampled patches.
+    """
+    start_log(quiet, False)
+    import json
+
+    from vidscan.training.figures import markdown
+    from vidscan.training.forensics.run import ForensicsRecipe, train_forensics
+
+    scores = None
+    if beside is not None:
+        try:
+            scores = {str(k): float(v) for k, v in json.loads(beside.read_text(encoding="utf-8")).items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"--beside {beside} does not hold scores by file: {error}") from error
+    with stages(quiet=quiet) as stage:
+        run = train_forensics(corpus, work, weights, ForensicsRecipe(), beside=scores, stage=stage)
+    typer.echo("Train clips, sources left out\n\n" + markdown(run.left_out))
+    if run.dev:
+        typer.echo("Dev clips\n\n" + markdown(run.dev))
+    names = list(next(iter(run.resampling.values())))
+    typer.echo(f"| resampled patches | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
+    for network, areas in run.resampling.items():
+        typer.echo(f"| {network} | {' | '.join(f'{areas[name]:.2f}' for name in names)} |")
+    for record in run.records:
+        typer.echo(f"{record.name} {record.sha256}", err=True)

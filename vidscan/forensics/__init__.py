@@ -1,0 +1,1 @@
+"""The evidence shelf: instruments of media forensics, reported beside the verdict and never part of it."""
