@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +34,15 @@ _DECODE = (
     "for chunk in open_video(sys.argv[1]):\n"
     "    for row in range(len(chunk.times)): chunk.image(row)"
 )
+_WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+"""Linux counts the memory of whoever starts a process as that process's own: a small one has to start it.
+`wait4` tells this one child's peak; `resource.getrusage` would tell the largest of all so far."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +76,14 @@ def make_clip(path: Path, picture: Path, seconds: float) -> None:
 
 def measure(command: list[str], allowed: tuple[int, ...]) -> Cost:
     """Run a process to its end; its standard output goes nowhere."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    # wait4 tells this one child's peak; resource.getrusage would tell the largest of all so far.
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in allowed:
-        raise SystemExit(f"exit code {process.returncode}: {' '.join(command)}")
+    watched = subprocess.run(
+        [sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, text=True, check=True
+    )
+    wall, peak, code = json.loads(watched.stdout)
+    if code not in allowed:
+        raise SystemExit(f"exit code {code}: {' '.join(command)}")
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes, Linux in kibibytes
-    return Cost(round(wall, 3), round(usage.ru_maxrss * unit / 1e6, 1))
+    return Cost(round(wall, 3), round(peak * unit / 1e6, 1))
 
 
 def run(seconds: float, repeats: int, device: str) -> dict[str, object]:
