@@ -30,7 +30,11 @@ from vidscan import __version__
 from vidscan.media.writer import VideoWriter, write_png
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
-_DECODE = "import sys; from vidscan.media import open_video\nfor chunk in open_video(sys.argv[1]): pass"
+_DECODE = (
+    "import sys; from vidscan.media import open_video\n"
+    "for chunk in open_video(sys.argv[1]):\n"
+    "    for row in range(len(chunk.times)): chunk.image(row)"
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ Clips of one face at 720p and 1080p and of four faces at 720p are made from scik
 portrait. In one process, models loaded and warm, decoding alone and scanning take turns with one decoder and
 its threads. The reference is facenet-pytorch's MTCNN with its defaults on every full frame, and a whole
 Xception at 299 px on every face, on the first seconds of the same clip. Peak memory is that of a process that
-scans one clip, and ``--long`` times as much of it. Two workers against one is `benchmarks/batch.py`.
+scans one clip, and ``--long`` times as much of it. What starting costs is told by cold processes. Two workers
+against one is `benchmarks/batch.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from skimage.data import astronaut
 from benchmarks.check_speed import measure
 from benchmarks.publish import publish
 from vidscan import Scanner, ScanSettings, __version__
-from vidscan.media import VideoWriter, open_video
+from vidscan.media import VideoWriter, open_video, write_png
 from vidscan.patches.xception import WholeXception
 
 FPS = 30
@@ -53,10 +54,10 @@ def write_clip(path: Path, width: int, height: int, faces: int, seconds: float) 
     portrait = np.ascontiguousarray(astronaut()[:400, 60:420])
     rng = np.random.default_rng(0)
     ground = cv2.resize(
-        rng.uniform(60, 180, (6, 10, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        rng.integers(60, 180, (6, 10, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
     )
     # A few pictures of noise by turns: drawing it anew would take longer than all that is measured.
-    noise = rng.normal(0, 2, (8, height, width, 3)).astype(np.float32)
+    noise = rng.normal(0, 2, (8, height, width, 3)).round().astype(np.int16)
     columns = 1 if faces == 1 else 2
     zoom = 0.9 * height / (columns * portrait.shape[0])
     with VideoWriter(path, width, height, fps=FPS, crf=23) as writer:
@@ -69,21 +70,22 @@ def write_clip(path: Path, width: int, height: int, faces: int, seconds: float) 
                 y = row * height / columns + 0.01 * height * np.sin(1.7 * phase) + 0.02 * height
                 place = np.array([[zoom, 0, x], [0, zoom, y]])
                 cv2.warpAffine(
-                    portrait.astype(np.float32),
+                    portrait,
                     place,
                     (width, height),
                     dst=shown,
                     flags=cv2.INTER_LINEAR,
                     borderMode=cv2.BORDER_TRANSPARENT,
                 )
-            writer.write(np.clip(shown + noise[index % 8], 0, 255).round().astype(np.uint8))
+            writer.write(np.asarray(cv2.add(shown, noise[index % 8], dtype=cv2.CV_8U), np.uint8))
 
 
 def decode(path: Path) -> None:
     """All frames as RGB, and nothing else, with the decoder that a scan takes."""
     with open_video(path, decoder=ScanSettings().decoder) as source:
-        for _ in source:
-            pass
+        for chunk in source:
+            for row in range(len(chunk.times)):  # they become RGB when they are asked for
+                chunk.image(row)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -147,6 +149,23 @@ def clip_figures(scanner: Scanner, path: Path, seconds: float, repeats: int) -> 
     }
 
 
+def startup_figures(picture: Path, repeats: int) -> dict[str, Any]:
+    """Wall seconds of cold processes, by turns."""
+    write_png(picture, np.ascontiguousarray(astronaut()))
+    check = [sys.executable, "-m", "vidscan", "check", "--json", "--exit-zero", "--device", "cpu"]
+    commands = {
+        "import typer": [sys.executable, "-c", "import typer"],
+        "vidscan --help": [sys.executable, "-m", "vidscan", "--help"],
+        "import torch": [sys.executable, "-c", "import torch"],
+        "check of a picture": [*check, str(picture)],
+    }
+    runs = [
+        {name: measure(command, (0,)).wall_s for name, command in commands.items()} for _ in range(repeats)
+    ]
+    wall = {name: statistics.median(turn[name] for turn in runs) for name in commands}
+    return {"wall_s": wall, "help_per_typer": round(wall["vidscan --help"] / wall["import typer"], 2)}
+
+
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The whole benchmark, as what is written to the JSON file."""
     scanner = Scanner(device="cpu")
@@ -176,6 +195,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "ms_per_frame": round(1e3 * reference, 1),
             "times_vidscan": round(reference / frame_s, 1),
         },
+        "startup": startup_figures(folder / "portrait.png", arguments.repeats),
     }
     if arguments.long > 0:
         longer = folder / "long.mp4"

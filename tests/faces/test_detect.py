@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vidscan.errors import WeightsError
 from vidscan.faces import mtcnn
@@ -119,8 +120,14 @@ def test_boxes_are_those_of_facenet_pytorch():
     plain = Networks()
     plain.load_state_dict(ours.record.load())
     ours.networks = plain.eval().requires_grad_(False)
+
+    def laid_out_as_stock(pixels: torch.Tensor) -> torch.Tensor:
+        """The one frame as it lies in memory, crops plane by plane."""
+        scaled = (pixels - 127.5) * 0.0078125
+        return scaled if len(scaled) == 1 else scaled.contiguous()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mtcnn, "_normalised", lambda pixels: (pixels - 127.5) * 0.0078125)
+        patch.setattr(mtcnn, "_normalised", laid_out_as_stock)
         ((found, five, sure),) = ours._run(image)
     assert len(found) == 2
     order = np.argsort(-np.prod(found[:, 2:] - found[:, :2], axis=1))
@@ -131,8 +138,24 @@ def test_boxes_are_those_of_facenet_pytorch():
 
 def test_candidates_outside_their_frame_are_dropped():
     boxes = torch.tensor([[-30.0, 5, -2, 33], [5, 5, 25, 25], [90, 70, 130, 110]])
-    kept, image, crops = mtcnn._crops(torch.zeros(1, 3, 60, 80), boxes, torch.zeros(3, dtype=torch.long), 24)
+    frames = mtcnn._Sums(np.zeros((1, 60, 80, 3), np.uint8), torch.device("cpu"))
+    kept, image, crops = frames.crops(boxes, torch.zeros(3, dtype=torch.long), 24)
     assert kept.tolist() == [[5, 5, 25, 25]] and image.tolist() == [0] and crops.shape == (1, 3, 24, 24)
+
+
+def test_averages_from_running_sums_are_those_of_torch():
+    frames = np.random.default_rng(2).integers(0, 256, (2, 61, 83, 3), dtype=np.uint8)
+    sums = mtcnn._Sums(frames, torch.device("cpu"))
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float().contiguous()
+    for size in ((61, 83), (44, 60), (13, 17)):
+        assert torch.equal(sums.scaled(size), F.interpolate(pixels, size=size, mode="area"))
+    boxes = torch.tensor([[1.0, 1, 61, 61], [20.6, 7.2, 31.9, 18.5], [40, 30, 83, 61]])
+    _, _, crops = sums.crops(boxes, torch.tensor([0, 1, 1]), 24)
+    for crop, frame, (x, y, right, bottom) in zip(
+        crops, (0, 1, 1), ((0, 0, 61, 61), (19, 6, 31, 18), (39, 29, 83, 61)), strict=True
+    ):
+        part = pixels[frame : frame + 1, :, y:bottom, x:right]
+        assert torch.equal(crop, F.interpolate(part, size=(24, 24), mode="area")[0])
 
 
 @pytest.mark.parametrize("change", [{"architecture": "other"}, {"thresholds": [0.6]}, {"factor": "wide"}])

@@ -76,7 +76,7 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
+        return F.relu(x + self.second(self.first(x)), inplace=True)
 
 
 class LandmarkNetwork(nn.Module):
