@@ -15,7 +15,7 @@ import vidscan
 HOUSE = Path(vidscan.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "color", "toml", "spread", "digests", "machine", "paths", "outputs", "sinks"),
-    ("fusion", "markdown"),
+    ("fusion", "markdown", "lanes"),
     ("media", "models"),
     ("faces",),
     ("patches", "motion", "behavior", "forensics"),
@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of the house, lowest first; a room may import from its own floor and from those below."""
 SCANNING = ("", "media", "models", "faces", "patches", "motion", "behavior", "forensics", "verdict", "people")
-SCANNING += ("stages", "file_parts", "reporting", "scanner", "report", "explain", "batch", "serve")
+SCANNING += ("lanes", "stages", "file_parts", "reporting", "scanner", "report", "explain", "batch", "serve")
 WORKSHOP = ("forge", "training", "evaluation")
 
 

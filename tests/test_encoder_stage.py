@@ -44,9 +44,9 @@ def test_it_looks_every_second_at_first_and_then_at_its_rate(
     for first in range(0, 120, 40):
         for stage in stages:
             stage.add(batch(first, 40))
-    looked = sorted(frame / FPS for frame, _ in encoder.log_odds)
+    looked = sorted(frame / FPS for frame, _ in encoder.deviations)
     assert looked == pytest.approx([0, 1, 2, 3, 4, 6, 8, 10])
-    assert {frame for frame, _ in encoder.log_odds} <= {f.frame_index for f in patches.evidence[0]}
+    assert {frame for frame, _ in encoder.deviations} <= {f.frame_index for f in patches.evidence[0]}
 
 
 def test_chunks_make_no_difference(tmp_path: Path) -> None:
@@ -62,18 +62,18 @@ def test_chunks_make_no_difference(tmp_path: Path) -> None:
             part = FaceBatch(chunk, own, 1, [], "cpu")
             patches.add(part)
             encoder.add(part)
-        return encoder.log_odds
+        return encoder.deviations
 
     small, large = run(7), run(40)
     assert small.keys() == large.keys()
     assert list(small.values()) == pytest.approx([large[k] for k in small], abs=1e-4)
 
 
-def test_only_the_faces_it_looked_at_carry_its_log_odds(stages: tuple[PatchStage, EncoderStage]) -> None:
+def test_only_the_faces_it_looked_at_carry_its_deviations(stages: tuple[PatchStage, EncoderStage]) -> None:
     patches, encoder = stages
     for stage in stages:
         stage.add(batch(0, 15))
     faces = encoder.joined(0, patches.evidence[0])
     assert [f.time_s for f in faces if f.encoder is not None] == pytest.approx([0.0, 1.0])
     assert len(faces) == len(patches.evidence[0])
-    assert faces[0].encoder == encoder.log_odds[0, 0]
+    assert faces[0].encoder == encoder.deviations[0, 0]

@@ -6,7 +6,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from vidscan.faces.landmarks import LandmarkReader
 from vidscan.faces.second_look import SecondLook
 from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
+from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
 from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
@@ -321,17 +323,16 @@ class _Pass:
             )
             between = Between(stride)
             chunks = iter(source)
-            while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
-                with self._clock("detect"):
-                    faces = tracker.update(chunk)
-                    followed = [face for face in faces if face.frame_index % stride == 0]
-                    batch = FaceBatch(chunk, followed, stride, between.add(chunk, faces), self.scanner.device)
-                for stage in self.stages:
-                    with self._clock(stage.clock):
-                        stage.add(batch)
-                self.decoded += len(chunk.times)
-                if progress is not None and source.info.duration_s:
-                    progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
+            with self._lanes() as give:
+                while (chunk := self._timed("decode", lambda: next(chunks, None))) is not None:
+                    with self._clock("detect"):
+                        faces = tracker.update(chunk)
+                        followed = [face for face in faces if face.frame_index % stride == 0]
+                        complete = between.add(chunk, faces)
+                    give(FaceBatch(chunk, followed, stride, complete, self.scanner.device))
+                    self.decoded += len(chunk.times)
+                    if progress is not None and source.info.duration_s:
+                        progress(min(1.0, float(chunk.times[-1]) / source.info.duration_s))
             rest = between.finish()
             for stage in self.stages:
                 with self._clock(stage.clock):
@@ -340,6 +341,41 @@ class _Pass:
                 masks.close(self.scanner.models)
             self.info, self.warnings = source.info, tuple(source.warnings)
             self.left_out = tracker.left_out
+
+    @contextmanager
+    def _lanes(self) -> Iterator[Callable[[FaceBatch], None]]:
+        """What gives a batch to every stage; at the end all are through.
+
+        Stages of one clock follow each other. Those of different clocks run side by side, and beside
+        detection, where torch has threads to share: which of them is first changes nothing.
+        """
+        groups = {clock: [s for s in self.stages if s.clock == clock] for clock in _SIDE_BY_SIDE}
+        here = [stage for stage in self.stages if stage.clock not in groups]
+
+        def work(stages: list[Stage], batch: FaceBatch) -> None:
+            for stage in stages:
+                with self._clock(stage.clock):
+                    stage.add(batch)
+
+        if torch.get_num_threads() == 1:
+            yield partial(work, self.stages)
+            return
+        with ExitStack() as stack:
+            threads = stack.enter_context(shared_threads(len(_SIDE_BY_SIDE)))
+            lanes = [
+                stack.enter_context(Lane(partial(work, stages), threads))
+                for stages in groups.values()
+                if stages
+            ]
+
+            def give(batch: FaceBatch) -> None:
+                work(here, batch)
+                for lane in lanes:
+                    lane.add(batch)
+
+            yield give
+            for lane in lanes:
+                lane.wait()
 
     def _content(self, sha256: str | None) -> tuple[str, int]:
         """Hash and size in bytes of the file."""
@@ -410,6 +446,8 @@ _WITHOUT_ENCODER = Note(
 )
 _FOLLOW_FPS = 15.0
 """Faces are followed in about so many frames a second, or as many as are read."""
+_SIDE_BY_SIDE = ("landmarks", "classify")
+"""Clocks whose stages need nothing of each other."""
 _USUAL_FPS = 25.0
 """Frames a second where the container does not say."""
 

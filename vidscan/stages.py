@@ -6,9 +6,9 @@ What it found it keeps.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -42,6 +42,24 @@ _STEADINESS = 0.6
 """Weight of the past in a mask, from one analysed frame to the next: a forged part stays, noise does not."""
 
 
+class Uploaded(Sequence[Tensor]):
+    """The frames of a chunk as (H, W, 3) RGB uint8 on a device, each uploaded once, when it is asked for."""
+
+    def __init__(self, chunk: FrameChunk, device: str) -> None:
+        self._chunk, self._device = chunk, device
+        self._known: dict[int, Tensor] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._chunk.times)
+
+    def __getitem__(self, row: int) -> Tensor:  # type: ignore[override]  # slices are not needed
+        with self._lock:
+            if row not in self._known:
+                self._known[row] = torch.from_numpy(self._chunk.image(row)).to(self._device)
+            return self._known[row]
+
+
 @dataclass(frozen=True)
 class FaceBatch:
     """A chunk of frames with the faces that stages may look at."""
@@ -54,11 +72,11 @@ class FaceBatch:
     complete: list[FrameFaces]
     """Frames, of this chunk and of the end of the last, whose faces are all known now."""
     device: str
+    images: Uploaded = field(init=False)
+    """The frames on the device."""
 
-    @cached_property
-    def images(self) -> Tensor:
-        """(T, H, W, 3) RGB uint8 on the device, uploaded once."""
-        return torch.from_numpy(self.chunk.images).to(self.device)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", Uploaded(self.chunk, self.device))
 
     def index(self, faces: Sequence[Face]) -> NDArray[np.int64]:
         """(N,) rows of ``images`` that faces of this batch are in."""
@@ -67,13 +85,13 @@ class FaceBatch:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames."""
-        height, width = self.chunk.images.shape[1:3]
+        height, width = self.chunk.shape
         return width, height
 
     def quantiser(self, face: Face, box: tuple[float, float, float, float]) -> float | None:
         """Mean quantiser in the box of a face of this batch; None where the decoder does not tell."""
-        known = self.chunk.quantisers
-        return None if known is None else within(known[self.index([face])[0]], box, self.size)
+        known = self.chunk.quantiser(face.frame_index - self.chunk.first_index)
+        return None if known is None else within(known, box, self.size)
 
     def crops(self, faces: Sequence[Face], spec: CropSpec) -> tuple[Tensor, NDArray[np.float64]]:
         """Aligned crops (N, 3, S, S) float32 RGB 0..255, and their maps (N, 2, 3) from the frame."""
@@ -236,7 +254,7 @@ class EncoderStage(Stage):
     patches
         Comes before this stage.
     classifier
-        The encoder with its head.
+        The encoder with its heads.
     rate
         Frames per second of every track.
     """
@@ -246,7 +264,7 @@ class EncoderStage(Stage):
     def __init__(self, patches: PatchStage, classifier: EncoderClassifier, rate: float) -> None:
         self._patches, self.classifier, self._rate = patches, classifier, rate
         self._next: dict[int, tuple[int, float]] = {}
-        self.log_odds: dict[tuple[int, int], float] = {}
+        self.deviations: dict[tuple[int, int], float] = {}
         """By frame and track."""
 
     def add(self, batch: FaceBatch) -> None:
@@ -258,8 +276,8 @@ class EncoderStage(Stage):
         if not chosen:
             return
         crops, _ = batch.crops(chosen, self.classifier.spec)
-        for face, value in zip(chosen, self.classifier.log_odds(crops), strict=True):
-            self.log_odds[face.frame_index, face.track_id] = float(value)
+        for face, value in zip(chosen, self.classifier.deviations(crops), strict=True):
+            self.deviations[face.frame_index, face.track_id] = float(value)
 
     def _due(self, face: Face) -> bool:
         looks, time_s = self._next.get(face.track_id, (0, face.time_s))
@@ -271,7 +289,7 @@ class EncoderStage(Stage):
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
         """The faces of a track with what the encoder said of them."""
-        return tuple(replace(f, encoder=self.log_odds.get((f.frame_index, track_id))) for f in faces)
+        return tuple(replace(f, encoder=self.deviations.get((f.frame_index, track_id))) for f in faces)
 
 
 _FIRST_S, _FIRST_LOOKS = 1.0, 4
@@ -331,8 +349,7 @@ class FrameStage(Stage):
         self._steady: dict[int, NDArray[np.float32]] = {}
 
     def add(self, batch: FaceBatch) -> None:
-        height, width = batch.chunk.images.shape[1:3]
-        self._shape = (height, width)
+        self._shape = batch.chunk.shape
         for frame in batch.complete:
             self._write(frame)
 

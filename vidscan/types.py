@@ -75,19 +75,62 @@ class VideoInfo:
     """The decoder has exchanged left and right, before the rotation."""
 
 
-@dataclass(frozen=True, slots=True)
 class FrameChunk:
-    """Consecutive decoded frames, upright."""
+    """Consecutive decoded frames, upright.
 
-    first_index: int
-    """Index, in presentation order, of ``images[0]`` in the clip."""
-    times: NDArray[np.float64]
-    """(T,) presentation times in seconds, never decreasing; the clip's first frame is 0."""
-    images: NDArray[np.uint8]
-    """(T, H, W, 3) RGB uint8, contiguous."""
-    quantisers: NDArray[np.uint8] | None = None
-    """(T, h, w) quantiser, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
-    where the decoder does not tell."""
+    Parameters
+    ----------
+    first_index
+        Index, in presentation order, of the first frame in the clip.
+    times
+        (T,) presentation times in seconds, never decreasing; the clip's first frame is 0.
+    images
+        (T, H, W, 3) RGB uint8, contiguous.
+    quantisers
+        (T, h, w) quantiser, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
+        where the decoder does not tell.
+    """
+
+    def __init__(
+        self,
+        first_index: int,
+        times: NDArray[np.float64],
+        images: NDArray[np.uint8],
+        quantisers: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.first_index = first_index
+        self.times = times
+        self._images, self._quantisers = images, quantisers
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """(T, H, W, 3) RGB uint8, contiguous: all frames. One at a time, :meth:`image` may be cheaper."""
+        return self._images
+
+    @property
+    def quantisers(self) -> NDArray[np.uint8] | None:
+        """(T, h, w) uint8; None where the decoder does not tell them of every frame."""
+        return self._quantisers
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return self._images.shape[1], self._images.shape[2]
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB uint8 of one frame, 0 being the first of the chunk."""
+        return self._images[row]
+
+    def quantiser(self, row: int) -> NDArray[np.uint8] | None:
+        """(h, w) uint8 of one frame; None where the decoder does not tell."""
+        return None if self._quantisers is None else self._quantisers[row]
+
+    def part(self, start: int, stop: int) -> FrameChunk:
+        """Rows ``start`` to before ``stop`` as a chunk of their own, which does not keep this one alive."""
+        told = None if self._quantisers is None else self._quantisers[start:stop].copy()
+        return FrameChunk(
+            self.first_index + start, self.times[start:stop].copy(), self._images[start:stop].copy(), told
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +305,7 @@ class FaceEvidence:
     quantiser: float | None = None
     """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
     encoder: float | None = None
-    """Log-odds by the encoder; None where it did not look."""
+    """Deviations from genuine faces by the encoder; None where it did not look."""
     detail_px: float = math.inf
     """Side in pixels of the smallest face that could hold the crop's detail
     (:func:`vidscan.patches.detail.detail_px`); infinite where that was not measured."""
@@ -499,7 +542,10 @@ class FrameReport:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall seconds. The only part of a report that differs between two runs."""
+    """Wall seconds. The only part of a report that differs between two runs.
+
+    Stages run side by side: their sum may be more than ``total``.
+    """
 
     startup: float = 0.0
     decode: float = 0.0

@@ -25,12 +25,12 @@ WIDTH, TAPS = 64, (1, 2)
 
 
 def register_encoder(folder: Path, *, constant: float | None = None, seed: int = 3) -> ModelRecord:
-    """An untrained encoder; with ``constant`` every crop gets this log-odds."""
+    """An untrained encoder with two heads; with ``constant`` every crop gets this many deviations."""
     torch.manual_seed(seed)
     size = len(TAPS) * 2 * len(REGIONS) * WIDTH
-    weight = torch.zeros(size) if constant is not None else torch.randn(size) * 0.1
+    weight = torch.zeros(2, size) if constant is not None else torch.randn(2, size) * 0.1
     tensors = dict(random_encoder(TAPS, 16, WIDTH).state_dict())
-    tensors |= {"head.weight": weight, "head.bias": torch.tensor([constant or 0.0])}
+    tensors |= {"head.weight": weight, "head.bias": torch.full((2,), constant or 0.0)}
     settings = {
         "kind": "encoder",
         "taps": list(TAPS),
@@ -68,26 +68,36 @@ def test_a_description_is_mean_and_spread_of_the_tokens_of_each_region() -> None
     assert torch.allclose(found[1, 2, 1, REGIONS.index("mouth")], mouth.std(0, correction=0), atol=1e-4)
 
 
-def test_log_odds_are_the_head_on_the_description(tmp_path: Path) -> None:
+def test_the_head_that_finds_more_speaks(tmp_path: Path) -> None:
     classifier = EncoderClassifier(register_encoder(tmp_path))
-    found = classifier.log_odds(crops())
-    described = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS).describe(crops())
-    expected = described.double().numpy() @ classifier.weight.double().numpy() + classifier.bias
-    assert found == pytest.approx(expected, abs=1e-3)
+    found = classifier.deviations(crops(6))
+    described = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS).describe(crops(6))
+    each = described.double() @ classifier.weight.double().T + classifier.bias
+    assert found == pytest.approx(each.max(1).values.numpy(), abs=1e-3)
     assert np.ptp(found) > 0
 
 
 def test_a_crop_is_judged_alike_alone_and_among_others(tmp_path: Path) -> None:
     classifier = EncoderClassifier(register_encoder(tmp_path))
-    together = classifier.log_odds(crops(9))
-    alone = [float(classifier.log_odds(crops(9)[i : i + 1])[0]) for i in (0, 8)]
+    together = classifier.deviations(crops(9))
+    alone = [float(classifier.deviations(crops(9)[i : i + 1])[0]) for i in (0, 8)]
     assert together[[0, 8]] == pytest.approx(alone, abs=1e-4)
 
 
-def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("head.weight", (7,), "weights"),
+        ("head.weight", (2, 7), "weights"),
+        ("head.bias", (3,), "2 heads and 3 biases"),
+    ],
+)
+def test_heads_of_another_size_are_refused(
+    tmp_path: Path, name: str, shape: tuple[int, ...], message: str
+) -> None:
     record = register_encoder(tmp_path)
-    tensors = record.load() | {"head.weight": torch.zeros(7)}
-    with pytest.raises(WeightsError, match="7 weights"):
+    tensors = record.load() | {name: torch.zeros(shape)}
+    with pytest.raises(WeightsError, match=message):
         EncoderClassifier(register(tmp_path, "encoder-test", tensors, record.settings))
 
 

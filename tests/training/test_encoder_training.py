@@ -19,8 +19,10 @@ from vidscan.models import load_registry
 from vidscan.patches.encoder import REGIONS, EncoderClassifier
 from vidscan.training.encoder import (
     HeadRecipe,
+    Shares,
     cross_validate,
     fit_heads,
+    left_out,
     read_material,
     train_encoder,
     variants,
@@ -107,8 +109,14 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert len(pairs) == 2 * 2 * SOURCES
     assert sum(c.forged for c in pairs) == 2 * SOURCES
     whole = classifier.weight.numpy()
-    (head,) = fit_heads(material, RECIPE, [None])
-    assert whole == pytest.approx(head.weight)
+    (heads,) = fit_heads(material, RECIPE, [None])
+    unseen = left_out(material, RECIPE)
+    assert whole == pytest.approx(heads.rescaled(unseen.centre, unseen.deviation).weight)
+    assert record.settings["heads"] == ["picture", "region"]
+    # Only own pairs teach the one, none of them the other.
+    only_pairs = replace(RECIPE, heads={"a": Shares(0.5, 0.0, 0.5), "b": Shares(1.0, 0.0, 0.0)})
+    both, film = fit_heads(material, only_pairs, [None])[0].weight
+    assert not np.allclose(both, film)
 
     # Forged pictures of sources that no head saw are told by what all forged ones share.
     found = cross_validate(material, RECIPE)
@@ -118,7 +126,7 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     # The control reads only what lies outside the face, and has no weight elsewhere.
     control = replace(RECIPE, regions=("outside",))
     (outside,) = fit_heads(material, control, [None])
-    by_region = outside.weight.reshape(2 * 2, len(REGIONS), -1)
+    by_region = outside.weight.reshape(-1, len(REGIONS), outside.weight.shape[1] // (2 * 2 * len(REGIONS)))
     assert np.abs(by_region[:, REGIONS.index("outside")]).max() > 0
     assert not np.delete(by_region, REGIONS.index("outside"), axis=1).any()
 

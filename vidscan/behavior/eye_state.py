@@ -84,7 +84,7 @@ def eye_transforms(landmarks: NDArray[np.floating], spec: EyeSpec = EYE_SPEC) ->
 
 
 def eye_crops(
-    images: Tensor | NDArray[np.uint8],
+    images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
     index: NDArray[np.integer],
     landmarks: NDArray[np.floating],
     spec: EyeSpec = EYE_SPEC,
@@ -94,7 +94,7 @@ def eye_crops(
     Parameters
     ----------
     images
-        (T, H, W, 3) RGB uint8, or float in 0..255.
+        (T, H, W, 3) RGB uint8, or float in 0..255; or T tensors (H, W, 3).
     index
         (N,) which of the T frames each face is in.
     landmarks
@@ -112,7 +112,7 @@ def eye_crops(
     ValueError
         Where shapes disagree.
     """
-    frames = torch.as_tensor(images)
+    frames = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
     if len(index) != len(landmarks):
         raise ValueError(f"{len(index)} frame indices but {len(landmarks)} faces")
     maps = eye_transforms(landmarks, spec).reshape(-1, 2, 3)
@@ -122,7 +122,8 @@ def eye_crops(
     square = maps[found]
     above = (spec.width - spec.height) // 2
     square[:, 1, 2] += above
-    crops = align(frames, which[found], square, CropSpec(spec.width, 1.0))[:, :, above : above + spec.height]
+    whole = align(frames, which[found], square, CropSpec(spec.width, 1.0), rounded=True)
+    crops = whole[:, :, above : above + spec.height]
     out = torch.full((len(maps), spec.height, spec.width), torch.nan, device=crops.device)
     out[torch.from_numpy(found).to(out.device)] = luminance(crops)[:, 0]
     return out.view(-1, 2, spec.height, spec.width)
@@ -243,7 +244,7 @@ class EyeState:
 
     def crops(
         self,
-        images: Tensor | NDArray[np.uint8],
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
         index: NDArray[np.integer],
         landmarks: NDArray[np.floating],
     ) -> Tensor:
@@ -252,7 +253,7 @@ class EyeState:
 
     def read(
         self,
-        images: Tensor | NDArray[np.uint8],
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
         index: NDArray[np.integer],
         landmarks: NDArray[np.floating],
         tracks: Sequence[int],

@@ -178,7 +178,7 @@ def _read(
     for chunk, face, since in _main_face(sample):
         if face.frame_index % sample.every:
             continue
-        image = chunk.images[face.frame_index - chunk.first_index]
+        image = chunk.image(face.frame_index - chunk.first_index)
         truth = _label(teacher, image, face)
         if truth is None:
             continue
@@ -287,7 +287,7 @@ def _read_late(
     found: dict[int, FaceReadings] = {}
     for chunk, face, _ in _main_face(sample):
         if face.frame_index in wanted:
-            image = chunk.images[face.frame_index - chunk.first_index]
+            image = chunk.image(face.frame_index - chunk.first_index)
             found[face.frame_index] = _answer(reader, eyes, image, face)
     lost = _LOST if eyes is None else replace(_LOST, shut=np.full((1, 2), np.nan, np.float32))
     return [found.get(face.frame_index, lost) for face in faces]

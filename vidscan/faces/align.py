@@ -8,6 +8,7 @@ whose names this module offers too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,12 @@ __all__ = [
 
 
 def align(
-    images: torch.Tensor,
+    images: torch.Tensor | Sequence[torch.Tensor],
     frame_index: NDArray[np.integer] | torch.Tensor,
     transforms: NDArray[np.floating],
     spec: CropSpec,
+    *,
+    rounded: bool = False,
 ) -> torch.Tensor:
     """Cuts aligned crops out of frames, on the device the frames are on.
 
@@ -67,13 +70,16 @@ def align(
     Parameters
     ----------
     images
-        (T, H, W, 3) RGB, uint8 or float in 0..255, on any device.
+        (T, H, W, 3) RGB, uint8 or float in 0..255, on any device; or T frames (H, W, 3).
     frame_index
         (N,) which of the T frames each crop comes from.
     transforms
         (N, 2, 3) maps from frame pixels to crop pixels (:func:`crop_transform`).
     spec
         The crop.
+    rounded
+        On the CPU, reduce uint8 frames in whole grey levels: twice as fast, and off by a quarter of a level
+        on average. For what looks at shapes, not at the finest texture.
 
     Returns
     -------
@@ -86,7 +92,7 @@ def align(
     """
     import torch
 
-    if images.ndim != 4 or images.shape[-1] != 3:
+    if isinstance(images, torch.Tensor) and (images.ndim != 4 or images.shape[-1] != 3):
         raise ValueError(f"images must be (T, H, W, 3), got {tuple(images.shape)}")
     maps = np.asarray(transforms, np.float64).reshape(-1, 2, 3)
     frames = [int(i) for i in frame_index]
@@ -94,13 +100,14 @@ def align(
         raise ValueError(f"{len(frames)} frame indices but {len(maps)} transforms")
     if not np.isfinite(maps).all():
         raise ValueError("transforms must be finite")
-    out = torch.empty((len(maps), 3, spec.size, spec.size), dtype=torch.float32, device=images.device)
+    device = images[frames[0] if frames else 0].device
+    out = torch.empty((len(maps), 3, spec.size, spec.size), dtype=torch.float32, device=device)
     for n, (frame, to_frame_px) in enumerate(zip(frames, invert_affine(maps), strict=True)):
-        out[n] = _cut(images[frame], to_frame_px, spec.size)
+        out[n] = _cut(images[frame], to_frame_px, spec.size, rounded)
     return out.clamp_(0, 255)
 
 
-def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int) -> torch.Tensor:
+def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int, rounded: bool) -> torch.Tensor:
     """One (3, size, size) float32 crop of one (H, W, 3) image; may overshoot 0..255."""
     import torch
     from torch.nn import functional
@@ -112,22 +119,56 @@ def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int) -> torch
     room = 3 * max(step, 1.0)
     x0, x1 = _span(corners[:, 0].min() - room, corners[:, 0].max() + room, width)
     y0, y1 = _span(corners[:, 1].min() - room, corners[:, 1].max() + room, height)
-    region = image[y0:y1, x0:x1].permute(2, 0, 1).to(torch.float32).contiguous()[None]
+    on_cpu = image.device.type == "cpu"
+    region = image[y0:y1, x0:x1]
+    if not (rounded and on_cpu and region.dtype == torch.uint8 and step > 1):
+        region = region.to(torch.float32)
+    region = region.permute(2, 0, 1)[None]
     h, w = y1 - y0, x1 - x0
     if step > 1:
         # Whole numbers of reduced pixels: the two axes' factors differ a little from `step`,
         # which the coordinates below account for exactly.
         reduced = (max(1, math.ceil(h / step)), max(1, math.ceil(w / step)))
         region = functional.interpolate(
-            region, size=reduced, mode="bicubic", align_corners=False, antialias=True
+            region.contiguous(memory_format=torch.channels_last if on_cpu else torch.contiguous_format),
+            size=reduced,
+            mode="bicubic",
+            align_corners=False,
+            antialias=True,
         )
-    # grid_sample without align_corners wants -1 and 1 at the outer edges of the region, which
-    # reducing it does not move: (x - x0 + .5) / w * 2 - 1.
-    theta = to_image.copy()
-    theta[:, 2] -= (x0 - 0.5, y0 - 0.5)
-    theta *= np.array([[2 / w], [2 / h]])
+    # From the crop's pixels to shares of the region, whose outer edges reducing it does not move.
+    share = to_image.copy()
+    share[:, 2] -= (x0 - 0.5, y0 - 0.5)
+    share /= np.array([[w], [h]])
+    return _turned_by_opencv(region[0], share, size) if on_cpu else _turned_by_torch(region, share, size)
+
+
+def _turned_by_opencv(region: torch.Tensor, share: NDArray[np.float64], size: int) -> torch.Tensor:
+    """(3, size, size) bicubic samples of a region (3, h, w), four times as fast as torch on a CPU."""
+    import cv2
+    import torch
+
+    to_region = share * np.array([[region.shape[2]], [region.shape[1]]])
+    to_region[:, 2] -= 0.5
+    turned = cv2.warpAffine(
+        region.permute(1, 2, 0).float().contiguous().numpy(),
+        to_region,
+        (size, size),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return torch.from_numpy(turned).permute(2, 0, 1)
+
+
+def _turned_by_torch(region: torch.Tensor, share: NDArray[np.float64], size: int) -> torch.Tensor:
+    """(3, size, size) bicubic samples of a region (1, 3, h, w) on its device."""
+    import torch
+    from torch.nn import functional
+
+    # Without align_corners -1 and 1 are the outer edges of the region.
+    theta = 2 * share
     theta[:, 2] -= 1
-    axis = torch.arange(size, dtype=torch.float32, device=image.device)
+    axis = torch.arange(size, dtype=torch.float32, device=region.device)
     gx = float(theta[0, 0]) * axis[None, :] + (float(theta[0, 1]) * axis[:, None] + float(theta[0, 2]))
     gy = float(theta[1, 0]) * axis[None, :] + (float(theta[1, 1]) * axis[:, None] + float(theta[1, 2]))
     grid = torch.stack([gx, gy], dim=-1)[None]

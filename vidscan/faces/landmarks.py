@@ -7,6 +7,7 @@ Nothing is smoothed over time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -108,15 +109,22 @@ class LandmarkReader:
         return NetworkOutput(**found)
 
     def read(
-        self, images: Tensor | NDArray[np.uint8], index: NDArray[np.int64], faces: list[Face]
+        self,
+        images: Tensor | NDArray[np.uint8] | Sequence[Tensor],
+        index: NDArray[np.int64],
+        faces: list[Face],
     ) -> FaceReadings:
         """Read ``faces`` in frames (T, H, W, 3) RGB uint8; ``index`` (N,) says which frame each is in.
+
+        Frames may also be T tensors (H, W, 3) on the reader's device.
 
         A face that turns out to lie off the middle of its crop is cut once more, where its own landmarks
         say that it is: tracking need not be as exact as detection.
         """
         to_crop = face_transforms(faces, self.spec)
-        frames = torch.as_tensor(images).to(self.device)
+        frames = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        if isinstance(frames, Tensor):
+            frames = frames.to(self.device)
         crops = align(frames, index, to_crop, self.spec)
         out = self.output(crops)
         again = np.flatnonzero(self._off_centre(out))

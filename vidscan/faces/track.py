@@ -101,7 +101,17 @@ class _Waiting:
 
     index: int
     time_s: float
-    image: NDArray[np.uint8]
+    chunk: FrameChunk
+    row: int
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB uint8."""
+        return self.chunk.image(self.row)
+
+    def alone(self) -> _Waiting:
+        """The same frame without the rest of its chunk."""
+        return _Waiting(self.index, self.time_s, self.chunk.part(self.row, self.row + 1), 0)
 
 
 class FaceTracker:
@@ -163,14 +173,14 @@ class FaceTracker:
         a weak detection is only reported once a second one has confirmed it. Where frames were passed
         over at the end of the last chunk and turn out to be needed, their faces come with this one's.
         """
-        single = len(chunk.images) == 1 and self._before is None
+        single = len(chunk.times) == 1 and self._before is None
         faces: list[Face] = []
-        for i, (time_s, image) in enumerate(zip(chunk.times.tolist(), chunk.images, strict=True)):
-            now = _Waiting(chunk.first_index + i, time_s, image)
+        for row, time_s in enumerate(chunk.times.tolist()):
+            now = _Waiting(chunk.first_index + row, time_s, chunk, row)
             if now.index % self.stride:
                 self._waiting.append(now)
                 continue
-            small, cuts = SmallFrame.of(image), copy(self._cuts)
+            small, cuts = SmallFrame.of(now.image), copy(self._cuts)
             change = cuts.update(small.rgb)
             moves = self._moves(small)
             if self._waiting and (change != "none" or any(move is None for move in moves)):
@@ -182,7 +192,7 @@ class FaceTracker:
                 faces += self._advance(now, small, change, moves, single)
             self._waiting.clear()
         # Chunks are large: only what is waiting may outlive this one.
-        self._waiting = [_Waiting(w.index, w.time_s, w.image.copy()) for w in self._waiting]
+        self._waiting = [waiting.alone() for waiting in self._waiting]
         return faces
 
     def _step(self, now: _Waiting, small: SmallFrame) -> list[Face]:

@@ -209,10 +209,10 @@ def _donor(path: PathLike, detector: Detector) -> _Donor:
     best, side = None, 0.0
     with open_video(path, max_duration_s=_DONOR_SECONDS) as source:
         for chunk in source:
-            for face in detector.detect(chunk.images[:1])[0][:1]:
+            for face in detector.detect(chunk.image(0)[None])[0][:1]:
                 size = float(np.prod(face.box[2:] - face.box[:2]))
                 if size > side:
-                    best, side = _Donor(chunk.images[0].copy(), face), size
+                    best, side = _Donor(chunk.image(0).copy(), face), size
     if best is None:
         raise NoFaceError(f"{display_name(path)}: no face found in the donor")
     return best

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidscan.media.clock import Clock
-from vidscan.media.geometry import Geometry
+from vidscan.media.deferred import Converter, DeferredChunk
 from vidscan.media.probe import Header, default_threads, limit_pixels, open_container
-from vidscan.media.quantiser import CODECS, OPTION, quantiser_map
+from vidscan.media.quantiser import CODECS, OPTION
 from vidscan.media.streams import video_stream
 from vidscan.media.tone import TRANSFERS, ToneMapper
 from vidscan.types import FrameChunk, Note
@@ -50,7 +49,8 @@ def read_pyav(
     Yields
     ------
     FrameChunk
-        Upright frames with square pixels. Transparent pixels show what lies under them; a clip whose size
+        Upright frames with square pixels, made RGB when they are asked for
+        (:mod:`vidscan.media.deferred`). Transparent pixels show what lies under them; a clip whose size
         changes keeps that of its first frame. YUV is converted by the matrix and range that the stream
         declares; where it declares none, by BT.601 and limited range, as FFmpeg does and decord with it.
         High dynamic range becomes BT.709 (:mod:`vidscan.media.tone`).
@@ -63,9 +63,10 @@ def read_pyav(
     damage = _Damage()
     clock = Clock(header.fps, header.kind)
     tone = ToneMapper(header.transfer, header.primaries) if header.transfer in TRANSFERS else None
+    converter = Converter(header.geometry, tone)
+    tells = header.codec in CODECS
     times: list[float] = []
-    images: list[NDArray[np.uint8]] = []
-    coarse: list[NDArray[np.uint8] | None] = []
+    frames: list[VideoFrame] = []
     index = first_index
     last = None
     with open_container(header.path, header.kind, header.start) as container:
@@ -75,24 +76,20 @@ def read_pyav(
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = default_threads()
         limit_pixels(stream, header.max_pixels)
-        if header.codec in CODECS:
+        if tells:
             stream.codec_context.options = {**stream.codec_context.options, **OPTION}
         for frame in _decode(container, stream, damage):
             last = clock.time(_stamp(frame, stream))
             if after_s is not None and last <= after_s + 1e-6:
                 continue
             times.append(last)
-            images.append(header.geometry.upright(_rgb(frame, header.geometry, tone)))
-            found = quantiser_map(frame) if header.codec in CODECS else None
-            coarse.append(None if found is None else header.geometry.upright(found))
-            if len(images) == chunk:
-                yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
-                index += len(images)
-                times.clear()
-                images.clear()
-                coarse.clear()
-    if images:
-        yield FrameChunk(index, np.array(times), np.stack(images), _stacked(coarse))
+            frames.append(frame)
+            if len(frames) == chunk:
+                yield DeferredChunk(index, np.array(times), frames, converter, tells=tells)
+                index += len(frames)
+                times, frames = [], []
+    if frames:
+        yield DeferredChunk(index, np.array(times), frames, converter, tells=tells)
     if last is not None:
         if clock.mended:
             faults = ", ".join(f"{count} {fault}" for fault, count in clock.mended.items())
@@ -168,19 +165,3 @@ def _stamp(frame: VideoFrame, stream: VideoStream) -> float | None:
     stamp = frame.pts if frame.pts is not None else frame.dts
     base = frame.time_base or stream.time_base
     return None if stamp is None or base is None else float(stamp * base)
-
-
-def _stacked(maps: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
-    """(T, h, w), or None where one is missing or of another size."""
-    known = [found for found in maps if found is not None]
-    alike = len(known) == len(maps) and len({found.shape for found in known}) == 1
-    return np.stack(known) if alike else None
-
-
-def _rgb(frame: VideoFrame, geometry: Geometry, tone: ToneMapper | None) -> NDArray[np.uint8]:
-    width, height = geometry.width, geometry.height
-    if tone is not None:
-        return tone.rgb(frame, width, height)
-    how: dict[str, Any] = {} if geometry.plain else {"interpolation": "BICUBIC"}
-    image: Any = frame.to_ndarray(width=width, height=height, format="rgb24", **how)
-    return image

@@ -25,14 +25,21 @@ _HEAD = struct.Struct("<I4xQQii")
 
 
 def quantiser_map(frame: VideoFrame) -> NDArray[np.uint8] | None:
-    """(h, w) quantiser of each 16 x 16 block of a decoded frame; None where the decoder does not tell."""
+    """(h, w) quantiser of each 16 x 16 block of a decoded frame; None where the decoder does not tell.
+
+    A frame tells it once: its side data is let go of.
+    """
     from av.sidedata.sidedata import Type
+    from av.video.frame import VideoFrame as Frame
 
     side_data: Any = frame.side_data
     given = side_data.get(Type.VIDEO_ENC_PARAMS)
-    if given is None:
+    data = None if given is None else bytes(given)
+    del given
+    # Frame and side data hold each other, until the garbage collector comes hundreds of frames later.
+    type(side_data).__init__(side_data, Frame())
+    if data is None:
         return None
-    data = bytes(given)
     count, at, size, codec, base = _HEAD.unpack_from(data)
     shape = (-(-frame.height // _BLOCK), -(-frame.width // _BLOCK))
     if codec != _H264 or count != shape[0] * shape[1] or at + count * size > len(data):

@@ -293,8 +293,7 @@ class _Source(VideoSource):
         for frames in chunks:
             keep = int((frames.times < limit).sum())
             if keep:
-                coarse = None if frames.quantisers is None else frames.quantisers[:keep]
-                yield FrameChunk(frames.first_index, frames.times[:keep], frames.images[:keep], coarse)
+                yield frames if keep == len(frames.times) else frames.part(0, keep)
             if keep < len(frames.times):
                 self.warnings.append(Note("max_duration", f"only the first {limit:g} seconds were read"))
                 return

@@ -1,10 +1,11 @@
 """A foundation encoder with few trained parameters: how a face was made, read from its tokens.
 
 The encoder is frozen. Its patch tokens at several depths are described region by region (mean and spread
-over the inner face, its border, what lies outside, mouth, eyes, nose), and a linear head on these says how
-likely the crop is manipulated. Frozen encoders with linear heads carry over to unseen generators better
-than networks trained whole: Ojha et al., *Towards Universal Fake Image Detectors that Generalize Across
-Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
+over the inner face, its border, what lies outside, mouth, eyes, nose), and linear heads on these say how
+unlike genuine faces the crop is: one knows whole generated pictures, one regions of real footage that were
+altered, and a crop is as suspicious as either finds it. Frozen encoders with linear heads carry over to
+unseen generators better than networks trained whole: Ojha et al., *Towards Universal Fake Image Detectors
+that Generalize Across Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Encoder:
 
 
 class EncoderClassifier:
-    """The encoder with its trained head, as its registry record says.
+    """The encoder with its trained heads, as its registry record says.
 
     Parameters
     ----------
@@ -147,11 +148,17 @@ class EncoderClassifier:
             ) from error
         self.encoder = Encoder(tensors, taps, device, mean=mean, std=std)
         width = self.encoder.network.cls_token.shape[-1]
-        if weight.shape != (len(taps) * 2 * len(REGIONS) * width,) or bias.numel() != 1:
-            raise WeightsError(f"the head of {record.name} has {weight.numel()} weights")
-        self.weight, self.bias = weight, float(bias)
+        if weight.ndim != 2 or weight.shape[1] != len(taps) * 2 * len(REGIONS) * width or not len(weight):
+            raise WeightsError(f"the heads of {record.name} have {tuple(weight.shape)} weights")
+        if bias.shape != weight.shape[:1]:
+            raise WeightsError(f"{record.name} has {len(weight)} heads and {bias.numel()} biases")
+        self.weight, self.bias = weight, bias
         self.record, self.device = record, device
 
-    def log_odds(self, crops: Tensor) -> NDArray[np.float64]:
-        """(N,) log-odds that crops (N, 3, 224, 224) RGB 0..255 are manipulated."""
-        return (self.encoder.describe(crops) @ self.weight + self.bias).double().numpy()
+    def deviations(self, crops: Tensor) -> NDArray[np.float64]:
+        """(N,) how unlike genuine faces crops (N, 3, 224, 224) RGB 0..255 are, by the head that finds more.
+
+        In standard deviations of genuine train clips, as judged by heads that never saw their sources; 0 is
+        their median, higher is more like a forgery.
+        """
+        return (self.encoder.describe(crops) @ self.weight.T + self.bias).amax(1).double().numpy()

@@ -72,7 +72,7 @@ def gather_pictures(
                 crops[key] = pixels.round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
             for number in thumbs:
                 if chunk.first_index <= number < end:
-                    small[number] = _thumbnail(chunk.images[number - chunk.first_index])
+                    small[number] = _thumbnail(chunk.image(number - chunk.first_index))
             if end > last:
                 break
     telling = [

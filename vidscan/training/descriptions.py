@@ -96,13 +96,13 @@ class Describer:
 
         Files in which no face is found are left out.
         """
-        key = self._key(moments, asdict(SPEC))
+        looks = [(e.file, moments if e.kind == "video" else (0.0,)) for e in entries]
         tasks = [
             _Task(
-                ((self._corpus / e.file, moments if e.kind == "video" else (0.0,)),),
-                self._folder / f"{_digest(e.file)}-{key}.npz",
+                ((self._corpus / file, when),),
+                self._folder / f"{_digest(file)}-{self._key(when, asdict(SPEC))}.npz",
             )
-            for e in entries
+            for file, when in looks
         ]
         self._run(tasks, None, advance)
         found = []

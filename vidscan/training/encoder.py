@@ -1,7 +1,11 @@
-"""Training the encoder's head, and judging it with sources left out.
+"""Training the encoder's heads, and judging them with sources left out.
 
 The encoder stays frozen, so its descriptions are read once (:mod:`vidscan.training.descriptions`); a head
 takes seconds, and every choice can be made by leaving sources out (:mod:`vidscan.training.sources`).
+
+A forgery is either a whole picture or a region of real footage, and one linear head cannot serve both: what
+own pairs teach it of regions takes from what it knows of whole pictures. So each has a head, a crop is as
+suspicious as either finds it, and both speak in the same unit: deviations of genuine people never seen.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.descriptions import Described, Describer, start_tensors
 from vidscan.training.figures import Figures, figures
-from vidscan.training.linear_head import LinearHead, Standardised, crop_weights
+from vidscan.training.linear_head import LinearHeads, Standardised, crop_weights
 from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS, source_folds
 
@@ -31,8 +35,20 @@ NAME = "encoder-dinov2-vits14"
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """How much clips, pictures and pairs of our own forgeries count for a head.
+
+    Genuine and forged crops of each weigh alike, so that neither film nor photograph is a sign of forgery.
+    """
+
+    film: float
+    stills: float
+    own: float
+
+
+@dataclass(frozen=True, slots=True)
 class HeadRecipe:
-    """Everything that decides a head.
+    """Everything that decides the heads.
 
     Attributes
     ----------
@@ -46,9 +62,8 @@ class HeadRecipe:
         Inverse of the penalty (scikit-learn's C).
     power
         A source and method counts like the number of its crops to the power 1 - ``power``.
-    film, stills, own
-        How much clips, pictures and pairs of our own forgeries count; genuine and forged crops of each weigh
-        alike, so that neither film nor photograph is a sign of forgery.
+    heads
+        What each learns from, by name.
     pairs
         How the own pairs are made.
     generators, people
@@ -58,13 +73,13 @@ class HeadRecipe:
     """
 
     taps: tuple[int, ...] = (2, 4, 6, 8)
-    moments: tuple[float, ...] = (0.18, 0.82)
+    moments: tuple[float, ...] = (0.1, 0.37, 0.63, 0.9)
     regions: tuple[str, ...] = REGIONS
-    strength: float = 0.003
+    strength: float = 0.006
     power: float = 0.5
-    film: float = 0.6
-    stills: float = 0.2
-    own: float = 0.2
+    heads: dict[str, Shares] = field(
+        default_factory=lambda: {"picture": Shares(0.75, 0.25, 0.0), "region": Shares(0.3, 0.2, 0.5)}
+    )
     pairs: PairRecipe = field(default_factory=PairRecipe)
     generators: int = 0
     people: int = 0
@@ -122,8 +137,8 @@ def read_material(
     return Material(crops, np.array([part_of[c.entry.file] for c in crops]))
 
 
-def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHead]:
-    """A head for each of ``leave_out``: learnt without that part, or with all where None.
+def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHeads]:
+    """Heads for each of ``leave_out``: learnt without that part, or with all where None.
 
     Raises SetupError where a side has no crops.
     """
@@ -134,20 +149,22 @@ def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | 
     width = features.shape[1]
     used = _feature_mask(width, recipe)
     standardised = Standardised.of(np.ascontiguousarray(features[:, used]))
-    heads = []
+    found = []
     for part in leave_out:
         rows = np.flatnonzero(material.parts[chosen] != part)
         crops = [material.crops[int(i)] for i in chosen[rows]]
         forged = np.array([c.forged for c in crops])
-        narrow = standardised.fit(rows, forged, _weights(crops, recipe), recipe.strength)
-        wide = np.zeros(width, np.float32)
-        wide[used] = narrow.weight
-        heads.append(LinearHead(wide, narrow.bias))
-    return heads
-
-
-def _shares(recipe: HeadRecipe) -> dict[str, float]:
-    return {"film": recipe.film, "stills": recipe.stills, "own": recipe.own}
+        heads = LinearHeads(
+            np.zeros((len(recipe.heads), width), np.float32), np.zeros(len(recipe.heads), np.float64)
+        )
+        for k, shares in enumerate(recipe.heads.values()):
+            weights = _weights(crops, shares, recipe.power)
+            taught = np.flatnonzero(weights)
+            heads.weight[k, used], heads.bias[k] = standardised.fit(
+                rows[taught], forged[taught], weights[taught], recipe.strength
+            )
+        found.append(heads)
+    return found
 
 
 def _kind(crop: Described) -> str:
@@ -156,14 +173,14 @@ def _kind(crop: Described) -> str:
     return "film" if crop.entry.kind == "video" else "stills"
 
 
-def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float64]:
-    """(n,) weights of crops; they sum to the number of crops on film.
+def _weights(crops: Sequence[Described], shares: Shares, power: float) -> NDArray[np.float64]:
+    """(n,) weights of crops; they sum to the number of clips, however often each is looked at.
 
     Pictures or own pairs of which only one side is there do not count; SetupError where it is film.
     """
     kinds = np.array([_kind(c) for c in crops])
     weights = np.zeros(len(crops))
-    for kind, share in _shares(recipe).items():
+    for kind, share in asdict(shares).items():
         rows = np.flatnonzero(kinds == kind)
         if share <= 0:
             continue
@@ -174,11 +191,12 @@ def _weights(crops: Sequence[Described], recipe: HeadRecipe) -> NDArray[np.float
         if kind != "film" and (forged.all() or not forged.any()):
             continue
         try:
-            own = crop_weights(groups, forged, recipe.power)
+            own = crop_weights(groups, forged, power)
         except ValueError as error:
             raise SetupError(f"the corpus cannot train a head on film: {error}") from error
         weights[rows] = own / own.sum() * share
-    return weights / weights.sum() * (kinds == "film").sum()
+    clips = {c.entry.file for c, kind in zip(crops, kinds, strict=True) if kind == "film"}
+    return weights / weights.sum() * len(clips)
 
 
 def _chosen(material: Material, recipe: HeadRecipe) -> NDArray[np.int64]:
@@ -191,12 +209,12 @@ def _chosen(material: Material, recipe: HeadRecipe) -> NDArray[np.int64]:
     if recipe.people:
         people = list(rng.permutation(people)[: recipe.people])
     allowed = {*methods}, {*people}
-    shares = _shares(recipe)
+    taught = {kind for shares in recipe.heads.values() for kind, share in asdict(shares).items() if share > 0}
     return np.array(
         [
             i
             for i, c in enumerate(material.crops)
-            if shares[_kind(c)] > 0
+            if _kind(c) in taught
             and (c.entry.identity in allowed[1] if c.entry.genuine else c.entry.method in allowed[0])
         ],
         np.int64,
@@ -211,20 +229,44 @@ def _feature_mask(width: int, recipe: HeadRecipe) -> NDArray[np.bool_]:
     return np.broadcast_to(named[None, :, None], (blocks, len(REGIONS), channels)).ravel()
 
 
-def left_out_scores(material: Material, recipe: HeadRecipe) -> dict[str, float]:
-    """Log-odds of every file, the mean over its crops, by the head that never saw its source."""
-    heads = fit_heads(material, recipe, range(FOLDS))
-    found: dict[str, list[float]] = defaultdict(list)
-    for part, head in enumerate(heads):
-        rows = np.flatnonzero((material.parts == part) & np.array([not c.own for c in material.crops]))
-        for i, value in zip(rows, head.log_odds(material.features(rows)), strict=True):
-            found[material.crops[int(i)].entry.file].append(float(value))
-    return {file: float(np.mean(own)) for file, own in found.items()}
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What heads say of crops whose source they never saw.
+
+    Attributes
+    ----------
+    scores
+        Of every file of the corpus, the mean over its crops: deviations from genuine clips.
+    centre, deviation
+        (k,) of each head's log-odds of genuine clips.
+    """
+
+    scores: dict[str, float]
+    centre: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
+def left_out(material: Material, recipe: HeadRecipe) -> LeftOut:
+    """Every crop of the corpus judged by the heads that never saw its source.
+
+    Raises SetupError where a part has nothing to learn from.
+    """
+    found = np.full((len(material.crops), len(recipe.heads)), np.nan)
+    corpus = np.array([not c.own for c in material.crops])
+    for part, heads in enumerate(fit_heads(material, recipe, range(FOLDS))):
+        rows = np.flatnonzero((material.parts == part) & corpus)
+        found[rows] = heads.log_odds(material.features(rows))
+    genuine = found[[i for i, c in enumerate(material.crops) if _kind(c) == "film" and not c.forged]]
+    centre, deviation = np.median(genuine, 0), genuine.std(0)
+    scores: dict[str, list[float]] = defaultdict(list)
+    for i in np.flatnonzero(corpus):
+        scores[material.crops[i].entry.file].append(float(((found[i] - centre) / deviation).max()))
+    return LeftOut({file: float(np.mean(own)) for file, own in scores.items()}, centre, deviation)
 
 
 def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
-    """Figures of :func:`left_out_scores`."""
-    return figures(_entries(material), left_out_scores(material, recipe))
+    """Figures of :func:`left_out`."""
+    return figures(_entries(material), left_out(material, recipe).scores)
 
 
 def _entries(material: Material) -> list[Entry]:
@@ -245,14 +287,16 @@ def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
     ``curves`` adds the shipped recipe on fewer generators and on fewer genuine people.
     """
     shipped = HeadRecipe()
+    heads = shipped.heads
     found = {
         "shipped": shipped,
+        "picture head alone": replace(shipped, heads={"picture": heads["picture"]}),
+        "region head alone": replace(shipped, heads={"region": heads["region"]}),
+        "one head for both": replace(shipped, heads={"both": Shares(0.6, 0.2, 0.2)}),
+        "film alone": replace(shipped, heads={"picture": Shares(1.0, 0.0, 0.0)}),
         "inner face alone": replace(shipped, regions=("inner",)),
         "without what lies outside": replace(shipped, regions=tuple(r for r in REGIONS if r != "outside")),
         "control: outside the face alone": replace(shipped, regions=("outside",)),
-        "film alone": replace(shipped, stills=0.0, own=0.0),
-        "film and stills": replace(shipped, own=0.0),
-        "film and own pairs": replace(shipped, stills=0.0),
     }
     if curves:
         found |= {f"{n} generators": replace(shipped, generators=n) for n in (10, 20, 40, 80, 160)}
@@ -270,7 +314,7 @@ def train_encoder(
     jobs: int = 0,
     stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
 ) -> ModelRecord:
-    """Fit the head on all of train, and register it with the encoder.
+    """Fit the heads on all of train, and register them with the encoder.
 
     The record holds what genuine clips get from heads that never saw their source (``left_out``): the verdict
     needs it (:func:`vidscan.training.evidence.as_unseen`).
@@ -279,11 +323,15 @@ def train_encoder(
     """
     tensors = start_tensors(start, recipe.taps)
     material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
-    left_out = left_out_scores(material, recipe)
-    genuine = [left_out[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
-    (head,) = fit_heads(material, recipe, [None])
+    unseen = left_out(material, recipe)
+    genuine = [unseen.scores[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
+    (heads,) = fit_heads(material, recipe, [None])
+    heads = heads.rescaled(unseen.centre, unseen.deviation)
     tensors["pos_embed"] = tensors["pos_embed"].half()
-    tensors |= {"head.weight": torch.from_numpy(head.weight), "head.bias": torch.tensor([head.bias])}
+    tensors |= {
+        "head.weight": torch.from_numpy(heads.weight),
+        "head.bias": torch.from_numpy(heads.bias).float(),
+    }
     learnt = [material.crops[int(i)].entry for i in _chosen(material, recipe)]
     return register(
         weights,
@@ -294,6 +342,7 @@ def train_encoder(
             "architecture": "vit_small_patch14_dinov2",
             "taps": list(recipe.taps),
             "regions": list(recipe.regions),
+            "heads": list(recipe.heads),
             "crop": asdict(SPEC),
             "colour": "RGB",
             "range": [0, 255],

@@ -138,7 +138,7 @@ def _area(face: Face) -> float:
 
 def _wide(chunk: FrameChunk, face: Face) -> NDArray[np.uint8]:
     transform = crop_transform(face.points[None], _WIDE, face.box[None])
-    image = torch.from_numpy(chunk.images[face.frame_index - chunk.first_index][None])
+    image = torch.from_numpy(chunk.image(face.frame_index - chunk.first_index)[None])
     crop = align(image, np.zeros(1, np.int64), transform, _WIDE)[0]
     return crop.permute(1, 2, 0).round().to(torch.uint8).numpy()
 

@@ -16,15 +16,20 @@ _STEPS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class LinearHead:
-    """``weight`` (d,) float32 and ``bias``: log-odds of raw, not standardised, features."""
+class LinearHeads:
+    """``weight`` (k, d) float32 and ``bias`` (k,): what k heads say of raw, not standardised, features."""
 
     weight: NDArray[np.float32]
-    bias: float
+    bias: NDArray[np.float64]
 
     def log_odds(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(n,) of ``features`` (n, d)."""
-        return np.asarray(features, np.float64) @ self.weight.astype(np.float64) + self.bias
+        """(n, k) of ``features`` (n, d)."""
+        return np.asarray(features, np.float64) @ self.weight.T.astype(np.float64) + self.bias
+
+    def rescaled(self, centre: NDArray[np.float64], deviation: NDArray[np.float64]) -> LinearHeads:
+        """The same in units of (k,) ``deviation`` from ``centre``."""
+        weight = (self.weight / deviation[:, None]).astype(np.float32)
+        return LinearHeads(weight, (self.bias - centre) / deviation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,10 @@ class Standardised:
         forged: NDArray[np.bool_],
         weights: NDArray[np.float64],
         strength: float,
-    ) -> LinearHead:
+    ) -> tuple[NDArray[np.float32], float]:
         """L2-penalised logistic regression on some rows (m,), with ``forged`` (m,) and ``weights`` (m,).
+
+        Returns weights (d,) of raw features, and the bias.
 
         ``strength`` is scikit-learn's C: the inverse of the penalty.
         """
@@ -81,7 +88,7 @@ class Standardised:
 
         solver.step(loss)  # type: ignore[no-untyped-call]
         own = weight.detach() / self.scale
-        return LinearHead(own.numpy(), float(bias.detach() - own @ self.centre))
+        return own.numpy(), float(bias.detach() - own @ self.centre)
 
 
 def crop_weights(

@@ -88,7 +88,7 @@ def _pick(
     for i, time in enumerate(chunk.times):
         if taken < len(wanted) and time >= wanted[taken]:
             taken += 1
-            yield chunk.first_index + i, chunk.images[i]
+            yield chunk.first_index + i, chunk.image(i)
 
 
 def build_store(

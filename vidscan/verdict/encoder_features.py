@@ -7,8 +7,8 @@ import numpy as np
 from vidscan.types import FaceEvidence
 
 FEATURES: dict[str, str] = {
-    "encoder_statistic": "log-odds, mean over the crops that the encoder looked at",
-    "encoder_spread": "log-odds, standard deviation over those crops",
+    "encoder_statistic": "deviations from genuine faces, mean over the crops that the encoder looked at",
+    "encoder_spread": "the same, standard deviation over those crops",
     "encoder_crops": "crops that the encoder looked at",
 }
 """What is measured, with unit and meaning."""

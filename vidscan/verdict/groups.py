@@ -139,7 +139,7 @@ GROUPS: dict[str, Group] = {
             limit=10.0,
             wordings={
                 "encoder_statistic": Wording(
-                    "the odds that it is forged are {} to 1 by the look of it", number=math.exp, high=1e4
+                    "it lies {} standard deviations from genuine faces, toward forged ones", low=-math.inf
                 )
             },
             measure=encoder_features.describe,
