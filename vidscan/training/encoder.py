@@ -259,8 +259,8 @@ def left_out(material: Material, recipe: HeadRecipe) -> LeftOut:
     genuine = found[[i for i, c in enumerate(material.crops) if _kind(c) == "film" and not c.forged]]
     centre, deviation = np.median(genuine, 0), genuine.std(0)
     scores: dict[str, list[float]] = defaultdict(list)
-    for i in np.flatnonzero(corpus).tolist():
-        scores[material.crops[i].entry.file].append(float(((found[i] - centre) / deviation).max()))
+    for i in np.flatnonzero(corpus):
+        scores[material.crops[int(i)].entry.file].append(float(((found[i] - centre) / deviation).max()))
     return LeftOut({file: float(np.mean(own)) for file, own in scores.items()}, centre, deviation)
 
 
