@@ -14,7 +14,8 @@ import vidscan
 
 HOUSE = Path(vidscan.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "color", "toml", "spread", "digests", "machine", "paths", "outputs", "sinks"),
+    ("threads", "machine"),
+    ("errors", "types", "color", "toml", "spread", "digests", "paths", "outputs", "sinks"),
     ("fusion", "markdown", "lanes"),
     ("media", "models"),
     ("faces",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from vidscan.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,9 +25,19 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split()[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line.strip()]
 
 
-def final_stage() -> list[tuple[str, str]]:
-    parts = instructions()
-    return parts[max(index for index, (name, _) in enumerate(parts) if name == "FROM") :]
+def stage(wanted: str) -> list[tuple[str, str]]:
+    """The instructions of one target."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    name = ""
+    for instruction, text in instructions():
+        if instruction == "FROM":
+            name = text.partition(" AS ")[2]
+        found.setdefault(name, []).append((instruction, text))
+    return found[wanted]
+
+
+def test_without_a_target_it_is_the_command_that_is_built() -> None:
+    assert instructions()[-1] == ("FROM", "scan")
 
 
 def test_both_variants_are_build_arguments() -> None:
@@ -34,17 +48,26 @@ def test_both_variants_are_build_arguments() -> None:
     assert "exit 1" in install.rpartition("*)")[2], "an unknown variant must fail"
 
 
-def test_it_does_not_run_as_root() -> None:
-    users = [text for name, text in final_stage() if name == "USER"]
+@pytest.mark.parametrize("target", ["scan", "serve"])
+def test_it_does_not_run_as_root(target: str) -> None:
+    users = [text for name, text in stage(target) if name == "USER"]
     assert users and re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
-    names = [name for name, _ in final_stage()]
+    names = [name for name, _ in stage(target)]
     after = names[len(names) - names[::-1].index("USER") :]
     assert not {"RUN", "COPY", "ADD"} & set(after), "what comes after USER would belong to that user"
 
 
 def test_the_image_is_checked_while_it_is_built() -> None:
-    assert any(name == "RUN" and text.endswith("vidscan doctor") for name, text in final_stage())
-    assert ("ENTRYPOINT", '["vidscan"]') in final_stage()
+    assert any(name == "RUN" and text.endswith("vidscan doctor") for name, text in stage("scan"))
+    assert ("ENTRYPOINT", '["vidscan"]') in stage("scan")
+    assert any(name == "RUN" and "import vidscan.serve.server" in text for name, text in stage("serve"))
+
+
+def test_the_service_asks_for_a_token_and_takes_its_options() -> None:
+    (command,) = [json.loads(text) for name, text in stage("serve") if name == "CMD"]
+    assert command[0] == "serve" and "--token-file" in command
+    known = {flag for option in typer.main.get_command(app).commands["serve"].params for flag in option.opts}
+    assert {part for part in command if part.startswith("--")} <= known
 
 
 def test_no_secrets_and_no_needless_files() -> None:

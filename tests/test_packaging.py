@@ -69,11 +69,12 @@ def test_wheel(tmp_path: Path) -> None:
         described = archive.read(metadata).decode()
     assert f"\nVersion: {vidscan.__version__}\n" in described
     assert "\nAuthor: " in described or "\nAuthor-email: " in described
-    for extra in ("train", "plot", "explain", "ray", "remote"):
+    for extra in ("train", "plot", "explain", "ray", "remote", "parquet", "serve", "watch"):
         assert f"\nProvides-Extra: {extra}\n" in described
     wanted = {f"vidscan/weights/{record['file']}" for record in registry["models"].values()}
     wanted |= {"vidscan/forge/mean_face.safetensors", "vidscan/py.typed"}
-    wanted |= {f"vidscan/report/templates/{p.name}" for p in (ROOT / "vidscan/report/templates").iterdir()}
+    for folder in ("vidscan/report/templates", "vidscan/serve/templates"):
+        wanted |= {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
     assert wanted <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "examples/")) for name in names)

@@ -185,6 +185,9 @@ def test_bad_inputs_get_a_report(scanner: Scanner, clips: Path, name: str, codes
     assert "\n" not in report.error.message
     assert (report.verdict.label, report.verdict.score, report.verdict.p_value) == ("error", None, None)
     assert report.models == scanner.models
+    # As a batch says it: what can be read at all is known by its content.
+    whole = (clips / name).is_file()
+    assert report.input.sha256 == (models.file_sha256(clips / name) if whole else None)
     assert (report.verdict.thresholds.uncertain, report.verdict.thresholds.manipulated) == (0.5, 0.8)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from vidscan.threads import cores
+
 _BYTES_PER_WORKER = 1536 * 1024**2
 _MAX_GPU_JOBS = 4
 
 
 def default_jobs(device: str) -> int:
     """Workers that suit this machine: one a core, as far as memory goes; few share a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = cores
+    jobs = cores()
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         jobs = min(jobs, memory // _BYTES_PER_WORKER)

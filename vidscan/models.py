@@ -108,6 +108,15 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def content_sha256(path: Path) -> str | None:
+    """:func:`file_sha256`; None for what is no readable regular file."""
+    try:
+        # A pipe or a device may never end.
+        return file_sha256(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
 def weights_folder() -> Path:
     """The folder whose registry counts.
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +26,7 @@ from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
 from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
-from vidscan.models import ModelRecord, Registry, file_sha256, load_registry
+from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.paths import path_names
@@ -131,7 +132,7 @@ class Scanner:
 
         def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, None]:
             work = _Pass(self, path, embedded=embedded)
-            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256)), None
+            return self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256), None
 
         return worse_part(path, masks, run)[0]
 
@@ -151,7 +152,7 @@ class Scanner:
 
         def run(embedded: bool, masks: FrameSink | None) -> tuple[Report, list[FaceSeries]]:
             work = _Pass(self, path, keep_series=True, embedded=embedded)
-            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256))
+            report = self._guarded(path, lambda: work.report(masks, frames, progress, sha256), sha256)
             return report, [] if report.error else work.collector.series()
 
         return worse_part(path, masks, run)
@@ -184,17 +185,19 @@ class Scanner:
         work.stream()
         return work.collector.series()
 
-    def _guarded(self, path: PathLike, run: Callable[[], Report]) -> Report:
+    def _guarded(self, path: PathLike, run: Callable[[], Report], sha256: str | None) -> Report:
         try:
             return run()
         except InputError as error:
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure: Exception = error
         except VidscanError:
             raise
         except Exception as error:  # a bug must cost one clip, not a batch
             if os.environ.get("VIDSCAN_DEBUG") == "1":
                 raise
-            return error_report(path, error, self.settings, self.device, self.models)
+            failure = error
+        report = error_report(path, failure, self.settings, self.device, self.models)
+        return replace(report, input=replace(report.input, sha256=sha256 or content_sha256(Path(path))))
 
 
 def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, ModelRecord]:

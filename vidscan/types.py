@@ -503,7 +503,9 @@ class Segment:
     start_s: float
     end_s: float
     peak_s: float
+    """Time of its strongest crop."""
     score: float
+    """0..1 of that crop alone, as ``frames`` tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,13 +521,30 @@ class Signal:
     """What was measured, by feature (``vidscan schema --features``)."""
 
 
+PersonLack = Literal["no_face", "too_short", "still", "lost"]
+"""No face; followed too briefly; it does not move, as a photograph; lost within every window."""
+
+
 @dataclass(frozen=True, slots=True)
 class PersonReport:
+    """How a track compares with an enrolled person (:class:`vidscan.people.model.PersonModel`)."""
+
     name: str
     track_id: int | None
     status: SignalStatus
     score: float | None
+    """0 moves like the person, 1 unlike; .5 is the most unlike of the material that was enrolled."""
     p_value: float | None
+    beyond: float | None = None
+    """How far outside the enrolled range, in spreads of its windows; 0 or less is within."""
+    parts: int | None = None
+    """Parts of the enrolled material that ``p_value`` compares with."""
+    seconds: float | None = None
+    """For which the face was followed."""
+    needed_s: float | None = None
+    """Length of the window that must be followed."""
+    lack: PersonLack | None = None
+    """Why there is no score."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from vidscan.behavior.series import cut
 from vidscan.cli import enroll, failures, people
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.people.store import PeopleStore
+from vidscan.report import people_plot
 from vidscan.types import FaceSeries
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -124,7 +125,8 @@ def test_the_same_content_counts_once(vidscan_run: Run, tmp_path: Path) -> None:
     code, _, err = vidscan_run("enroll", "Ada", "ada-0.mp4", "ada-9.mp4")
     assert code == 3
     assert "ada-9.mp4 is the same as ada-0.mp4: counted once" in err
-    assert "30.0 s of a face" in err and "60 s are needed, 30.0 s are missing" in err
+    assert "a face was followed for 30.0 s in 1 clip, 30.0 s of it in whole windows of 10 s; 60 s" in err
+    assert "needed, 30.0 s are missing" in err
     assert "Ada" not in PeopleStore()
 
 
@@ -182,6 +184,27 @@ def test_plot(vidscan_run: Run, tmp_path: Path) -> None:
     assert vidscan_run("people", "plot", "-o", "people.png", "--overwrite")[0] == 0
     assert (tmp_path / "people.png").read_bytes() == before
     assert vidscan_run("people", "plot", "-o", "people.jpg")[0] == 2
+
+
+def test_clips_stand_out_before_people_and_genuine_windows(
+    vidscan_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    groups: list[Any] = []
+    whole = people_plot._groups
+    monkeypatch.setattr(people_plot, "_groups", lambda *given: groups.append(whole(*given)) or groups[-1])
+    vidscan_run("enroll", "Ada", "ada-0.mp4", "ada-1.mp4")
+    arguments = ("people", "plot", "ada-2.mp4", "-o", "map.png", "--genuine", "bo-0.mp4")
+    assert vidscan_run(*arguments, "--genuine", "bo-1.mp4") == (0, "map.png\n", "")
+    assert [group.name for group in groups[-1]] == ["genuine clips of others", "Ada", "clip ada-2.mp4"]
+    back, person, clip = (group.style for group in groups[-1])
+    assert back["s"] < person["s"] < clip["s"] and person["alpha"] < 0.5 and "alpha" not in clip
+    code, out, err = vidscan_run("people", "plot", "empty-0.mp4", "ada-2.mp4", "-o", "other.png")
+    assert (code, out) == (
+        3,
+        "other.png\n",
+    ) and err == "vidscan: error[no_face]: empty-0.mp4: no face found\n"
+    assert vidscan_run("people", "plot", "ada-2.mp4", "-o", "ada-2.mp4", "--overwrite")[0] == 2
 
 
 def test_plot_without_matplotlib(vidscan_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

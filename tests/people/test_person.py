@@ -217,13 +217,34 @@ def test_too_little_material_is_refused_with_what_is_missing() -> None:
     with pytest.raises(TooLittleMaterialError) as caught:
         PersonModel.fit("Ada", clips)
     assert caught.value.code == "too_little_material"
-    assert "50.0 s" in str(caught.value) and "10.0 s are missing" in str(caught.value)
+    assert "followed for 59.0 s in 3 clips, 50.0 s of it in whole windows" in str(caught.value)
+    assert "10.0 s are missing" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert PersonModel.fit("Ada", clips, min_seconds=50).clips == 2
     with pytest.raises(TooLittleMaterialError):
         PersonModel.fit("Ada", clips[2:], min_seconds=0)
     with pytest.raises(TooLittleMaterialError):
         PersonModel.fit("Ada", [], min_seconds=0)
+
+
+def test_a_comparison_says_how_far_and_what_is_lacking() -> None:
+    found = PersonModel.fit("Ada", [person_series(1, clip=clip) for clip in range(3)])
+    own, other = (found.judge(person_series(p, clip=8)) for p in (1, 4))
+    assert own.parts == other.parts == 3 and own.needed_s == 10 and own.lack is None
+    assert own.seconds == pytest.approx(30)
+    assert own.beyond is not None and other.beyond is not None and own.beyond < other.beyond
+    for report in (own, other):
+        assert report.score is not None and (report.score > 0.5) == ((report.beyond or 0) > 0)
+    short = found.judge(cut(person_series(1, clip=9), 0, 7))
+    assert (short.status, short.lack, short.beyond) == ("insufficient", "too_short", None)
+    assert short.seconds == pytest.approx(7)
+    whole = person_series(1, clip=9)
+    unmoved = np.broadcast_to(whole.landmarks[:1], whole.landmarks.shape)
+    assert found.judge(replace(whole, landmarks=unmoved)).lack == "still"
+    gaps = whole
+    for start in range(0, 300, 50):
+        gaps = lost(gaps, slice(start, start + 30))
+    assert found.judge(gaps).lack == "lost"
 
 
 def test_a_clip_of_just_a_minute_is_enough() -> None:

@@ -21,7 +21,7 @@ from vidscan.report.html import render_html, write_html
 from vidscan.report.json import loads, to_dict
 from vidscan.report.telling import MAX_TELLING, TellingCrop, suspicious
 from vidscan.report.words import LABEL_NAMES, calibration_words
-from vidscan.types import Calibration, ErrorInfo, FrameReport, Note, Report
+from vidscan.types import Calibration, ErrorInfo, FrameReport, Note, Report, Segment
 
 LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 
@@ -161,25 +161,34 @@ def test_crops_stand_beside_heatmaps_with_words_for_both() -> None:
     assert "lower middle (0.90)" in (images[1]["alt"] or "")
 
 
-def flat(label: str, score: float) -> Report:
+def flat(label: str, score: float, *stretches: Segment) -> Report:
     """A report whose every look at a face has one score."""
     report = scanned(label)
     frames = (f if f.score is None else replace(f, score=score) for f in report.frames)
-    return replace(report, frames=tuple(frames))
+    return replace(report, frames=tuple(frames), segments=stretches)
 
 
 def test_looks_that_are_not_suspicious_are_said_not_shown() -> None:
     quiet = flat("no_manipulation_found", 0.0312)
     assert suspicious(quiet) == []
     text = Page(render_html(quiet)).text
-    assert "the highest score of one is 0.03, and uncertain begins at 0.5" in text
-    assert "adds up" not in text and "The most telling" not in text
-    assert "adds up" in Page(render_html(flat("manipulated", 0.2))).text
-    # At the threshold a look tells something; without frames nobody knows.
-    loud = flat("no_manipulation_found", 0.5)
-    assert len(suspicious(loud)) == len([f for f in loud.frames if f.score is not None])
+    assert "Nothing was found, so there is no place to point at (strongest look at 0:00:00.0: 0.03)." in text
+    assert "The most telling" not in text
+    assert "rests on other measurements" in Page(render_html(flat("manipulated", 0.2))).text
+    # Looks in a suspicious stretch tell something; without frames nobody knows.
+    loud = flat("manipulated", 0.5, Segment(1, 2.0, 4.0, 3.0, 0.5))
+    assert {f.track_id for f in suspicious(loud)} == {1}
+    assert all(2 <= f.time_s <= 4 for f in suspicious(loud)) and len(suspicious(loud)) == 17
     for report in (loud, sample("no_manipulation_found")):
-        assert "No single look" not in render_html(report)
+        assert "no place to point at" not in render_html(report)
+
+
+def test_a_single_reason_is_not_said_to_be_all_of_the_verdict() -> None:
+    report = scanned()
+    assert "of the verdict</span>" not in render_html(report)
+    two = (*report.verdict.reasons, replace(report.verdict.reasons[0], code="blink", weight=0.2))
+    page = render_html(replace(report, verdict=replace(report.verdict, reasons=two)))
+    assert page.count("% of the verdict</span>") == 2
 
 
 @pytest.mark.parametrize(
@@ -194,7 +203,9 @@ def test_timelines_of_all_faces_the_worst_first() -> None:
     assert [d["data-track"] for d in page.all("div") if "data-track" in d] == ["1", "2"]
     charts = [t for t in page.all("svg") if "timeline" in (t.get("class") or "")]
     assert len(charts) == 2 and all(chart["role"] == "img" for chart in charts)
-    assert "Highest at" in (charts[0]["aria-label"] or "")
+    assert "Strongest look at 0:00:04.1: 0.80." in (charts[0]["aria-label"] or "")
+    # The verdict's thresholds are for faces, not for single looks.
+    assert not [t for t in page.all("line") if "threshold" in (t.get("class") or "")]
     # One shaded segment and one numbered reason belong to face 1.
     segments = [t for t in page.all("rect") if t.get("class") == "segment" and "%" in (t["width"] or "")]
     marks = [t for t in page.all("circle") if t.get("class") == "mark" and "%" in (t["cx"] or "")]
@@ -210,7 +221,10 @@ def test_long_clips_stay_small() -> None:
     page = Page(render_html(replace(report, frames=tuple(frames))))
     path = next(t["d"] for t in page.all("path") if t.get("class") == "line score")
     assert path is not None and len(re.findall("[ML]", path)) < 2000
-    assert re.search(r"L[\d.]+ 0(?=L)", path)
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
+    # Not on the chart's edge, where a flat line could not be told from it.
+    assert 0 < min(heights) < max(heights) < 96
+    assert heights.count(min(heights)) == 1
 
 
 def test_gaps_break_a_line() -> None:

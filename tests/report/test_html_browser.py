@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ pytestmark = [
 ]
 
 SCHEMES = ("light", "dark")
-WIDTHS = (1200, 360)
+WIDTHS = (1280, 360)
 LABELS = ("no_manipulation_found", "uncertain", "manipulated", "no_face", "error")
 
 
@@ -183,23 +184,108 @@ def test_the_timeline_by_mouse_and_by_keyboard(browser: Any, pages: Path) -> Non
     page = opened(browser, pages / "manipulated.html")
     scrub = page.locator(".scrub").first
     plot, words = scrub.locator(".plot"), scrub.locator(".readout-text")
-    assert "score 0.95" in words.inner_text()  # it starts at the highest
+    assert "this look 0.95" in words.inner_text()  # it starts at the highest
     box = plot.bounding_box()
     plot.hover(position={"x": box["width"] * 0.08, "y": 60})
-    assert words.inner_text() == "0:00:01.0, score 0.20, looks genuine"
+    assert words.inner_text() == "0:00:01.0, this look 0.20"
     assert scrub.locator("img").get_attribute("src").startswith("data:image/jpeg")
     assert scrub.locator("img").is_visible()
     slider = scrub.get_by_role("slider")
     slider.focus()
     before = words.inner_text()
     page.keyboard.press("ArrowRight")
-    assert words.inner_text() == "0:00:01.1, score 0.20, looks genuine" != before
+    assert words.inner_text() == "0:00:01.1, this look 0.20" != before
     assert slider.get_attribute("aria-valuetext") == words.inner_text()
     page.keyboard.press("End")
     assert words.inner_text().startswith("0:00:11.9")
     cursor = scrub.locator(".cursor").get_attribute("x1")
     assert float(cursor.rstrip("%")) == pytest.approx(100 * 297 / 25 / 12.5, abs=0.01)
     close(page)
+
+
+_CELLS = """
+() => [...document.querySelectorAll('tbody td')].filter((td) => td.offsetParent).map((td) => ({
+  name: td.dataset.name, label: getComputedStyle(td, '::before').content, text: td.innerText.trim(),
+  right: Math.max(...[td, ...td.querySelectorAll('*')].map((one) => one.getBoundingClientRect().right)),
+}))
+"""
+
+
+@pytest.mark.parametrize("name", ["manipulated", "index"])
+def test_at_400_pixels_tables_are_lists_and_nothing_is_cut(browser: Any, pages: Path, name: str) -> None:
+    page = opened(browser, pages / f"{name}.html", width=400)
+    for details in page.query_selector_all("details"):
+        details.evaluate("one => one.open = true")
+    cells = page.evaluate(_CELLS)
+    assert len(cells) > 20
+    for cell in cells:
+        assert cell["label"] == json.dumps(cell["name"]), cell  # the column's name stands before the value
+        assert cell["text"] not in ("", "–") and cell["right"] <= 400, cell
+    for region in page.query_selector_all(".scroll"):
+        assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+    scores = [cell["text"] for cell in cells if cell["name"] == "Score"]
+    assert "0.90" in scores and (name != "index" or len(scores) == 3 * 4)
+    assert page.get_by_role("table").count() >= 1 and page.get_by_role("cell").count() >= len(cells)
+    close(page)
+
+
+def test_at_400_pixels_the_index_still_sorts(browser: Any, pages: Path) -> None:
+    page = opened(browser, pages / "index.html", width=400)
+    button = page.get_by_role("columnheader", name="Score").get_by_role("button")
+    assert button.is_visible()
+    button.click()
+    assert "no_manipulation_found" in page.locator("tbody tr:visible th").first.inner_text()
+    page.get_by_label("Find in names").fill("CORRUPT 3.mp4")
+    playwright.expect(page.locator("tbody tr:visible")).to_have_count(1)
+    close(page)
+
+
+@pytest.mark.parametrize("width", [1280, 900, 400])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_no_picture_is_alone_on_its_row(browser: Any, tmp_path: Path, count: int, width: int) -> None:
+    write_html(made("manipulated"), tmp_path / "p.html", telling=extras("manipulated")["telling"][:count])
+    page = opened(browser, tmp_path / "p.html", width=width)
+    tops = [one.bounding_box()["y"] for one in page.query_selector_all(".pictures li")]
+    rows = [tops.count(top) for top in sorted(set(tops))]
+    assert sum(rows) == count
+    assert max(rows) == 1 or rows[-1] > 1
+    assert (max(rows) == 1) == (width == 400 or count == 1)
+    close(page)
+
+
+def test_a_watched_index_reloads_itself_unless_somebody_is_at_it(browser: Any, tmp_path: Path) -> None:
+    rows = [(made("manipulated", "in/a.mp4"), None)]
+    write_index(rows, tmp_path / "index.html", updated=datetime(2026, 1, 2, 3, 4, 5))
+    page = browser.new_context().new_page()
+    page.clock.install()
+    page.goto((tmp_path / "index.html").as_uri())
+    assert "Updated 2026-01-02 03:04:05" in page.locator("#watch").inner_text()
+
+    def reloads() -> None:
+        with page.expect_navigation():
+            page.clock.run_for(21_000)
+
+    def stays() -> bool:
+        page.evaluate("window.here = true")
+        page.clock.run_for(21_000)
+        return bool(page.evaluate("window.here"))
+
+    reloads()
+    page.get_by_label("Find in names").fill("a")
+    assert stays()
+    page.get_by_label("Find in names").fill("")
+    page.get_by_label("Reload every").uncheck()
+    assert stays()
+    page.reload()
+    assert not page.get_by_label("Reload every").is_checked()
+    page.get_by_label("Reload every").check()
+    reloads()
+    page.context.close()
+    write_index(rows, tmp_path / "index.html")
+    assert (
+        "watch"
+        not in (tmp_path / "index.html").read_text("utf-8").partition("<main")[2].partition("<script")[0]
+    )
 
 
 def test_the_json_can_be_saved(browser: Any, pages: Path, tmp_path: Path) -> None:
@@ -216,7 +302,7 @@ def test_without_a_script_everything_is_there_and_no_button_is_dead(browser: Any
     page = opened(browser, pages / "manipulated.html", java_script_enabled=False)
     assert page.locator("button:visible, input:visible").count() == 0
     assert page.locator(".timeline").count() == 2
-    assert "Highest at" in page.locator(".readout-text").first.inner_text()
+    assert "Strongest look at" in page.locator(".readout-text").first.inner_text()
     assert page.get_by_text("arrow keys").is_visible() is False
     page.context.close()
     page = opened(browser, pages / "index.html", java_script_enabled=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import tracemalloc
 from dataclasses import replace
@@ -21,6 +22,7 @@ from vidscan.errors import SetupError
 from vidscan.faces.rotation import rotation_matrix
 from vidscan.media import open_video, write_png
 from vidscan.media.faststart import index_first
+from vidscan.report import timeline
 from vidscan.report.drawing import draw_box, draw_heat, draw_lines, draw_text, fitting, heat_table, text_width
 from vidscan.report.head import gaze_direction, project_box, row_of
 from vidscan.report.overlay import OverlayFile, write_overlay
@@ -50,7 +52,8 @@ def found_in(
             frames.append(FrameReport(t, t / 25, k + 1, box, score, None))
         spool.write(FrameMaps(t, t / 25, (height, width), tuple(maps), t % 2 == 1))
     report = sample(label if faces else "no_face")
-    return replace(report, frames=tuple(frames), segments=report.segments[:faces]), spool
+    throughout = (Segment(1, 0.0, count / 25, 0.0, 0.9),) if label == "manipulated" else ()
+    return replace(report, frames=tuple(frames), segments=throughout[:faces]), spool
 
 
 def overlay(
@@ -181,24 +184,80 @@ def test_heat_covers_the_hot_face_and_leaves_the_cold_one_clear(tmp_path: Path) 
     assert np.abs(hot[away].astype(int) - plain[away]).mean() < 4
 
 
-def test_heat_grows_lighter_and_denser() -> None:
+@pytest.mark.parametrize(("label", "start_s"), [("manipulated", 3.0), ("no_manipulation_found", 0.0)])
+def test_heat_lies_on_no_frame_that_nothing_is_said_against(
+    tmp_path: Path, label: str, start_s: float
+) -> None:
+    clip = make_clip(tmp_path / "a.mkv", numbered(2, 400, 300), codec="ffv1", pix_fmt="bgr0")
+    report, spool = found_in(2, 400, 300, label=label)
+    report = replace(report, segments=(Segment(1, start_s, 4.0, start_s, 0.9),))
+    with spool:
+        write_overlay(clip, tmp_path / "out.mp4", report, spool)
+    with open_video(tmp_path / "out.mp4", decoder="pyav") as video:
+        images = next(iter(video)).images
+    inner = np.s_[:, 130:170, 180:220]
+    assert np.abs(images[:, :300][inner].astype(int) - numbered(2, 400, 300)[inner]).mean() < 4
+
+
+def test_heat_grows_lighter_and_leaves_half_of_the_picture() -> None:
     colours, opacity = heat_table()
     light = colours @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(light) > -1).all() and light[255] > light[0] + 80
-    assert (np.diff(opacity) >= 0).all() and opacity[40] == 0 and 0.6 < opacity[255] < 0.9
+    assert (np.diff(opacity) >= 0).all() and opacity[40] == 0 and opacity[128] == opacity[255] == 0.5
     image = np.full((20, 20, 3), 100, np.uint8)
     draw_heat(image, np.zeros((20, 20), np.uint8), 1)
     assert (image == 100).all()
 
 
-def test_boxes_have_the_colour_of_the_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("label", "span", "red"),
+    [("manipulated", (0.0, 0.1), True), ("manipulated", (3.0, 4.0), False), ("uncertain", (3.0, 4.0), False)],
+)
+def test_a_box_has_the_colour_of_its_frame(
+    tmp_path: Path, label: str, span: tuple[float, float], red: bool
+) -> None:
+    """Of the verdict only where the frame lies in a suspicious stretch."""
+    clip = make_clip(tmp_path / "a.mkv", numbered(1, 400, 300), codec="ffv1", pix_fmt="bgr0")
+    report, spool = found_in(1, 400, 300, label=label, hot=0.0)
+    report = replace(report, segments=(Segment(1, *span, span[0], 0.9),))
+    with spool:
+        write_overlay(clip, tmp_path / "out.mp4", report, spool)
+    with open_video(tmp_path / "out.mp4", decoder="pyav") as video:
+        image = next(iter(video)).images[0]
+    corner = image[206:214, 140:160].astype(int)  # the lower left corner of its box
+    assert bool((corner[..., 0] - corner[..., 1]).max() > 80) == red
+    if not red:
+        assert corner.min(-1).max() > 150  # a box is there, in a neutral colour
+
+
+def test_a_tag_has_the_colour_of_the_face_whatever_the_frame(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mkv", numbered(1, 400, 300), codec="ffv1", pix_fmt="bgr0")
     reds = {}
     for label in ("manipulated", "no_manipulation_found"):
-        _, images, _ = overlay(clip, tmp_path, label=label, hot=0.0)
-        corner = images[0, 206:214, 140:160].astype(int)  # the lower left corner of its box
-        reds[label] = (corner[..., 0] - corner[..., 1]).max()
-    assert reds["manipulated"] > 80 > 20 > reds["no_manipulation_found"]
+        report, spool = found_in(1, 400, 300, label=label, hot=0.0)
+        with spool:
+            write_overlay(clip, tmp_path / "out.mp4", replace(report, segments=()), spool)
+        with open_video(tmp_path / "out.mp4", decoder="pyav") as video:
+            tag = next(iter(video)).images[0][67:82, 145:200].astype(int)
+        reds[label] = float((tag[..., 0] - tag[..., 1]).mean())
+    assert reds["manipulated"] > 40 > -20 > reds["no_manipulation_found"]
+
+
+@pytest.mark.parametrize("width", [320, 640, 1280])
+@pytest.mark.parametrize("faces", [1, 4, 9])
+def test_the_legend_names_every_line(width: int, faces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    draw = timeline.draw_text
+    monkeypatch.setattr(
+        timeline, "draw_text", lambda image, text, *more: (drawn.append(text), draw(image, text, *more))
+    )
+    report, spool = found_in(8, 96, 64, faces=faces)
+    spool.release()
+    Panel(report, score_lines(report), width, 12, 1.6)
+    words = " ".join(drawn)
+    named = {int(n) for text in drawn if text.startswith("face") for n in re.findall(r"\d+", text)}
+    assert named == set(range(1, faces + 1)), words
+    assert "suspicious stretch" in words and "single looks" in words and "manipulated" in words
 
 
 def test_the_playhead_moves_with_time(tmp_path: Path) -> None:
@@ -209,7 +268,8 @@ def test_the_playhead_moves_with_time(tmp_path: Path) -> None:
     for time_s in (0.0, 0.8, 1.6):
         image = np.zeros((panel.height, 640, 3), np.uint8)
         panel.draw(image, time_s)
-        column = (image.min(-1) > 200).sum(0)
+        plot = image[panel._plot_top : panel._plot_top + panel._plot_high]
+        column = (plot.min(-1) > 120).sum(0)  # between two columns it is half as light
         heads.append(int(np.argmax(column)))
     assert heads[0] < heads[1] < heads[2]
     assert heads[1] == pytest.approx((heads[0] + heads[2]) / 2, abs=2)
@@ -224,7 +284,10 @@ def test_the_timeline_shows_scores_where_they_are() -> None:
     empty = replace(sample(), frames=())
     rows = []
     for report in (low, high):
-        drawn, bare = (Panel(r, score_lines(r), 640, 14, 10.0)._still.astype(int) for r in (report, empty))
+        panels = [Panel(r, score_lines(r), 640, 14, 10.0) for r in (report, empty)]
+        # The legend below names the line, too.
+        plot = slice(panels[0]._plot_top + panels[0]._plot_high)
+        drawn, bare = (panel._still[plot].astype(int) for panel in panels)
         changed = np.abs(drawn - bare).sum(-1)[:, 300] > 0
         rows.append(float(np.flatnonzero(changed).mean()))
     assert rows[1] < rows[0] - 20

@@ -21,12 +21,15 @@ from vidscan.report.text import lines
 from vidscan.report.words import (
     LABEL_NAMES,
     LIKENESS,
+    LOOKS,
     found_words,
     headline,
     likeness,
     likeness_words,
     one_in,
+    person_words,
     score_words,
+    strongest_words,
 )
 from vidscan.types import (
     Calibration,
@@ -34,6 +37,7 @@ from vidscan.types import (
     Found,
     FrameReport,
     Note,
+    PersonReport,
     Reason,
     Report,
     Segment,
@@ -215,6 +219,54 @@ def test_a_picture_has_no_times_and_no_frames() -> None:
         assert "0:00" not in said and "1 frame" not in said and "When" not in said
     assert "Face 1: manipulated 0.90, 120 px" in text_of(still)
     assert "looks so (face 1)" in text_of(still)
+
+
+PERSON = PersonReport("Ada", 1, "ok", 0.71, 0.25, 0.7, 3, 31.0, 10.0)
+LACKING = PersonReport("Ada", 1, "insufficient", None, None, None, 3, 6.25, 10.0, "too_short")
+
+
+@pytest.mark.parametrize(
+    ("person", "parts"),
+    [
+        (
+            PERSON,
+            ("moves unlike the enrolled clips, 0.7 spreads outside the edge", "none of 3 enrolled parts"),
+        ),
+        (replace(PERSON, score=0.3, beyond=-0.7, p_value=0.5), ("moves like", "inside", ": 1 of 3 enrolled")),
+        (PERSON, ("0 (moves like Ada) to 1 (moves unlike)", "does not change the verdict")),
+        (LACKING, ("followed for 6.2 s, 10 s without a gap are needed, 3.8 s are missing",)),
+        (replace(LACKING, lack="still"), ("does not move, as in a photograph",)),
+        (replace(LACKING, lack="lost", seconds=20.0), ("within every window of 10 s the face was lost",)),
+        (replace(LACKING, track_id=None, lack="no_face"), ("with Ada: cannot be told", "no face to compare")),
+    ],
+)
+def test_a_person_reads_alike_everywhere(person: PersonReport, parts: tuple[str, ...]) -> None:
+    report = scanned("no_manipulation_found", person=person)
+    said = person_words(report)
+    assert all(part in " ".join(said) for part in parts), said
+    for sentence in said:
+        assert sentence in text_of(report) and sentence in page_of(report)
+    assert person_words(scanned("manipulated")) == ()
+
+
+def test_the_strongest_look_has_one_number_and_one_wording() -> None:
+    report = scanned("manipulated")
+    (segment,) = report.segments
+    looks = ((4.0, 0.6), (segment.peak_s, segment.score), (6.0, 0.7))
+    frames = tuple(FrameReport(n, t, 1, (0.0, 0.0, 9.0, 9.0), s, None) for n, (t, s) in enumerate(looks))
+    report = replace(report, frames=frames)
+    said = strongest_words(segment.peak_s, segment.score)
+    assert said == "strongest look at 0:00:05.0: 0.95"
+    assert said in text_of(report)
+    assert f"{said.capitalize()}." in page_of(report)
+    assert LOOKS in page_of(report)
+
+
+def test_a_face_in_which_nothing_was_found_has_no_suspicious_stretch() -> None:
+    """Single looks are not calibrated: what they say must not contradict what the face is called."""
+    report = scanned("no_manipulation_found", segments=(Segment(1, 2.0, 4.0, 3.0, 0.62),))
+    assert "0.62" not in text_of(report) and "stretch" not in page_of(report)
+    assert '"score":0.62' in dumps(report)
 
 
 def test_an_error_does_not_repeat_the_path_above_it() -> None:

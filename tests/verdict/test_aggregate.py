@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vidscan.verdict.aggregate import level, running_level, statistic, stretches
+from vidscan.verdict.aggregate import (
+    level,
+    running_level,
+    statistic,
+    stretches,
+    suspicious_stretches,
+)
 
 FPS = 8.0
 
@@ -112,3 +118,27 @@ def test_stretches_cover_everything_above_and_start_and_end_there(values: np.nda
     assert set(np.flatnonzero(values >= 0)) <= covered
     assert all(values[a] >= 0 and values[b] >= 0 and a <= b for a, b in found)
     assert all(later[0] - earlier[1] > 3 for earlier, later in pairwise(found))
+
+
+def test_suspicious_stretches_begin_and_end_where_the_scores_do() -> None:
+    times = np.arange(40) / 3
+    scores = np.full(40, -2.0)
+    scores[10:17] = 1.0  # two seconds
+    scores[30] = 1.0  # a single look is none
+    assert suspicious_stretches(times, scores, 0.0) == [(10, 16)]
+    scores[12] = -2.0  # nor does a single one part it
+    assert suspicious_stretches(times, scores, 0.0) == [(10, 16)]
+    assert suspicious_stretches(times[:1], scores[10:11], 0.0) == [(0, 0)]
+    assert suspicious_stretches(times, scores, 2.0) == []
+
+
+@settings(max_examples=80, deadline=None)
+@given(scores=arrays(np.float64, 60, elements=st.floats(-1, 1)))
+def test_suspicious_stretches_never_overlap(scores: np.ndarray) -> None:
+    times = np.arange(60.0) / 3
+    found = suspicious_stretches(times, scores, 0.0)
+    assert all(a <= b for a, b in found)
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(found))
+    assert len(found) <= len(stretches(times, running_level(times, scores), 0.0))
+    for a, b in found:
+        assert scores[a : b + 1].max() >= 0 or (running_level(times, scores)[a : b + 1] >= 0).any()

@@ -359,6 +359,21 @@ def test_segments_are_those_of_the_rate_asked_for(tmp_path: Path) -> None:
     assert 2.5 < segment.start_s < segment.end_s < 6.5
 
 
+def test_a_stretch_tells_its_strongest_look_at_every_rate(tmp_path: Path) -> None:
+    """And ends where its looks do, though the level that finds it lags behind them."""
+    scores = np.array([-2.0] * 24 + [0.3] * 24 + [-2.0] * 24)
+    scores[30] = 0.9
+    track = make_track(scores)
+    record = verdict_record(tmp_path)
+    told = set()
+    for rate in (0.2, 0.3, 0.4):
+        judge = load_judge(record, uncertain_fpr=rate)
+        (segment,) = judge.judge([track], None).segments
+        told.add((segment.peak_s, segment.score))
+        assert (segment.start_s, segment.end_s) == (track.faces[24].time_s, track.faces[47].time_s)
+    assert told == {(track.faces[30].time_s, judge.patch_scale.score(0.9))}
+
+
 def test_whether_a_brief_face_looks_genuine_goes_by_the_rate_asked_for(tmp_path: Path) -> None:
     limits = torch.tensor([48.0, 2.0, 30.0, 0.5, 4.0, 0.01], dtype=torch.float64)
     record = verdict_record(tmp_path, {"limits": limits})

@@ -84,6 +84,28 @@ def discover(
     return [found[key] for key in sorted(found, key=os.fsencode)]
 
 
+def belongs(
+    path: Path,
+    root: Path,
+    *,
+    recursive: bool = True,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    sniff: Sniffer | None = None,
+) -> bool:
+    """Whether :func:`discover` would find a file under the folder ``root``."""
+    if sniff is None:
+        from vidscan.media.sniff import sniff as sniff_media
+
+        sniff = sniff_media
+    try:
+        relative = path.relative_to(root)
+    except ValueError:
+        return False
+    deep = len(relative.parts) > 1 and not recursive
+    return not deep and _chosen(os.fspath(relative), include, exclude) and _is_media(path, sniff)
+
+
 def _walk(root: Path, recursive: bool) -> Iterator[tuple[Path, bool]]:
     """Regular files below a folder; (folder, False) for one that cannot be read.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from vidscan.errors import InputError
@@ -89,14 +90,45 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to scan. ``sha256`` is None until it has been fetched, or where it cannot be read."""
+    """One file to scan.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    sha256
+        None until it has been fetched, or where it cannot be read.
+    options
+        Further keywords for the ``scan`` of a local worker's scanner, as JSON can hold them.
+    """
 
     path: Location
     sha256: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 Admit = Callable[[Job], bool]
 """Asked for each job once its content is known: whether it is to be scanned."""
+
+
+class Feed(Protocol):
+    """Jobs that come and go while an engine runs; see :meth:`vidscan.batch.local.LocalEngine.follow`.
+
+    Everything but ``wake`` is used by the engine's thread only.
+    """
+
+    wake: Connection
+    """Readable when one of the answers below may have changed; the engine empties it."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`next` has no job any more, now or later."""
+
+    def next(self) -> Job | None:
+        """The next job; None where there is none now."""
+
+    def withdrawn(self, job: Job) -> bool:
+        """Whether nobody wants the report of ``job`` any more."""
 
 
 class Engine(Protocol):

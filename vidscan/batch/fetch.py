@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidscan.batch.remote import RemoteFile, download, is_remote
 from vidscan.errors import InputError, SetupError, UnreadableError
-from vidscan.models import file_sha256
+from vidscan.models import content_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,3 @@ def fetch(text: str, sha256: str | None, max_download: int) -> Fetched:
     except InputError as error:
         return Fetched(location, Path(), None, error)
     return Fetched(location, copy, digest)
-
-
-def content_sha256(path: Path) -> str | None:
-    """The content's hash in hexadecimal; None for what is no readable regular file."""
-    try:
-        # A pipe or a device may never end: those are the scanner's to refuse.
-        return file_sha256(path) if path.is_file() else None
-    except (OSError, ValueError):
-        return None

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any
 
-from vidscan.batch.engine import Admit, Identity, Job, ScannerSpec, Task
+from vidscan.batch.engine import Admit, Feed, Identity, Job, ScannerSpec, Task
 from vidscan.batch.process import WorkerProcess
 from vidscan.errors import (
     DecoderCrashedError,
@@ -45,10 +45,11 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Work:
-    """What one call of ``scan`` still has to do."""
+    """What one call of ``scan`` or ``follow`` still has to do."""
 
     source: Iterator[Job]
     admit: Admit | None
+    feed: Feed | None = None
     again: deque[Task] = field(default_factory=deque)
     more: bool = True
 
@@ -56,16 +57,17 @@ class _Work:
         """The next task; those that lost a worker come first."""
         if self.again:
             return self.again.popleft()
-        job = next(self.source, None) if self.more else None
-        if job is None:
-            self.more = False
-            return None
-        return Task(job)
+        if self.feed is not None:
+            job = self.feed.next()
+        else:
+            job = next(self.source, None) if self.more else None
+            self.more = job is not None
+        return None if job is None else Task(job)
 
     @property
     def left(self) -> bool:
         """Whether there may be a next task."""
-        return self.more or bool(self.again)
+        return bool(self.again) or (self.more if self.feed is None else not self.feed.closed)
 
 
 class LocalEngine:
@@ -127,6 +129,24 @@ class LocalEngine:
         self, jobs: Iterable[Job], *, admit: Admit | None = None, expected: int | None = None
     ) -> Iterator[tuple[Job, Report]]:
         """Scans the jobs; see :class:`Engine`."""
+        yield from self._run(_Work(iter(jobs), admit), expected)
+
+    def follow(self, feed: Feed, *, admit: Admit | None = None) -> Iterator[tuple[Job, Report]]:
+        """Scans what a feed brings, until that is closed and the last report is out.
+
+        All workers are started at once. One that is busy with a withdrawn job is ended, and nothing is
+        reported of it.
+
+        Parameters
+        ----------
+        feed
+            Where jobs come from.
+        admit
+            As for :meth:`scan`.
+        """
+        yield from self._run(_Work(iter(()), admit, feed), None)
+
+    def _run(self, work: _Work, expected: int | None) -> Iterator[tuple[Job, Report]]:
         identity = self.start()
         count = self._jobs or default_jobs(identity.device)
         if expected is not None:
@@ -136,7 +156,6 @@ class LocalEngine:
                 self._replace(worker)
         while len(self._workers) < count:
             self._spawn()
-        work = _Work(iter(jobs), admit)
         while True:
             for worker in list(self._workers):
                 if work.left and worker.ready and worker.task is None:
@@ -163,7 +182,12 @@ class LocalEngine:
 
     def _collect(self, work: _Work) -> Iterator[tuple[Job, Report]]:
         """Waits for news of the workers (messages, deaths, deadlines, sizes) and acts on them."""
-        spoken = wait([worker.process.connection for worker in self._workers], self._patience())
+        connections = [worker.process.connection for worker in self._workers]
+        if work.feed is not None:
+            connections.append(work.feed.wake)
+        spoken = wait(connections, self._patience())
+        if work.feed is not None and work.feed.wake in spoken:
+            self._hear_feed(work, work.feed)
         for worker in list(self._workers):
             if worker.process.connection in spoken:
                 message = worker.process.receive()
@@ -181,6 +205,15 @@ class LocalEngine:
             elif worker.task is not None and 0 < self._max_memory < worker.process.resident():
                 limit = OutOfMemoryError(f"the scan needs more than {self._max_memory / 1e6:.0f} MB")
                 yield from self._lose(worker, limit, work, retry=True)
+
+    def _hear_feed(self, work: _Work, feed: Feed) -> None:
+        """Lets go of what was withdrawn."""
+        while feed.wake.poll():
+            feed.wake.recv_bytes()
+        work.again = deque(task for task in work.again if not feed.withdrawn(task.job))
+        for worker in list(self._workers):
+            if worker.task is not None and feed.withdrawn(worker.task.job):
+                self._replace(worker)
 
     def _patience(self) -> float | None:
         """Seconds until something has to be looked at without a message; None for ever."""
@@ -208,7 +241,7 @@ class LocalEngine:
             known = task.job.sha256 is not None
             task.job = replace(task.job, sha256=task.job.sha256 or rest[0])
             if known or work.admit is None or work.admit(task.job):
-                worker.process.send("scan")
+                worker.process.send("scan", dict(task.job.options))
             else:
                 worker.task = worker.deadline = None
         else:

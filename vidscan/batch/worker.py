@@ -36,7 +36,7 @@ def work(connection: Connection, spec_text: str) -> None:
 
     Sends ``["ready", identity]`` or ``["failed", code, message]`` once. Answers
     ``["fetch", path, sha256 or null]`` with ``["fetched", sha256 or null]``, and ``["scan"]``, which is
-    about the file fetched last, with ``["report", report]``.
+    about the file fetched last and may bring options for the scanner, with ``["report", report]``.
     """
     _settle()
 
@@ -80,19 +80,21 @@ def work(connection: Connection, spec_text: str) -> None:
             held = fetch(rest[0], rest[1], spec.max_download)
             send("fetched", held.sha256)
         elif word == "scan" and held is not None:
-            send("report", dumps(_scan(scanner, held, spec, identity)))
+            send("report", dumps(_scan(scanner, held, spec, identity, *rest)))
         else:
             return
 
 
-def _scan(scanner: Any, held: Fetched, spec: ScannerSpec, identity: Identity) -> Report:
+def _scan(
+    scanner: Any, held: Fetched, spec: ScannerSpec, identity: Identity, options: dict[str, Any] | None = None
+) -> Report:
     """The report of the fetched file, under the name that it has for the batch."""
     from vidscan.batch.results import renamed
 
     try:
         if held.error is not None:
             raise held.error
-        report: Report = scanner.scan(held.path, sha256=held.sha256)
+        report: Report = scanner.scan(held.path, sha256=held.sha256, **(options or {}))
     except Exception as error:  # the scanner promises not to; one bad file must not end a batch
         return spec.make_error_report(held.location, error, identity)
     return report if held.location == held.path else renamed(report, held.location)

@@ -67,6 +67,14 @@ def block_means(
     return sums / np.maximum(counts, 1)[:, None]
 
 
+def long_enough(series: FaceSeries, seconds: float) -> bool:
+    """Whether so many usable seconds of a window reach :data:`MIN_SECONDS`.
+
+    Half a row is tolerated: times are rounded to the container's time base.
+    """
+    return seconds > 0 and seconds >= MIN_SECONDS - 0.5 * step_seconds(series.times)
+
+
 def enough(series: FaceSeries, known: NDArray[np.bool_] | None = None) -> bool:
     """Whether a window is long enough, seen well enough, and of a face that lives.
 
@@ -85,8 +93,7 @@ def enough(series: FaceSeries, known: NDArray[np.bool_] | None = None) -> bool:
     rows = seen(series) if known is None else known
     step = step_seconds(series.times)
     usable = float(rows.sum()) * step
-    # Half a row of tolerance: times are rounded to the container's time base.
-    if usable < MIN_SECONDS - 0.5 * step or usable <= 0:
+    if not long_enough(series, usable):
         return False
     span = float(series.times[-1] - series.times[0]) + step
     return usable >= MIN_SEEN * span and not still(series)

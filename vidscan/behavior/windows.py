@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from vidscan.behavior import action_units, blink, correlation, flicker, gaze, head_pose
-from vidscan.behavior.material import MIN_SECONDS, still
+from vidscan.behavior.material import long_enough, still
 from vidscan.behavior.series import cut, seen_seconds
 from vidscan.behavior.spans import HOP_S, WINDOW_S, spans, whole
 from vidscan.faces.landmarks import FaceReadings, SeriesBuilder
@@ -46,7 +46,7 @@ def describe_window(
     """
     part = cut(series, start_s, np.nextafter(end_s, np.inf))
     found = {name: describe(part) for name, describe in describers(blink_rule).items()}
-    nothing = not any(found.values()) and seen_seconds(part) >= MIN_SECONDS
+    nothing = not any(found.values()) and long_enough(part, seen_seconds(part))
     return BehaviorWindow(start_s, end_s, found, still=nothing and still(part))
 
 

@@ -22,6 +22,7 @@ from vidscan.cli import (
     people,
     scan,
     schema,
+    serve,
     train,
 )
 from vidscan.cli.config import apply_config
@@ -78,6 +79,7 @@ def root(
 
 app.command()(check.check)
 app.command()(scan.scan)
+app.command()(serve.serve)
 app.command()(enroll.enroll)
 app.add_typer(people.app, name="people")
 app.command()(inspect.inspect)

@@ -108,16 +108,18 @@ def check(
         else:
             outputs.file(name, target)
 
-    from vidscan.cli.products import Products, Wanted
-    from vidscan.people.store import PeopleStore
-    from vidscan.report import open_writer
+    with run.loading():
+        from vidscan.cli.products import Products, Wanted
+        from vidscan.people.store import PeopleStore
+        from vidscan.report import open_writer
 
-    known = None if person is None else PeopleStore(dir).load(person)
+        known = None if person is None else PeopleStore(dir).load(person)
+        scanner = run.scanner()
     wanted = Wanted(
         masks, masks_format.value, every, overlay, pose, gaze, report, several, overwrite, known, track
     )
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
-    with Products(run.scanner(), wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:
+    with Products(scanner, wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:
         for done, path in enumerate(paths):
             found = products.make(path, partial(progress.within, done), frames=frames)
             with progress.hidden():

@@ -14,6 +14,8 @@ import typer
 
 from vidscan.cli.failures import UsageError
 
+SETTINGS_FILE = "vidscan.settings"
+"""Under this name the context knows the file that was read."""
 _NOT_IN_FILE = frozenset({"config", "help", "version"})
 
 
@@ -35,6 +37,7 @@ def apply_config(context: typer.Context, path: Path | None) -> Path | None:
     _check_settings(settings, path)
     # The settings wait at the root until a command builds its ScanSettings.
     top.obj = settings
+    top.meta[SETTINGS_FILE] = path
 
     defaults: dict[str, dict[str, Any]] = {name: {} for name in commands}
     for key, value in content.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -21,6 +23,28 @@ def say(message: str, *, quiet: bool) -> None:
     """A message for people, on stderr."""
     if not quiet:
         print(message, file=sys.stderr)
+
+
+@contextmanager
+def loading(*, quiet: bool, threads: int) -> Iterator[None]:
+    """Says on a terminal that libraries and networks are loaded, while they are, and then has them use
+    ``threads`` threads: 0 for ``OMP_NUM_THREADS`` where that is set, else for as many as cores were free."""
+    from vidscan.threads import CoreTimes, free_cores, use_threads
+
+    shown = not quiet and sys.stderr.isatty()
+    before = CoreTimes.now()
+    if shown:
+        print(_LOADING, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r" + " " * len(_LOADING), end="\r", file=sys.stderr, flush=True)
+    if threads or "OMP_NUM_THREADS" not in os.environ:
+        use_threads(threads or free_cores(before, CoreTimes.now()))
+
+
+_LOADING = "Loading ..."
 
 
 class Progress:
@@ -79,6 +103,38 @@ class Progress:
         self._bar.clear()
         yield
         self._bar.refresh()
+
+
+class Paced:
+    """Does again and again what takes long: seldom enough that it takes a tenth of the time at most.
+
+    Parameters
+    ----------
+    act
+        What is done.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act, self._next, self._waiting = act, 0.0, True
+
+    def due(self) -> None:
+        """There is something new: it is done now, or the next time that it may be."""
+        self._waiting = True
+        if time.monotonic() >= self._next:
+            self.now()
+
+    def now(self) -> None:
+        """Does it, where it is due."""
+        if not self._waiting:
+            return
+        start = time.monotonic()
+        self._waiting = False
+        self._act()
+        end = time.monotonic()
+        self._next = end + max(_PACE_S, 9 * (end - start))
+
+
+_PACE_S = 1.0
 
 
 @contextmanager

@@ -21,7 +21,13 @@ _LIBRARIES = (
     "pydantic",
     "tqdm",
 )
-_EXTRAS = (("mediapipe", "train"), ("ray", "ray"), ("fsspec", "remote"))
+_EXTRAS = (
+    ("mediapipe", "train"),
+    ("ray", "ray"),
+    ("fsspec", "remote"),
+    ("pyarrow", "parquet"),
+    ("watchdog", "watch"),
+)
 """Optional libraries and the extra that brings each."""
 
 

@@ -75,7 +75,6 @@ def enroll(
 
     import json as json_module
 
-    from vidscan.people.model import PersonModel
     from vidscan.people.store import PeopleStore, check_name, record_dict
 
     name, store = check_name(name), PeopleStore(dir)
@@ -83,7 +82,10 @@ def enroll(
     outputs.folder("--dir", store.folder, store.names(name))
     if name in store and not overwrite:
         raise UsageError(f"{name} is enrolled in {store.folder}: use --overwrite")
-    scanner = run.scanner()
+    with run.loading():
+        from vidscan.people.model import PersonModel
+
+        scanner = run.scanner()
     with Progress(len(clips), quiet=run.quiet) as progress:
         used, failed = _learnable(scanner.series, clips, track, progress, run.quiet)
     if not used and failed:
@@ -121,27 +123,33 @@ def _learnable(
                 found.append(series)
             else:
                 with progress.hidden():
-                    say(f"vidscan: {_shown(path)} is the same as {_shown(first)}: counted once", quiet=quiet)
+                    say(f"vidscan: {shown(path)} is the same as {shown(first)}: counted once", quiet=quiet)
         progress.within(number, 1.0)
     return found, failed
 
 
 def _choose(path: Path, tracks: Sequence[FaceSeries], wanted: int | None) -> FaceSeries:
     """The wanted track, or the one that was followed longest."""
-    from vidscan.behavior.series import seen_seconds
-
-    if not tracks:
-        raise NoFaceError(f"{_shown(path)}: no face found")
-    if wanted is None:
-        return max(tracks, key=seen_seconds)
+    if wanted is None or not tracks:
+        return longest(path, tracks)
     for series in tracks:
         if series.track_id == wanted:
             return series
     ids = ", ".join(str(series.track_id) for series in tracks)
-    raise NoFaceError(f"{_shown(path)}: no track {wanted} (there are: {ids})")
+    raise NoFaceError(f"{shown(path)}: no track {wanted} (there are: {ids})")
 
 
-def _shown(path: Path) -> str:
+def longest(path: Path, tracks: Sequence[FaceSeries]) -> FaceSeries:
+    """The track of a clip that was followed longest; raises NoFaceError where there is none."""
+    from vidscan.behavior.series import seen_seconds
+
+    if not tracks:
+        raise NoFaceError(f"{shown(path)}: no face found")
+    return max(tracks, key=seen_seconds)
+
+
+def shown(path: Path) -> str:
+    """A path as people read it."""
     from vidscan.paths import path_names
 
     return path_names(path).path

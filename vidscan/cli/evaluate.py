@@ -12,7 +12,7 @@ from vidscan.cli.console import stages
 from vidscan.cli.failures import UsageError
 
 
-@options.scans()
+@options.scans(here=False)
 def evaluate(
     run: options.Run,
     corpus: Annotated[

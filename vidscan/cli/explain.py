@@ -78,16 +78,17 @@ def explain(
 
     import json as json_module
 
-    from vidscan.explain import explain_crops, mean_of_clips, telling_crops
-    from vidscan.media import write_png
-    from vidscan.paths import path_names
-    from vidscan.report.map_picture import Panel, compose
-    from vidscan.report.words import count as count_words
-    from vidscan.report.words import timecode
+    with run.loading():
+        from vidscan.explain import explain_crops, mean_of_clips, telling_crops
+        from vidscan.media import write_png
+        from vidscan.paths import path_names
+        from vidscan.report.map_picture import Panel, compose
+        from vidscan.report.words import count as count_words
+        from vidscan.report.words import timecode
 
-    # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
-    rate = max(run.settings().analysis_fps, _CROPS_A_SECOND)
-    scanner = run.scanner(behavior_fps=0.0, analysis_fps=rate)
+        # Patches alone are explained: how the face moves need not be measured, and more crops give a choice.
+        rate = max(run.settings().analysis_fps, _CROPS_A_SECOND)
+        scanner = run.scanner(behavior_fps=0.0, analysis_fps=rate)
     found: list[tuple[Path, list[Crop], Any]] = []
     failed: list[InputError] = []
     with Progress(len(paths), quiet=run.quiet) as progress:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, say, start_log
+from vidscan.cli.console import Progress, loading, say, start_log
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import Outputs
 from vidscan.forge.kinds import KINDS, Kind
@@ -52,6 +52,7 @@ def forge(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FAKE and the mask.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     config: options.Config = None,
@@ -71,8 +72,9 @@ def forge(
     from contextlib import ExitStack
     from dataclasses import asdict
 
-    from vidscan.forge.clip import ClipForger, Plan
-    from vidscan.forge.files import mask_path, write_forgery
+    with loading(quiet=quiet, threads=threads):
+        from vidscan.forge.clip import ClipForger, Plan
+        from vidscan.forge.files import mask_path, write_forgery
 
     mask = mask or mask_path(output)
     inputs = options.inputs([clip], donor=donor, teacher=teacher, config=config)

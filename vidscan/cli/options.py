@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidscan.cli import failures
-from vidscan.cli.config import apply_config
-from vidscan.cli.console import start_log
+from vidscan.cli.config import SETTINGS_FILE, apply_config
+from vidscan.cli.console import loading, start_log
 from vidscan.cli.failures import UsageError
 from vidscan.report import FORMATS, LINE_FORMATS
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from vidscan.batch.remote import RemoteFile
     from vidscan.scanner import Scanner
     from vidscan.types import Report, ScanSettings
@@ -55,6 +57,15 @@ else:
 TEXT, JSONL = Format("text"), LineFormat("jsonl")
 Device = Annotated[
     str, typer.Option(envvar="VIDSCAN_DEVICE", help="auto, cpu, cuda or cuda:N.", metavar="DEVICE")
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        envvar="VIDSCAN_THREADS",
+        min=0,
+        metavar="N",
+        help="Threads of networks and decoders (0: as many as cores are free).",
+    ),
 ]
 ExitZero = Annotated[
     bool,
@@ -235,6 +246,9 @@ class Run:
     device: str
     quiet: bool
     config: Path | None
+    threads: int = 0
+    file: Path | None = None
+    """The configuration file, wherever it was named."""
 
     def settings(self, **more: Any) -> ScanSettings:
         """The settings of the scan, ``more`` among them. Raises UsageError where a value is none."""
@@ -247,8 +261,13 @@ class Run:
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"[settings] {name}: {first['msg'].removeprefix('Value error, ')}") from error
+            where = f"{self.file}: [settings] {name}" if self.file is not None else name
+            raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
         return found
+
+    def loading(self) -> AbstractContextManager[None]:
+        """Says on a terminal that networks are loaded, while they are."""
+        return loading(quiet=self.quiet, threads=self.threads)
 
     def scanner(self, **more: Any) -> Scanner:
         """A scanner with these settings. Raises as :meth:`settings` and :class:`vidscan.Scanner` do."""
@@ -257,9 +276,10 @@ class Run:
         return Scanner(self.settings(**more), device=self.device)
 
 
-def scans(*settings: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def scans(*settings: str, here: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorates a command that scans: it gets a flag for each of these ``SETTINGS`` and the options of all
-    such commands, and takes them as its first argument, a :class:`Run`."""
+    such commands, and takes them as its first argument, a :class:`Run`. ``here`` says that it scans in its
+    own process, which may take ``--threads``."""
     flags = {name.removesuffix("_s"): name for name in settings}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -267,10 +287,11 @@ def scans(*settings: str) -> Callable[[Callable[..., None]], Callable[..., None]
         def called(context: typer.Context, **given: Any) -> None:
             device, quiet, config = given.pop("device"), given.pop("quiet"), given.pop("config")
             start_log(quiet, given.pop("verbose"))
+            threads, file = given.pop("threads", 0), context.meta.get(SETTINGS_FILE)
             values = dict(context.find_root().obj or {})
             asked = {field: given.pop(flag) for flag, field in flags.items()}
             values |= {field: _plain(value) for field, value in asked.items() if value is not None}
-            command(Run(values, device, quiet, config), **given)
+            command(Run(values, device, quiet, config, threads, file), **given)
 
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         shared = [_option("context", typer.Context, inspect.Parameter.empty)]
@@ -279,6 +300,8 @@ def scans(*settings: str) -> Callable[[Callable[..., None]], Callable[..., None]
             kind, option = SETTINGS[field]
             shared.append(_option(flag, Annotated[kind | None, option], None))
         shared.append(_option("device", Device, "auto"))
+        if here:
+            shared.append(_option("threads", Threads, 0))
         shared += [_option("quiet", Quiet, False), _option("verbose", Verbose, False)]
         shared.append(_option("config", Config, None))
         called.__signature__ = inspect.Signature(shared)  # type: ignore[attr-defined]

@@ -133,7 +133,7 @@ class Products:
                 raise UsageError(f"{path} has no track {track}")
             return person.judge(own[0])
         if not series:
-            return PersonReport(person.name, None, "not_applicable", None, None)
+            return PersonReport(person.name, None, "not_applicable", None, None, lack="no_face")
         return person.judge(max(series, key=lambda s: (len(s.times), -s.track_id)))
 
     def _draw(self, path: Path, report: Report, series: list[FaceSeries]) -> None:

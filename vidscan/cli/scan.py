@@ -7,27 +7,29 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidscan.cli import options
-from vidscan.cli.console import Progress, say
+from vidscan.cli.console import Paced, Progress, say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import PAGE_NAMES, Outputs
 from vidscan.errors import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from vidscan.batch.engine import Engine, Location, ScannerSpec
+    from vidscan.batch.watch import FolderWatch
     from vidscan.types import Report
 
-_TIMEOUT_S = 3600.0
-_MAX_MEMORY_MB = 6000
+TIMEOUT_S = 3600.0
+MAX_MEMORY_MB = 6000
 _MAX_DOWNLOAD_MB = 4000
 
 
@@ -38,7 +40,7 @@ class EngineName(str, Enum):
     ray = "ray"
 
 
-@options.scans(*options.FOR_VERDICTS)
+@options.scans(*options.FOR_VERDICTS, here=False)
 def scan(
     run: options.Run,
     folders: Annotated[
@@ -64,13 +66,13 @@ def scan(
     timeout: Annotated[
         float,
         typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
-    ] = _TIMEOUT_S,
+    ] = TIMEOUT_S,
     max_memory: Annotated[
         int,
         typer.Option(
             envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
         ),
-    ] = _MAX_MEMORY_MB,
+    ] = MAX_MEMORY_MB,
     max_download: Annotated[
         int, typer.Option(envvar="VIDSCAN_MAX_DOWNLOAD", min=1, metavar="MB", help="Largest remote file.")
     ] = _MAX_DOWNLOAD_MB,
@@ -84,6 +86,13 @@ def scan(
             metavar="DIR", file_okay=False, help="Also write a page for every file; --index links to them."
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Go on scanning what arrives in the folders, until Ctrl-C; needs --index or --out.",
+        ),
+    ] = False,
     recursive: Annotated[bool, typer.Option(help="Look into folders in folders.")] = True,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; may be repeated.")
@@ -114,8 +123,12 @@ def scan(
     Prints one line per file as soon as it is finished. Files are known by their content: the
     same content under two names is scanned once and reported twice. With --resume, what --out
     holds for the same models and settings is not scanned again, and the exit code covers all of it.
+    With --watch results go to --out, by default beside --index, and a run that is started again goes on.
     """
     outcome = options.Outcome(fail_on, exit_zero)
+    if watch:
+        out = _watched_results(out, index, format, engine)
+        resume = resume or (out.exists() and not overwrite)
     if out is None and (resume or (overwrite and index is None)):
         raise UsageError("--resume and --overwrite need --out FILE")
     if retry_errors and not resume:
@@ -125,13 +138,16 @@ def scan(
     roots = options.locations(options.expand_paths(folders, null))
     if report is not None:
         _check_pages(report, index, engine, roots)
+    if watch and not all(isinstance(root, Path) and root.is_dir() for root in roots):
+        raise UsageError("--watch needs folders on this machine")
 
     from vidscan.batch.discover import discover
     from vidscan.batch.engine import ScannerSpec
     from vidscan.batch.results import ResultFile
-    from vidscan.batch.scan import scan_all
+    from vidscan.batch.scan import Batch
     from vidscan.batch.summary import Summary
     from vidscan.report import open_writer
+    from vidscan.report.words import escape, headline
 
     spec = ScannerSpec(settings=run.settings(), device=run.device, max_download=max_download * 1_000_000)
     if report is not None:
@@ -146,9 +162,16 @@ def scan(
         return LocalEngine(spec, jobs=jobs, timeout_s=timeout, max_memory=max_memory * 1_000_000)
 
     summary, started = Summary(), time.monotonic()
-    listed: list[Report] = []
+    listed: dict[object, Report] = {}
+    chosen: dict[str, Any] = {"recursive": recursive, "include": include or (), "exclude": exclude or ()}
     with ExitStack() as stack:
-        paths = discover(roots, recursive=recursive, include=include or (), exclude=exclude or ())
+        folders_watch = None
+        if watch:
+            from vidscan.batch.watch import FolderWatch
+
+            local = [root for root in roots if isinstance(root, Path)]
+            folders_watch = stack.enter_context(FolderWatch(local, **chosen))
+        paths = [] if watch else discover(roots, **chosen)
         _protect(paths, out, index, report, run.config, overwrite)
         results = None
         if out is not None:
@@ -157,10 +180,10 @@ def scan(
                     out, format=format.value, resume=resume, overwrite=overwrite, retry_errors=retry_errors
                 )
             )
-        if not paths:
+        if not paths and not watch:
             raise UsageError("no video or picture found")
         workers = stack.enter_context(make_engine())
-        progress = stack.enter_context(Progress(len(paths), quiet=run.quiet, rate=True))
+        progress = stack.enter_context(Progress(len(paths), quiet=run.quiet or watch, rate=True))
         writer = open_writer(format.value, sys.stdout, many=True)
 
         def kept(found: Report) -> None:
@@ -170,23 +193,58 @@ def scan(
 
         def list_up(found: Report) -> None:
             if index is not None:
-                listed.append(replace(found, frames=(), segments=()))
+                # Of a file that arrived again, only what it holds now.
+                key = found.input.path if watch else len(listed)
+                listed[key] = replace(found, frames=(), segments=())
 
         def skipped(found: Report) -> None:
             progress.advance()
 
-        for found in scan_all(paths, workers, results, skipped=skipped, kept=kept):
-            if results is None:
-                with progress.hidden():
-                    writer.write(found)
-            summary.add(found)
-            outcome.add(found)
-            list_up(found)
-            progress.advance()
+        def write_page() -> None:
+            if index is not None:
+                _write_index([*listed.values()], index, report, watched=watch)
+
+        batch = Batch(workers, results, paths, kept=kept)
+        page = Paced(write_page)
+        if watch:
+            page.due()
+            say(f"vidscan: watching {', '.join(folders)}; Ctrl-C ends it", quiet=run.quiet)
+            stack.callback(page.now)
+        for arrived in _rounds(paths, folders_watch):
+            for found in batch.scan(arrived, skipped=skipped):
+                if results is None:
+                    with progress.hidden():
+                        writer.write(found)
+                summary.add(found)
+                outcome.add(found)
+                list_up(found)
+                progress.advance()
+                if watch:
+                    say(f"vidscan: {escape(found.input.path)}: {headline(found)}", quiet=run.quiet)
+                    page.due()
+            page.now()
     say(summary.table(time.monotonic() - started), quiet=run.quiet)
-    if index is not None:
-        _write_index(listed, index, report)
     raise typer.Exit(outcome.exit_code)
+
+
+def _watched_results(
+    out: Path | None, index: Path | None, format: options.LineFormat, engine: EngineName
+) -> Path:
+    """Where the results of a watch go: a run that is started again reads them."""
+    if format is not options.JSONL or engine is not EngineName.local:
+        raise UsageError("--watch needs --format jsonl and --engine local")
+    if out is not None:
+        return out
+    if index is None:
+        raise UsageError("--watch needs --index OUT.html or --out FILE")
+    return index.with_suffix(".jsonl")
+
+
+def _rounds(paths: Sequence[Location], watch: FolderWatch | None) -> Iterator[Sequence[Location]]:
+    """The files to scan, all at once; of a watch as they arrive, without end."""
+    yield paths
+    while watch is not None:
+        yield watch.wait()
 
 
 def _protect(
@@ -220,7 +278,7 @@ def _check_pages(folder: Path, index: Path | None, engine: EngineName, roots: Se
     options.make_folder(folder, "--report")
 
 
-def _write_index(listed: Sequence[Report], index: Path, pages: Path | None) -> None:
+def _write_index(listed: Sequence[Report], index: Path, pages: Path | None, *, watched: bool) -> None:
     from vidscan.report.index import WrittenPages, write_index
 
     links: dict[int, str] = {}
@@ -229,7 +287,8 @@ def _write_index(listed: Sequence[Report], index: Path, pages: Path | None) -> N
         names = ((n, written.find(report)) for n, report in enumerate(listed))
         links = {n: (way / name).as_posix() for n, name in names if name is not None}
     try:
-        write_index(((report, links.get(n)) for n, report in enumerate(listed)), index)
+        rows = ((report, links.get(n)) for n, report in enumerate(listed))
+        write_index(rows, index, updated=datetime.now().astimezone() if watched else None)
     except OSError as error:
         raise NotWrittenError(f"--index {index}: {error.strerror}") from error
 

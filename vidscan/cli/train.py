@@ -11,6 +11,7 @@ import typer
 from vidscan.cli.console import say, start_log
 from vidscan.cli.train_blink import blink
 from vidscan.cli.train_encoder import cross, encoder
+from vidscan.cli.train_faces import faces
 from vidscan.cli.train_landmarks import landmarks
 from vidscan.cli.train_verdict import verdict
 
@@ -151,12 +152,16 @@ def curves(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="The picture (PNG).")],
 ) -> None:
-    """Draw a run's loss, accuracy and transfer against crops seen."""
+    """Draw a run's loss and all that was measured, epoch by epoch, with the best of each.
+
+    Trainers do so after every epoch into curves.png in the run's folder.
+    """
     from vidscan.training.curves import draw_run
 
     draw_run(run, out)
 
 
+app.command()(faces)
 app.command()(encoder)
 app.command()(cross)
 app.command()(landmarks)

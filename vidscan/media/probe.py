@@ -6,7 +6,6 @@ is wrong for some files.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from vidscan.media.clock import broken
 from vidscan.media.geometry import Geometry, geometry, stretched
 from vidscan.media.sniff import PathLike, display_name
 from vidscan.media.streams import describe, moving_streams, video_stream
+from vidscan.threads import decoder_threads
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -246,10 +246,8 @@ _MOST_THREADS = 4
 
 
 def default_threads() -> int:
-    """Threads for one decoder: four at most, and no more than ``OMP_NUM_THREADS`` where that is set, as in
-    a batch's workers."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(_MOST_THREADS, os.cpu_count() or 1, int(asked) if asked.isdecimal() else _MOST_THREADS))
+    """Threads for one decoder: four at most (:func:`vidscan.threads.decoder_threads`)."""
+    return decoder_threads(_MOST_THREADS)
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:

@@ -7,12 +7,14 @@ clips of one person alone and calibrated on clips it did not see.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.behavior.material import still
+from vidscan.behavior.series import seen_seconds
 from vidscan.errors import InputError
 from vidscan.people.windows import (
     COEFFICIENTS,
@@ -23,7 +25,7 @@ from vidscan.people.windows import (
     folds,
 )
 from vidscan.spread import evenly
-from vidscan.types import FaceSeries, PersonReport
+from vidscan.types import FaceSeries, PersonLack, PersonReport
 from vidscan.verdict.calibration import p_value
 from vidscan.verdict.one_class import OneClassSVM
 
@@ -41,6 +43,8 @@ _KNOWN = 0.1
 _MOST_WINDOWS = 2000
 """More windows than these, which overlap nearly whole, are thinned evenly."""
 _LEAST_SPREAD = 0.05
+_TOLERANCE_S = 0.05
+"""Less than any window is moved by."""
 _HALF = float(np.finfo(np.float16).max)
 
 LeftOut = Literal["clips", "blocks", "nothing"]
@@ -148,7 +152,10 @@ class PersonModel:
         """
         cut = [windows for windows in (cut_windows(clip, window_s) for clip in clips) if len(windows)]
         seconds = sum(windows.seconds for windows in cut)
-        _refuse_too_little(name, seconds, max(min_seconds, window_s if not cut else 0.0), window_s)
+        least = max(min_seconds, window_s if not cut else 0.0)
+        # A clip of 60 s may measure 59.96.
+        if seconds < least - _TOLERANCE_S:
+            raise TooLittleMaterialError(_too_little(name, clips, seconds, least, window_s))
 
         features, spreads = _pool([windows.take(np.ones(len(windows), bool)) for windows in cut])
         svm = MovementSvm.fit(features, spreads, means=means)
@@ -192,11 +199,33 @@ class PersonModel:
 
     def judge(self, series: FaceSeries) -> PersonReport:
         """Compare a track with the person; ``insufficient`` where it holds no whole usable window."""
-        windows = cut_windows(series, self.window_s)
+        windows, seconds = cut_windows(series, self.window_s), seen_seconds(series)
+        known = PersonReport(
+            self.name,
+            series.track_id,
+            "insufficient",
+            None,
+            None,
+            parts=len(self.statistics),
+            seconds=seconds,
+            needed_s=self.window_s,
+        )
         if not len(windows):
-            return PersonReport(self.name, series.track_id, "insufficient", None, None)
+            return replace(known, lack=_lack(series, seconds, self.window_s))
         value = self.statistic(windows)
-        return PersonReport(self.name, series.track_id, "ok", self.score(value), self.p_value(value))
+        return replace(
+            known,
+            status="ok",
+            score=self.score(value),
+            p_value=self.p_value(value),
+            beyond=(value - self.middle) / self.spread,
+        )
+
+
+def _lack(series: FaceSeries, seconds: float, window_s: float) -> PersonLack:
+    if seconds < window_s - _TOLERANCE_S:
+        return "too_short"
+    return "still" if still(series) else "lost"
 
 
 def standardise(
@@ -225,10 +254,14 @@ def _pool(
     return np.concatenate(features), np.concatenate(spreads)
 
 
-def _refuse_too_little(name: str, seconds: float, least: float, window_s: float) -> None:
-    # A clip of 60 s may measure 59.96: the tolerance is less than any window is moved by.
-    if seconds < least - 0.05:
-        raise TooLittleMaterialError(
-            f"too little to enrol {name}: {seconds:.1f} s of a face that was followed in whole windows of "
-            f"{window_s:g} s, {least:g} s are needed, {least - seconds:.1f} s are missing"
-        )
+def _too_little(name: str, clips: Sequence[FaceSeries], seconds: float, least: float, window_s: float) -> str:
+    """What was found, what of it can be used, and what is missing."""
+    found = sum(map(seen_seconds, clips))
+    where = f"{len(clips)} clip{'s' * (len(clips) != 1)}"
+    if clips and all(map(still, clips)):
+        where += " (it does not move, as in a photograph)"
+    return (
+        f"too little to enrol {name}: a face was followed for {found:.1f} s in {where}, {seconds:.1f} s of "
+        f"it in whole windows of {window_s:g} s; {least:g} s in such windows are needed, "
+        f"{least - seconds:.1f} s are missing"
+    )

@@ -68,16 +68,20 @@ class PersonRecord:
 
 
 def people_folder() -> Path:
-    """``$VIDSCAN_PEOPLE``, or the folder ``vidscan/people`` where the system keeps a user's data."""
-    if chosen := os.environ.get("VIDSCAN_PEOPLE"):
-        return Path(chosen)
+    """``$VIDSCAN_PEOPLE``, or the folder ``people`` in :func:`user_folder`."""
+    chosen = os.environ.get("VIDSCAN_PEOPLE")
+    return Path(chosen) if chosen else user_folder() / "people"
+
+
+def user_folder() -> Path:
+    """The folder ``vidscan`` where the system keeps a user's data."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "vidscan" / "people"
+    return base / "vidscan"
 
 
 def check_name(name: str) -> str:

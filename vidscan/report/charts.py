@@ -23,6 +23,8 @@ _WIDE = 1000
 _MOST_POINTS = 800
 """Longer lines are drawn as the lowest and highest value of so many stretches of time."""
 _MOST_DOTS = 160
+_INSET = 6
+"""Pixels between a chart's edges and its lowest and highest value: a flat line must not lie on the edge."""
 _AXIS = 22
 _ROW = 20
 """Height of a row of marks."""
@@ -109,18 +111,20 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
 def timeline(
     times: NDArray[np.floating],
     scores: NDArray[np.floating],
+    levels: NDArray[np.floating],
     domain: Domain,
-    thresholds: Thresholds,
     segments: Sequence[tuple[float, float]],
     marks: Sequence[Mark],
     label: str,
 ) -> Markup:
-    """One track's scores, 0..1, with thresholds, shaded segments and numbered reasons above.
+    """One track's crop scores, 0..1, with shaded segments and numbered reasons above.
+
+    There are no thresholds: those of the verdict are for whole faces.
 
     Parameters
     ----------
-    times, scores
-        (T,) seconds, ascending, and the score of each crop.
+    times, scores, levels
+        (T,) seconds, ascending, the score of each crop, and their running level.
     segments
         Start and end in seconds.
     label
@@ -135,12 +139,12 @@ def timeline(
         parts.append(_tag("rect", class_="segment", x=x, y=top, width=width, height=plot))
         parts.append(_tag("rect", class_="segment-foot", x=x, y=top + plot - 4, width=width, height=4))
     parts += _value_axis([(0.0, ""), (1.0, "")], 0.0, 1.0, top, plot)
-    levels = [(thresholds.uncertain, "uncertain"), (thresholds.manipulated, "manipulated")]
-    parts += _value_axis(levels, 0.0, 1.0, top, plot, "threshold")
-    parts.append(_stretched([_path(times, scores, domain, 0.0, 1.0, plot, "line score")], top, plot))
+    lines = [("line score", scores), ("line level", levels)]
+    paths = [_path(times, values, domain, 0.0, 1.0, plot, kind) for kind, values in lines]
+    parts.append(_stretched(paths, top, plot))
     if len(times) <= _MOST_DOTS:
         for time_s, score in zip(times, scores, strict=True):
-            y = top + plot * (1 - min(1.0, max(0.0, float(score))))
+            y = top + _height(float(score), 0.0, 1.0, plot)
             parts.append(_tag("circle", class_="dot", cx=_pc(domain.percent(float(time_s))), cy=_n(y), r=2))
     for mark, row in zip(marks, rows, strict=True):
         parts += _numbered_bar(mark, domain, 10 + _ROW * row)
@@ -206,17 +210,21 @@ def _chart(parts: Sequence[Markup], height: int, label: str, kind: str) -> Marku
 def _value_axis(
     levels: Sequence[tuple[float, str]], low: float, high: float, top: int, plot: int, kind: str = "grid"
 ) -> list[Markup]:
-    """A line across and a number at its left end for each level; a threshold's text names its class."""
+    """A line across, and a number with its unit at its left end, for each level."""
     parts = []
-    for value, text in levels:
-        y = top + plot * (high - value) / (high - low)
-        name = f"{kind} {text}" if kind == "threshold" else kind
-        unit = "" if kind == "threshold" else text
-        parts.append(_tag("line", class_=name, x1=0, x2="100%", y1=_n(y), y2=_n(y)))
+    for value, unit in levels:
+        y = top + _height(value, low, high, plot)
+        parts.append(_tag("line", class_=kind, x1=0, x2="100%", y1=_n(y), y2=_n(y)))
         parts.append(
             _tag("text", f"{value:.3g}{unit}", class_="tick", x=0, dx=-6, y=_n(y + 4), text_anchor="end")
         )
     return parts
+
+
+def _height(value: float, low: float, high: float, plot: int) -> float:
+    """Pixels from the top of a chart down to a value; values outside lie on their end."""
+    share = (high - min(high, max(low, value))) / (high - low)
+    return _INSET + (plot - 2 * _INSET) * share
 
 
 def _time_axis(domain: Domain, bottom: int, most: int = _MOST_TICKS) -> list[Markup]:
@@ -296,7 +304,7 @@ def _path(
             pen_down = False
             continue
         pen_down = pen_down and time_s - before <= widest
-        y = plot * (high - min(high, max(low, value))) / (high - low)
+        y = _height(value, low, high, plot)
         moves.append(f"{'L' if pen_down else 'M'}{_n(_WIDE / 100 * domain.percent(time_s))} {_n(y)}")
         pen_down, before = True, time_s
     return _tag("path", class_=kind, d="".join(moves))

@@ -24,6 +24,9 @@ PAPER: Colour = (24, 27, 33)
 TEXT: Colour = (238, 240, 244)
 MUTED: Colour = (158, 166, 178)
 
+NEUTRAL: Colour = (206, 212, 220)
+"""Of boxes in frames that nothing is said against."""
+
 LABEL_COLOURS: dict[str, Colour] = {
     "no_manipulation_found": (38, 150, 118),
     "uncertain": (214, 146, 22),
@@ -43,8 +46,8 @@ TRACK_COLOURS: tuple[Colour, ...] = (
 )
 """Lines of faces, in turn; apart from the colours of labels."""
 
-HEAT_FROM, HEAT_OPACITY = 0.2, 0.8
-"""Below this probability the picture stays clear; a probability of 1 covers it by so much."""
+HEAT_FROM, HEAT_FULL, HEAT_OPACITY = 0.2, 0.5, 0.5
+"""Below the first probability the picture stays clear; from the second on half of it shines through."""
 
 _FIXED = 4
 """Bits after the point in the coordinates of lines."""
@@ -71,7 +74,7 @@ def heat_table() -> tuple[Image, NDArray[np.float32]]:
     # Its darkest third would look like shadows on a face.
     shown = (96 + levels * (159 / 255)).round().astype(np.uint8)
     colours = cv2.applyColorMap(shown[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1]
-    rise = np.clip((levels / 255 - HEAT_FROM) / (1 - HEAT_FROM), 0, 1)
+    rise = np.clip((levels / 255 - HEAT_FROM) / (HEAT_FULL - HEAT_FROM), 0, 1)
     return np.ascontiguousarray(colours), (HEAT_OPACITY * rise).astype(np.float32)
 
 

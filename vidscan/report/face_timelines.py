@@ -9,8 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from vidscan.report.charts import Domain, Mark, timeline
-from vidscan.report.words import count, timecode
+from vidscan.report.words import count, strongest_words, timecode
 from vidscan.types import LABEL_SEVERITY, Reason, Report, TrackReport
+from vidscan.verdict.aggregate import running_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,17 @@ def _timeline(
         for number, reason in enumerate(reasons, 1)
         if reason.track_id == track.track_id and reason.start_s is not None and reason.end_s is not None
     ]
-    words = f"Highest at {timecode(times[peak])}: {scores[peak]:.2f}."
-    over = float((scores >= report.verdict.thresholds.manipulated).mean())
+    words = f"{strongest_words(times[peak], scores[peak]).capitalize()}."
     stretches = count(len(segments), "suspicious stretch", "suspicious stretches")
     label = (
-        f"Face {track.track_id}: {count(len(scores), 'score')} from {timecode(times[0])} to "
-        f"{timecode(times[-1])}. {words} {100 * over:.0f} % reach the threshold of manipulated. {stretches}."
+        f"Face {track.track_id}: {count(len(scores), 'look')} from {timecode(times[0])} to "
+        f"{timecode(times[-1])}. {words} {stretches}."
     )
     chart = timeline(
         times,
         scores,
+        running_level(times, scores),
         domain,
-        report.verdict.thresholds,
         [(s.start_s, s.end_s) for s in segments],
         marks,
         label,

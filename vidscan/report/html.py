@@ -27,12 +27,14 @@ from vidscan.report.shown import shown
 from vidscan.report.telling import TellingCrop, none_telling, telling_pictures
 from vidscan.report.words import (
     LABEL_NAMES,
+    LOOKS,
     abstained,
     calibration_words,
     found_words,
     headline,
     is_picture,
     likeness_words,
+    person_words,
     score_words,
 )
 from vidscan.spread import evenly
@@ -126,8 +128,10 @@ def _context(
         "likeness": likeness_words(verdict),
         "score_words": told,
         "finds": found_words(verdict.calibration),
+        "person": person_words(report),
         "is_picture": is_picture(report),
         "timelines": timelines,
+        "looks": LOOKS,
         "open_charts": _MAX_CHARTS,
         "pictures": telling_pictures(telling),
         "none_telling": none_telling(plain),

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
@@ -55,7 +56,17 @@ class WrittenPages:
         return own if own in self._names else self._by_content.get(sha256[:8])
 
 
-def write_index(rows: Iterable[tuple[Report, str | None]], out: Path, *, title: str = "Folder scan") -> None:
+_RELOAD_S = 20
+"""Seconds after which a page that is written again and again reloads itself."""
+
+
+def write_index(
+    rows: Iterable[tuple[Report, str | None]],
+    out: Path,
+    *,
+    title: str = "Folder scan",
+    updated: datetime | None = None,
+) -> None:
     """Write the index page of a scan to ``out``, atomically; its folder is made where it is missing.
 
     Parameters
@@ -65,6 +76,8 @@ def write_index(rows: Iterable[tuple[Report, str | None]], out: Path, *, title: 
         it need not be quoted), None where it has none. Reports are let go as they come.
     title
         What was scanned.
+    updated
+        When, of a page that will be written again: it says so, and reloads itself.
 
     Raises
     ------
@@ -82,6 +95,8 @@ def write_index(rows: Iterable[tuple[Report, str | None]], out: Path, *, title: 
         "label_names": LABEL_NAMES,
         "likeness": LIKENESS,
         "labels": labels,
+        "updated": None if updated is None else f"{updated:%Y-%m-%d %H:%M:%S}",
+        "reload_s": _RELOAD_S,
         "errors": sorted(errors.items(), key=lambda pair: (-pair[1], pair[0])),
     }
     write_page(out, "index.html.j2", "index.js", context)

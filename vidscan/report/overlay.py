@@ -26,6 +26,7 @@ from vidscan.outputs import Replacement
 from vidscan.report.drawing import (
     INK,
     LABEL_COLOURS,
+    NEUTRAL,
     WHITE,
     Image,
     draw_box,
@@ -231,6 +232,7 @@ class _Drawing:
         self._series, self._pose, self._gaze = series, pose, gaze
         self._layout = _Layout.of(info)
         self._labels = {track.track_id: track.label for track in report.tracks}
+        self._picture = picture
         self._lines: dict[int, ScoreLine] = score_lines(self.report)
         duration = 0.0 if picture else _duration(report, info)
         self._panel = Panel(self.report, self._lines, self._layout.width, self._layout.text, duration)
@@ -275,7 +277,8 @@ class _Drawing:
             larger = layout.width > image.shape[1]
             how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
             picture[:] = cv2.resize(image, (layout.width, layout.height), interpolation=how)
-        regions = tuple(region for region in regions if region.track_id not in self._unjudged)
+        marked = {face.track_id for face in faces if self._marked(face)}
+        regions = tuple(region for region in regions if region.track_id in marked)
         if regions:
             mask = render(picture.shape[:2], [layout.region(region) for region in regions])
             draw_heat(picture, mask, layout.text / 14)
@@ -290,7 +293,7 @@ class _Drawing:
                 if self._gaze:
                     draw_gaze(picture, series, row, scale, thickness)
         for face in faces:
-            draw_box(picture, layout.place(face.box), self._colour(face.track_id), thickness)
+            draw_box(picture, layout.place(face.box), self._box_colour(face), thickness)
         taken: list[tuple[float, float, float, float]] = []
         for face in faces:
             taken.append(self._tag(picture, face, taken))
@@ -300,22 +303,41 @@ class _Drawing:
     def _colour(self, track_id: int) -> tuple[int, int, int]:
         return LABEL_COLOURS[self._labels.get(track_id, "no_face")]
 
+    def _box_colour(self, face: FrameReport) -> tuple[int, int, int]:
+        """The box tells of the frame, the tag of the face."""
+        return self._colour(face.track_id) if self._marked(face) else NEUTRAL
+
+    def _marked(self, face: FrameReport) -> bool:
+        """Whether a face looks suspicious in this very frame: within a suspicious stretch, or in a picture,
+        which is all there is of its face. Only there colour and heat are laid on it."""
+        if self._picture:
+            label = self._labels.get(face.track_id)
+            return label in ("uncertain", "manipulated") and face.track_id not in self._unjudged
+        return any(
+            s.track_id == face.track_id and s.start_s - 1e-6 <= face.time_s <= s.end_s + 1e-6
+            for s in self.report.segments
+        )
+
     def _tag(
         self, picture: Image, face: FrameReport, taken: list[tuple[float, float, float, float]]
     ) -> tuple[float, float, float, float]:
-        """Number, verdict and present score of a face, where they hide no other's; returns the place."""
+        """Number and verdict of a face, and beside them the present look at it, where they hide no other's;
+        returns the place."""
         size = self._layout.text
         label = self._labels.get(face.track_id)
         words = label_words(label) if label else ""
         line = self._lines.get(face.track_id)
         row = line.at(face.time_s) if line is not None else None
-        score = f"{line.scores[row]:.2f}" if line is not None and row is not None else ""
-        text = "  ".join(part for part in (f"face {face.track_id}", words, score) if part)
-        wide, high = text_width(text, size) + 2.0 * size, 1.6 * size
+        look = f"this look {line.scores[row]:.2f}" if line is not None and row is not None else ""
+        text = f"face {face.track_id}: {words}" if words else f"face {face.track_id}"
+        own = text_width(text, size) + 2.0 * size
+        wide, high = own + (text_width(look, size) + size if look else 0), 1.6 * size
         x, y = _free_place(self._layout.place(face.box), (wide, high), picture.shape[:2], taken)
         place = (x, y, x + wide, y + high)
         draw_pill(picture, (x - 1, y - 1, x + wide + 1, y + high + 1), INK, 0.5)
-        draw_pill(picture, place, self._colour(face.track_id), 0.92)
+        draw_pill(picture, place, INK, 0.8)
+        draw_pill(picture, (x, y, x + own, y + high), self._colour(face.track_id), 0.92)
+        draw_text(picture, look, x + own + 0.5 * size, y + high / 2, size, WHITE)
         # The dot is in the colour of the face's line in the timeline.
         draw_dot(picture, x + 0.85 * size, y + high / 2, 0.4 * size, INK)
         draw_dot(picture, x + 0.85 * size, y + high / 2, 0.3 * size, track_colour(face.track_id))

@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import io
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,32 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _JPEG_QUALITY = 82
+_HOME = "vidscan.report"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What sets a page apart from a report.
+
+    Attributes
+    ----------
+    package
+        Where its own files lie under ``templates/``; what it lacks is taken from ``vidscan.report``.
+    styles
+        Style sheets, joined in this order.
+    allowed
+        What the page may do beyond showing itself: directives of a Content-Security-Policy.
+    referrer
+        The page's Referrer-Policy.
+    """
+
+    package: str = _HOME
+    styles: tuple[str, ...] = ("page.css",)
+    allowed: str = "form-action 'none'"
+    referrer: str = "no-referrer"
+
+
+REPORT = Look()
 
 
 def write_page(out: Path, template: str, script: str, context: dict[str, Any]) -> None:
@@ -45,13 +72,13 @@ def write_page(out: Path, template: str, script: str, context: dict[str, Any]) -
         Replacement(out, parents=True) as part,
         part.open("w", encoding="utf-8", newline="\n") as stream,
     ):
-        for piece in _template(template).generate(**_shared(script), **context):
+        for piece in _template(template, REPORT).generate(**_shared(script, REPORT), **context):
             stream.write(piece)
 
 
-def render_page(template: str, script: str, context: dict[str, Any]) -> str:
+def render_page(template: str, script: str, context: dict[str, Any], look: Look = REPORT) -> str:
     """The same page as text."""
-    return _template(template).render(**_shared(script), **context)
+    return _template(template, look).render(**_shared(script, look), **context)
 
 
 def json_block(text: str) -> Markup:
@@ -74,15 +101,32 @@ def picture_uri(image: NDArray[np.uint8], longest: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _shared(script: str) -> dict[str, Any]:
+@functools.cache
+def security_policy(script: str, look: Look = REPORT) -> str:
+    """The Content-Security-Policy of a page: its own style and script by their hashes, and little else."""
+    style, code = _style(look), _asset(script, look.package)
+    return (
+        f"default-src 'none'; script-src '{_sha256(code)}'; style-src '{_sha256(style)}'; "
+        f"img-src data:; base-uri 'none'; {look.allowed}"
+    )
+
+
+def _shared(script: str, look: Look) -> dict[str, Any]:
     from markupsafe import Markup
 
-    style, code = _asset("page.css"), _asset(script)
-    policy = (
-        f"default-src 'none'; script-src '{_sha256(code)}'; style-src '{_sha256(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return {"style": Markup(style), "script": Markup(code), "policy": policy, "version": __version__}
+    style, code = _style(look), _asset(script, look.package)
+    policy = security_policy(script, look)
+    return {
+        "style": Markup(style),
+        "script": Markup(code),
+        "policy": policy,
+        "referrer": look.referrer,
+        "version": __version__,
+    }
+
+
+def _style(look: Look) -> str:
+    return "".join(_asset(name, look.package) for name in look.styles)
 
 
 def _sha256(text: str) -> str:
@@ -90,33 +134,35 @@ def _sha256(text: str) -> str:
 
 
 @functools.cache
-def _asset(name: str) -> str:
-    return (files("vidscan.report") / "templates" / name).read_text("utf-8")
+def _asset(name: str, package: str) -> str:
+    own = files(package) / "templates" / name
+    return (own if own.is_file() else files(_HOME) / "templates" / name).read_text("utf-8")
 
 
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
+def _template(name: str, look: Look) -> Template:
+    return _environment(look.package).get_template(name)
 
 
 @functools.cache
-def _environment() -> Environment:
+def _environment(package: str) -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        loader=FunctionLoader(_asset),
+        loader=FunctionLoader(functools.partial(_asset, package=package)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         # Text direction marks and control characters in a file name could make a page read otherwise.
-        finalize=_visible,
+        finalize=visible,
     )
     environment.filters.update(timecode=timecode, size=size)
     environment.globals.update(count=count)
     return environment
 
 
-def _visible(value: Any) -> Any:
+def visible(value: Any) -> Any:
+    """A string with everything invisible escaped; anything else as it is."""
     if not isinstance(value, str) or value.isprintable() or hasattr(value, "__html__"):
         return value
     return escape(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,14 @@ def embed(vectors: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
     return np.asarray(found, np.float64)
 
 
-def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed: int = 0) -> Path:
+def plot_people(
+    vectors: Mapping[str, NDArray[np.floating]],
+    path: Path,
+    *,
+    clips: Mapping[str, NDArray[np.floating]] | None = None,
+    genuine: NDArray[np.floating] | None = None,
+    seed: int = 0,
+) -> Path:
     """Draw everybody's windows into the PNG ``path``.
 
     Parameters
@@ -56,6 +64,10 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
         (V, d) features of the windows by the person's name, NaN where unknown.
     path
         Its folder is made where it is missing.
+    clips
+        Windows likewise of clips to be looked at, by their names: they stand out, before everybody else.
+    genuine
+        Windows likewise of anybody, as background.
     seed
         Of t-SNE: the same windows give the same picture.
 
@@ -65,42 +77,79 @@ def plot_people(vectors: Mapping[str, NDArray[np.floating]], path: Path, *, seed
         Where matplotlib is missing, or there are fewer than four windows in all.
     """
     plt = load_pyplot()
-    shown = {name: rows[evenly(len(rows), _MOST)] for name, rows in vectors.items() if len(rows)}
-    total = sum(map(len, shown.values()))
+    groups = _groups(vectors, clips or {}, genuine)
+    total = sum(len(group.rows) for group in groups)
     if total < _FEWEST:
         raise SetupError(f"a map needs {_FEWEST} windows, the enrolled people have {total}")
-    places = embed(np.concatenate(list(shown.values())), seed)
+    places = embed(np.concatenate([group.rows for group in groups]), seed)
     with plt.rc_context({"font.family": _fonts()}):
         figure, axes = plt.subplots(figsize=(8, 6.5), facecolor="white")
         axes.set_facecolor("white")
         first, drawn = 0, []
-        for number, rows in enumerate(shown.values()):
-            own = places[first : first + len(rows)]
-            first += len(rows)
-            drawn.append(
-                axes.scatter(
-                    own[:, 0],
-                    own[:, 1],
-                    s=26,
-                    color=_COLOURS[number % len(_COLOURS)],
-                    # Seven colours and eight marks: together they repeat only after fifty-six people.
-                    marker=_MARKS[number % len(_MARKS)],
-                    alpha=0.75,
-                    edgecolors="white",
-                    linewidths=0.4,
-                )
-            )
+        for group in groups:
+            own = places[first : first + len(group.rows)]
+            first += len(group.rows)
+            drawn.append(axes.scatter(own[:, 0], own[:, 1], **group.style))
         axes.set(xticks=[], yticks=[], xlabel="t-SNE of windows: near is alike, far has no scale")
-        axes.set_title("How enrolled people move", loc="left")
+        axes.set_title(
+            "How clips and enrolled people move" if clips else "How enrolled people move", loc="left"
+        )
         for spine in axes.spines.values():
             spine.set_color("#bbbbbb")
-        _name(axes, drawn, shown)
+        _name(axes, drawn, [group.name for group in groups])
         with warnings.catch_warnings(), Replacement(path, parents=True) as part:
             # A name in a script that no font here has is drawn as boxes.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             figure.savefig(part.path, dpi=150, format="png", bbox_inches="tight")
         plt.close(figure)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Windows that are drawn alike."""
+
+    name: str
+    rows: NDArray[np.floating]
+    style: dict[str, Any]
+
+
+def _groups(
+    people: Mapping[str, NDArray[np.floating]],
+    clips: Mapping[str, NDArray[np.floating]],
+    genuine: NDArray[np.floating] | None,
+) -> list[_Group]:
+    """From the background to what stands out; those without windows are left out."""
+    found = []
+    if genuine is not None:
+        grey = {"s": 14, "color": "#9a9a9a", "marker": ".", "alpha": 0.6, "linewidths": 0}
+        found.append(_Group("genuine clips of others", genuine, grey))
+    for number, (name, rows) in enumerate(people.items()):
+        found.append(
+            _Group(
+                name,
+                rows,
+                {
+                    "s": 26,
+                    "color": _COLOURS[number % len(_COLOURS)],
+                    # Seven colours and eight marks: together they repeat only after fifty-six people.
+                    "marker": _MARKS[number % len(_MARKS)],
+                    "alpha": 0.35 if clips else 0.75,
+                    "edgecolors": "white",
+                    "linewidths": 0.4,
+                },
+            )
+        )
+    for number, (name, rows) in enumerate(clips.items()):
+        strong = {
+            "s": 70,
+            "color": _COLOURS[::-1][number % len(_COLOURS)],
+            "marker": _MARKS[::-1][number % len(_MARKS)],
+            "edgecolors": "black",
+            "linewidths": 0.8,
+        }
+        found.append(_Group(f"clip {name}", rows, strong))
+    return [replace(g, rows=g.rows[evenly(len(g.rows), _MOST)]) for g in found if len(g.rows)]
 
 
 def _name(axes: Any, drawn: list[Any], names: Iterable[str]) -> None:

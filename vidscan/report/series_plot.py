@@ -201,18 +201,6 @@ def _lines(
 
 def _draw_score(axes: Any, view: _View) -> None:
     scored = [(frame.time_s, frame.score) for frame in view.frames if frame.score is not None]
-    thresholds = view.report.verdict.thresholds
-    for value, name in ((thresholds.uncertain, "uncertain"), (thresholds.manipulated, "manipulated")):
-        axes.axhline(value, color=_PALE, lw=0.8, ls="--")
-        axes.annotate(
-            name,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=7,
-            color=_PALE,
-        )
     for segment in view.report.segments:
         if segment.track_id == view.track.track_id:
             axes.axvspan(segment.start_s, segment.end_s, color=_COLOURS[1], alpha=0.15, lw=0)
@@ -337,7 +325,7 @@ def _draw_correlations(axes: Any, series: FaceSeries) -> None:
 
 
 _PANELS: tuple[tuple[str, float, Callable[[Any, _View], None]], ...] = (
-    ("Patch score", 1.3, _draw_score),
+    ("Patch score, look by look", 1.3, _draw_score),
     ("Face size", 0.9, _draw_size),
     ("Eye openness", 1.2, _draw_eyes),
     ("Head rotation", 1.2, _draw_rotation),

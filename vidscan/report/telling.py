@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vidscan.report.drawing import draw_heat
 from vidscan.report.page import picture_uri
-from vidscan.types import FrameReport, Report
+from vidscan.report.words import is_picture, strongest_words
+from vidscan.types import FrameReport, Report, Segment
 
 MAX_TELLING = 5
 _CROP_PX = 256
@@ -56,23 +57,30 @@ class TellingPicture:
 
 
 def suspicious(report: Report) -> list[FrameReport]:
-    """Looks at a face that reach the threshold of ``uncertain``: only those tell anything by themselves."""
-    least = report.verdict.thresholds.uncertain
-    return [frame for frame in report.frames if frame.score is not None and frame.score >= least]
+    """The looks within suspicious stretches: only those tell anything by themselves."""
+    spans: dict[int, list[Segment]] = {}
+    for segment in report.segments:
+        spans.setdefault(segment.track_id, []).append(segment)
+    return [
+        frame
+        for frame in report.frames
+        if frame.score is not None
+        and any(s.start_s <= frame.time_s <= s.end_s for s in spans.get(frame.track_id, ()))
+    ]
 
 
 def none_telling(report: Report) -> str | None:
-    """A sentence where faces were scored and no single look is suspicious; None otherwise."""
-    scores = [frame.score for frame in report.frames if frame.score is not None]
-    if not scores or suspicious(report):
+    """A sentence where faces were scored and no stretch is suspicious; None otherwise."""
+    looks = [frame for frame in report.frames if frame.score is not None]
+    if not looks or suspicious(report):
         return None
-    said = (
-        f"No single look at a face is suspicious: the highest score of one is {max(scores):.2f}, and "
-        f"uncertain begins at {report.verdict.thresholds.uncertain:.3g}. There is no place to point at."
-    )
-    if report.verdict.label in ("manipulated", "uncertain"):
-        said += " The verdict rests on other measurements, or on what adds up over time."
-    return said
+    found = report.verdict.label in ("manipulated", "uncertain")
+    said = "Nothing in the picture of the face is suspicious by itself" if found else "Nothing was found"
+    said += ", so there is no place to point at"
+    if not is_picture(report):
+        peak = max(looks, key=lambda look: look.score or 0.0)
+        said += f" ({strongest_words(peak.time_s, peak.score or 0.0)})"
+    return f"{said}: the verdict rests on other measurements." if found else f"{said}."
 
 
 def telling_pictures(crops: Sequence[TellingCrop]) -> list[TellingPicture]:

@@ -16,7 +16,9 @@ from vidscan.report.words import (
     is_picture,
     label_words,
     likeness_words,
+    person_words,
     score_words,
+    strongest_words,
     timecode,
 )
 from vidscan.types import Reason, Report, Segment, TrackReport
@@ -96,8 +98,7 @@ def lines(report: Report) -> Iterator[Line]:
         yield from _list("When", [_segment(segment) for segment in _by_time(plain.segments)])
     yield from _list("Why", [_reason(reason, picture) for reason in verdict.reasons])
     yield from _list("Quality", [escape(flag.message) for flag in report.quality.flags], style="yellow")
-    if report.person is not None:
-        yield _person(report)
+    yield from (Line(escape(sentence), 1) for sentence in person_words(report))
     yield from _list("Warning", [escape(note.message) for note in report.warnings], style="yellow")
 
 
@@ -111,7 +112,7 @@ def _track(track: TrackReport, picture: bool) -> Line:
 def _segment(segment: Segment) -> str:
     return (
         f"{_span(segment.start_s, segment.end_s)}, face {segment.track_id}, "
-        f"strongest at {timecode(segment.peak_s)} ({segment.score:.2f})"
+        f"{strongest_words(segment.peak_s, segment.score)}"
     )
 
 
@@ -120,15 +121,6 @@ def _reason(reason: Reason, picture: bool) -> str:
     if reason.start_s is not None and reason.end_s is not None and not picture:
         where.append(_span(reason.start_s, reason.end_s))
     return escape(reason.message) + (f" ({', '.join(where)})" if where else "")
-
-
-def _person(report: Report) -> Line:
-    person = report.person
-    assert person is not None
-    if person.score is None:
-        return Line(f"Person {escape(person.name)}: {person.status.replace('_', ' ')}", 1)
-    p_value = "" if person.p_value is None else f", p-value {person.p_value:.3f}"
-    return Line(f"Person {escape(person.name)}: score {person.score:.2f}{p_value}", 1)
 
 
 def _list(title: str, items: list[str], style: str = "") -> Iterator[Line]:

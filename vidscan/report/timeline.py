@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from vidscan.report.drawing import (
     MUTED,
     PAPER,
     TEXT,
+    TRACK_COLOURS,
     WHITE,
     Colour,
     Image,
@@ -24,18 +26,16 @@ from vidscan.report.drawing import (
     draw_text,
     fitting,
     heat_table,
-    paint,
     text_width,
     track_colour,
 )
-from vidscan.report.words import LABEL_NAMES, headline, label_words, timecode
-from vidscan.types import Label, Report
+from vidscan.report.words import LABEL_NAMES, headline, timecode
+from vidscan.types import Report
 from vidscan.verdict.aggregate import running_level
 
-_BANDS: tuple[Label, ...] = ("manipulated", "uncertain", "no_manipulation_found")
-"""What scores can come to, from the top of the panel down."""
-
 _SCENE: Colour = (120, 128, 140)
+_ENDS = ("1", "0")
+"""Of the scale of scores, from the top of the panel down."""
 _GAP_S = 1.0
 """A line breaks where a face was not scored for longer than this and than two and a half of its steps."""
 
@@ -117,20 +117,24 @@ class Panel:
         size = self.size
         self._pad = max(2, round(0.7 * size))
         self._small = max(9, round(0.82 * size))
-        names = max(text_width(word, self._small) for word in map(label_words, _BANDS)) + round(0.8 * size)
-        self._left = self._pad + (names if names < 0.28 * self.width else 0)
+        self._left = self._pad + max(text_width(end, self._small) for end in _ENDS) + round(0.4 * size)
         self._plot_top = round(2.3 * size)
         self._plot_high = round(4.6 * size) if self.duration_s > 0 else 0
         legend_y = (
             self._plot_top + self._plot_high + (round(1.1 * size) if self.duration_s > 0 else size // 2)
         )
-        self.height = legend_y + size
+        rows = self._legend_rows()
+        self.height = legend_y + round(1.5 * self._small) * (len(rows) - 1) + size
         self._still = np.empty((self.height, self.width, 3), np.uint8)
         self._still[:] = PAPER
         self._title()
         if self.duration_s > 0:
             self._plot()
-        self._legend(legend_y)
+        for number, row in enumerate(rows):
+            x = float(self._pad)
+            for item in row:
+                item.draw(x, legend_y + number * round(1.5 * self._small))
+                x += item.width + 1.6 * self._small
 
     def draw(self, image: Image, time_s: float) -> None:
         """Fill ``image`` (height, width, 3) with the panel at a time."""
@@ -184,22 +188,12 @@ class Panel:
         return self._plot_top + 0.25 * self.size + (1 - np.clip(scores, 0, 1)) * inner
 
     def _plot(self) -> None:
-        """Bands from threshold to threshold, named beside them where there is room, and the curves."""
+        """The curves over their scale. No thresholds: those of the verdict are for whole faces."""
         left, right = self._left, self.width - self._pad
         top, bottom = self._plot_top, self._plot_top + self._plot_high
-        limits = self.report.verdict.thresholds
-        high, middle = float(self._y(limits.manipulated)), float(self._y(limits.uncertain))
         self._still[top:bottom, left:right] = INK
-        for label, (upper, lower) in zip(_BANDS, pairwise((top, high, middle, bottom)), strict=True):
-            colour = LABEL_COLOURS[label]
-            band = np.full((max(0, round(lower) - round(upper)), max(0, right - left)), 255, np.uint8)
-            paint(self._still, band, left, upper, colour, 0.2 if label != "no_manipulation_found" else 0.0)
-            if lower < bottom:
-                edge = np.array([(left, lower), (right - 1, lower)])
-                draw_lines(self._still, edge, colour, self.size / 16)
-            if self._left > self._pad and lower - upper >= 0.9 * self._small:
-                name = label_words(label)
-                draw_text(self._still, name, self._pad, (upper + lower) / 2, self._small, MUTED)
+        for end in _ENDS:
+            draw_text(self._still, end, self._pad, float(self._y(float(end))), self._small, MUTED)
         for line in self.lines.values():
             self._curve(line)
         self._segments(bottom)
@@ -218,55 +212,114 @@ class Panel:
             draw_lines(self._still, strong, colour, max(1.0, self.size / 8))
 
     def _segments(self, bottom: int) -> None:
-        """Bars along the lower edge, where a face looks manipulated."""
+        """Bars along the lower edge, where a face looks suspicious."""
         thick = max(2, round(0.28 * self.size))
+        labels = {track.track_id: track.label for track in self.report.tracks}
         for segment in self.report.segments:
             x0, x1 = float(self._x(segment.start_s)), float(self._x(segment.end_s))
             box = (x0, bottom - thick, max(x1, x0 + thick), bottom)
-            draw_pill(self._still, box, LABEL_COLOURS["manipulated"])
+            draw_pill(self._still, box, LABEL_COLOURS[labels.get(segment.track_id, "manipulated")])
 
     # ------------------------------------------------------------------ the legend
 
-    def _legend(self, y: int) -> None:
-        """What the heat means, then what the timeline shows, as far as there is room."""
-        size, still = self._small, self._still
-        colours, opacity = heat_table()
-        x, wide, tall = float(self._pad), round(5 * size), max(4, round(0.7 * size))
-        room = self.width - self._pad
-        words = (
+    def _legend_rows(self) -> list[list[_Item]]:
+        """The legend, on as many rows as it takes."""
+        rows: list[list[_Item]] = []
+        room = 0.0
+        for item in self._legend():
+            need = item.width + 1.6 * self._small
+            if not rows or need - 1.6 * self._small > room:
+                rows.append([])
+                room = float(self.width - 2 * self._pad)
+            rows[-1].append(item)
+            room -= need
+        return rows
+
+    def _legend(self) -> Iterator[_Item]:
+        """What the heat means, then every line, then the bars; of items too wide for a row, nothing."""
+        size = self._small
+        heat = (
             "how likely a patch is manipulated: clear below 20 %, line at 50 %",
             "how likely a patch is manipulated",
             "manipulated?",
         )
-        zero, one = "0", "1"
-        ends = text_width(zero, size) + text_width(one, size) + size
-        text = fitting(words, size, room - x - wide - ends - 0.6 * size)
+        yield from self._item(heat, 6.0 * size + text_width("01", size), self._draw_heat_bar, TEXT)
+        if self.duration_s <= 0:
+            return
+        for number, words in self._line_names():
+            colour = TRACK_COLOURS[number]
+            yield from self._item(words, 1.3 * size, partial(self._stroke, colour))
+        if self.lines:
+            looks = (
+                "fine: single looks, by the patch network alone; strong: over 2 s",
+                "single looks, 0 to 1",
+            )
+            yield from self._item(looks, 0.0, lambda x, y: None)
+        for label in sorted({t.label for t in self.report.tracks if t.track_id in self._marked()}):
+            colour = LABEL_COLOURS[label]
+            yield from self._item(("suspicious stretch",), 1.3 * size, partial(self._bar, colour))
+
+    def _marked(self) -> set[int]:
+        return {segment.track_id for segment in self.report.segments}
+
+    def _line_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """For every colour of lines, whose they are, in several wordings."""
+        faces: dict[int, list[int]] = {}
+        for track_id in self.lines:
+            faces.setdefault(track_id % len(TRACK_COLOURS), []).append(track_id)
+        for number, own in faces.items():
+            if len(own) == 1:
+                yield number, (f"face {own[0]}",)
+            else:
+                few = f"faces {own[0]} and {len(own) - 1} more"
+                yield number, (f"faces {', '.join(map(str, own))}", few)
+
+    def _item(
+        self,
+        words: Sequence[str],
+        sign: float,
+        draw: Callable[[float, float], None],
+        colour: Colour = MUTED,
+    ) -> Iterator[_Item]:
+        """A sign of so many pixels and the longest of its wordings that a row holds."""
+        gap = 0.4 * self._small if sign else 0.0
+        text = fitting(tuple(words), self._small, self.width - 2 * self._pad - sign - gap)
         if not text:
             return
-        draw_text(still, zero, x, y, size, MUTED)
-        x += text_width(zero, size) + 0.4 * size
+
+        def both(x: float, y: float) -> None:
+            draw(x, y)
+            draw_text(self._still, text, x + sign + gap, y, self._small, colour)
+
+        yield _Item(sign + gap + text_width(text, self._small), both)
+
+    def _draw_heat_bar(self, x: float, y: float) -> None:
+        size, still = self._small, self._still
+        colours, opacity = heat_table()
+        wide, tall = round(5 * size), max(4, round(0.7 * size))
+        draw_text(still, "0", x, y, size, MUTED)
+        x += text_width("0", size) + 0.4 * size
         levels = np.linspace(0, 255, wide).round().astype(int)
         share = opacity[levels, None]
         bar = (colours[levels] * share + np.array(_SCENE) * (1 - share)).round().astype(np.uint8)
-        top, left = y - tall // 2, round(x)
+        top, left = round(y) - tall // 2, round(x)
         still[top : top + tall, left : left + wide] = bar
         half = left + round(wide * 128 / 255)
         still[top : top + tall, half : half + max(1, round(size / 10))] = WHITE
-        x = left + wide + 0.4 * size
-        draw_text(still, one, x, y, size, MUTED)
-        x += text_width(one, size) + 0.6 * size
-        draw_text(still, text, x, y, size, TEXT)
-        x += text_width(text, size) + 1.6 * size
-        if self.duration_s > 0:
-            self._line_legend(x, y)
+        draw_text(still, "1", left + wide + 0.4 * size, y, size, MUTED)
 
-    def _line_legend(self, x: float, y: int) -> None:
-        size, still = self._small, self._still
-        for line in [*self.lines.values()][:6]:
-            text = f"face {line.track_id}"
-            need = 1.8 * size + text_width(text, size)
-            if x + need > self.width - self._pad:
-                return
-            draw_lines(still, np.array([(x, y), (x + 1.3 * size, y)]), track_colour(line.track_id), size / 6)
-            draw_text(still, text, x + 1.7 * size, y, size, MUTED)
-            x += need + size
+    def _stroke(self, colour: Colour, x: float, y: float) -> None:
+        ends = np.array([(x, y), (x + 1.3 * self._small, y)])
+        draw_lines(self._still, ends, colour, self._small / 6)
+
+    def _bar(self, colour: Colour, x: float, y: float) -> None:
+        half = max(1, round(0.14 * self.size))
+        draw_pill(self._still, (x, y - half, x + 1.3 * self._small, y + half), colour)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A part of the legend: how wide it is, and what draws it at a left end and a middle row."""
+
+    width: float
+    draw: Callable[[float, float], None]

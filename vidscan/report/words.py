@@ -156,6 +156,56 @@ def likeness_words(verdict: Verdict) -> str | None:
     return f"{LIKENESS}: {share} (p-value {f'{p:.3f}' if p >= 0.001 else 'below 0.001'})."
 
 
+_LACKS = {
+    "no_face": "there is no face to compare",
+    "still": "the face does not move, as in a photograph",
+    "lost": "within every window of {needed:g} s the face was lost for too long",
+    "too_short": "the face was followed for {seconds:.1f} s, {needed:g} s without a gap are needed, "
+    "{missing:.1f} s are missing",
+    None: "there is too little to compare",
+}
+
+
+def person_words(report: Report) -> tuple[str, ...]:
+    """How the clip compares with an enrolled person, in sentences; empty where it was not compared."""
+    person = report.person
+    if person is None:
+        return ()
+    face = "" if person.track_id is None else f", face {person.track_id}"
+    opening = f"Compared with {person.name}{face}:"
+    if person.score is None:
+        seconds, needed = person.seconds or 0.0, person.needed_s or 0.0
+        lack = _LACKS[person.lack].format(seconds=seconds, needed=needed, missing=max(0.0, needed - seconds))
+        return (f"{opening} cannot be told, since {lack}.",)
+    said = "moves like the enrolled clips." if person.score <= 0.5 else "moves unlike the enrolled clips."
+    if person.beyond is not None:
+        way = "inside" if person.beyond <= 0 else "outside"
+        said = f"{said[:-1]}, {abs(person.beyond):.1f} spreads {way} the edge of their range."
+    told = [f"{opening} {said}"]
+    told.append(
+        f"Score {person.score:.2f} on a scale from 0 (moves like {person.name}) to 1 (moves unlike); 0.5 is "
+        "the edge of what was enrolled."
+    )
+    if person.p_value is not None and person.parts:
+        unlike = round(person.p_value * (person.parts + 1)) - 1
+        of = count(person.parts, "enrolled part")
+        told.append(f"At least as unlike: {unlike or 'none'} of {of} (p-value {person.p_value:.3f}).")
+    return (*told, "This does not change the verdict.")
+
+
+LOOKS = (
+    "A look is one crop of a face by the patch network alone: 0 looks genuine, 1 looks manipulated. The "
+    "verdict's thresholds do not apply to it: the score of a face weighs all measurements over its whole "
+    "time, and compares them with those of genuine people."
+)
+"""What the scores over time are, which are not the score of a face."""
+
+
+def strongest_words(time_s: float, score: float) -> str:
+    """The look at a face that is most suspicious, by the time and the score that ``Report.frames`` tell."""
+    return f"strongest look at {timecode(time_s)}: {score:.2f}"
+
+
 def found_words(calibration: Calibration) -> str | None:
     """How many fakes the thresholds find, and what looser ones would; None where it was not measured."""
     known = {found.target_fpr: found for found in calibration.found}

@@ -26,6 +26,7 @@ from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, register
 from vidscan.training.average import half_precision
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from vidscan.training.curves import update_dashboard
 from vidscan.training.eye_material import BLINK, EyeRecipe, EyeSource, sequences, set_aside
 from vidscan.training.labels import Labels
 from vidscan.training.log import log_line
@@ -138,6 +139,7 @@ def train(
                 "seconds": round(time.monotonic() - start, 1),
             }
             log_line(folder, line)
+            update_dashboard(folder)
             losses = []
             yield line
     trainer.save(folder / CHECKPOINT)

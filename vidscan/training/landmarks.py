@@ -25,6 +25,7 @@ from vidscan.faces.units import UNITS
 from vidscan.models import ModelRecord, register
 from vidscan.training.average import follow, half_precision, start_average
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from vidscan.training.curves import update_dashboard
 from vidscan.training.expression import GEOMETRIC, Expression, expression
 from vidscan.training.labels import Labels
 from vidscan.training.landmark_augment import Batch, augment_faces, centre_cut
@@ -236,6 +237,7 @@ def train_landmarks(
             line |= {"seconds": round(time.monotonic() - start, 1)}
             line |= {k: round(v, 4) for k, v in validate(trainer.average, faces).items()}
             log_line(folder, line)
+            update_dashboard(folder)
             losses = []
             yield line
     trainer.save(folder / CHECKPOINT)

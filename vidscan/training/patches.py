@@ -24,6 +24,7 @@ from vidscan.patches.pooling import pool
 from vidscan.training.augment import augment
 from vidscan.training.average import follow, half_precision, start_average
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint, write_tensors
+from vidscan.training.curves import update_dashboard
 from vidscan.training.energy import energy_auc, high_band_energy
 from vidscan.training.log import log_line
 
@@ -295,6 +296,7 @@ def train(
             if judge is not None:
                 line["transfer"] = {k: round(v, 4) for k, v in judge(trainer.average).items()}
             log_line(folder, line)
+            update_dashboard(folder)
             losses, rights, energies = [], [], []
             yield line
     trainer.save(folder / CHECKPOINT)

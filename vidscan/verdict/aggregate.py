@@ -78,3 +78,27 @@ def stretches(
         else:
             found.append((int(i), int(i)))
     return found
+
+
+def suspicious_stretches(
+    times: NDArray[np.floating], scores: NDArray[np.floating], threshold: float
+) -> list[tuple[int, int]]:
+    """Index ranges [first, last] in which a track looks suspicious.
+
+    They are found where its running level reaches ``threshold``, since single scores jitter; the level lags
+    by half its window, so that each begins and ends where the scores themselves do. They do not overlap.
+
+    ``times`` (n,) ascending seconds, ``scores`` (n,) log-odds.
+    """
+    # One look that dips parts nothing.
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    own = stretches(times, scores, threshold, gap_s=2.5 * step)
+    found: list[tuple[int, int]] = []
+    for first, last in stretches(times, running_level(times, scores), threshold):
+        touched = [(a, b) for a, b in own if a <= last and b >= first]
+        if touched:
+            first, last = touched[0][0], touched[-1][1]
+        if found and first <= found[-1][1]:
+            first = found.pop()[0]
+        found.append((first, last))
+    return found

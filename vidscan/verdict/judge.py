@@ -25,7 +25,7 @@ from vidscan.types import (
     TrackReport,
     Verdict,
 )
-from vidscan.verdict.aggregate import running_level, stretches
+from vidscan.verdict.aggregate import suspicious_stretches
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.groups import GROUPS
@@ -102,7 +102,7 @@ class QualityLimits:
             )
             found.append(Note("face_without_detail", message))
         if sharpness < self.min_sharpness:
-            found.append(Note("face_too_blurred", "face is too blurred to judge"))
+            found.append(Note("face_too_blurred", "face is too blurred, or too low in contrast, to judge"))
         if brightness < self.min_brightness:
             found.append(Note("face_too_dark", "face is too dark to judge"))
         if seen is not None and seen[0] < self.min_seconds:
@@ -314,11 +314,12 @@ class Judge:
 
     def _segments(self, track: Track) -> list[Segment]:
         times = np.array([f.time_s for f in track.faces])
-        values = running_level(times, np.array([f.score for f in track.faces]))
+        scores = np.array([f.score for f in track.faces])
         found = []
-        for first, last in stretches(times, values, self._suspicious):
-            peak = first + int(values[first : last + 1].argmax())
-            score = self.patch_scale.score(float(values[first : last + 1].mean()))
+        for first, last in suspicious_stretches(times, scores, self._suspicious):
+            peak = first + int(scores[first : last + 1].argmax())
+            # The score of that look, as frames tell it: a moment has one number, at every rate.
+            score = self.patch_scale.score(float(scores[peak]))
             found.append(
                 Segment(track.track_id, float(times[first]), float(times[last]), float(times[peak]), score)
             )

@@ -59,6 +59,7 @@
       const descending = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      head.classList.add("sorted");
       sort(column, head.dataset.type, descending);
     });
   });
@@ -83,6 +84,20 @@
     filter();
     find.focus();
   });
+  const watch = document.getElementById("watch");
+  if (watch) {
+    const reload = document.getElementById("reload");
+    const kept = "vidscan-reload";
+    reload.checked = sessionStorage.getItem(kept) !== "no";
+    reload.closest("label").hidden = false;
+    reload.addEventListener("change", () => sessionStorage.setItem(kept, reload.checked ? "yes" : "no"));
+    // Nothing that somebody has found or sorted may be taken away, nor a page that nobody sees be loaded.
+    const untouched = () =>
+      !find.value && limit === step && boxes.every((box) => box.checked) && !document.querySelector("#files .sorted");
+    setInterval(() => {
+      if (reload.checked && untouched() && document.visibilityState === "visible") location.reload();
+    }, 1000 * Number(watch.dataset.reload));
+  }
   find.closest("p").hidden = false;
   filter();
 })();

@@ -4,15 +4,12 @@
   const report = JSON.parse(text);
   const thumbnails = JSON.parse(document.getElementById("thumbnails").textContent);
   const kept = Object.keys(thumbnails).map(Number);
-  const { uncertain, manipulated } = report.verdict.thresholds;
 
   const timecode = (seconds) => {
     const tenths = Math.max(0, Math.floor(seconds * 10 + 0.5));
     const two = (n) => String(n).padStart(2, "0");
     return `${Math.floor(tenths / 36000)}:${two(Math.floor(tenths / 600) % 60)}:${two(Math.floor(tenths / 10) % 60)}.${tenths % 10}`;
   };
-  const zone = (score) =>
-    score >= manipulated ? "looks manipulated" : score >= uncertain ? "uncertain" : "looks genuine";
 
   const frames = report.frames || [];
   const end = Math.max(report.input.duration_s || 0, ...report.tracks.map((t) => t.end_s),
@@ -46,7 +43,7 @@
 
     const show = (n) => {
       const look = looks[n];
-      const said = `${timecode(look.time_s)}, score ${look.score.toFixed(2)}, ${zone(look.score)}`;
+      const said = `${timecode(look.time_s)}, this look ${look.score.toFixed(2)}`;
       slider.value = n;
       slider.setAttribute("aria-valuetext", said);
       words.textContent = said;
