@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tests.clips import make_clip
 
+from samples.clips import make_clip
 from vidscan.media import open_video
 from vidscan.media.deferred import Converter, DeferredChunk
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.clips import make_clip
 
+from samples.clips import make_clip
 from tests.corpus import needs_weights
 from tests.faces.scenes import astronaut
 from vidscan.errors import SetupError
