@@ -5,7 +5,7 @@
 The portrait is NASA's picture of the astronaut Eileen Collins, which comes with scikit-image
 (``pip install scikit-image``; in vidscan's ``dev`` extra). A virtual camera pans, turns and zooms over
 it, and every frame gets its own sensor noise. The second clip has the same camera and the same noise,
-but from 2 to 4 seconds the face is blended with an altered copy of itself, its edges moving with the
+but from 1 to 4 seconds the face is blended with an altered copy of itself, its edges moving with the
 face. Beside it lies what is known of the forgery: manipulated.json, and the mask at one instant.
 
 The forgery is an easy one, picked for demonstrations and tests: it says nothing about accuracy.
@@ -32,14 +32,14 @@ from vidscan.forge.template import mean_landmarks
 from vidscan.media.writer import VideoWriter, write_png
 
 SIDE, FPS, SECONDS = 480, 25, 6.0
-START_S, END_S, MASK_S = 2.0, 4.0, 3.0
+START_S, END_S, MASK_S = 1.0, 4.0, 3.0
 """The face is forged from START_S up to, not including, END_S; the mask is that of MASK_S."""
 NOISE = 1.6
 """Standard deviation of the sensor noise in grey levels."""
 CRF = 21.0
-KIND, SEED = "self_blend", 22
-"""The draw was picked from forty by looking at them, with an early model's scores in view: its forgery
-is plain to the eye without being a caricature. That makes it a demonstration, not a measurement."""
+KIND, SEED = "self_blend", 28
+"""The draw was picked from forty-five by looking at them, with the encoder's scores in view: its forgery is plain to
+the eye without being a caricature. That makes it a demonstration, not a measurement."""
 SPEC = CropSpec(size=352, margin=2.2)
 
 

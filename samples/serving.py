@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,15 @@ def serving(
 ) -> Iterator[Process]:
     """``vidscan serve`` over a data folder; ``command`` is what runs vidscan."""
     arguments = [*command, "serve", "--data", str(data), "--port", "0", *options]
-    process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments,
+        env=env,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever runs this in the background ignores Ctrl-C, and so would the server.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert process.stderr is not None
         first = process.stderr.readline()

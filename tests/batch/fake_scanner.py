@@ -23,7 +23,7 @@ from vidscan.types import ErrorInfo, ScanSettings
 
 
 class Scanner:
-    def __init__(self, settings=None, *, device="auto"):
+    def __init__(self, settings=None, *, device="auto", forensics=False):
         if device == "cuda:9":
             raise WeightsError("patches.safetensors is missing")
         if device == "cuda:8":

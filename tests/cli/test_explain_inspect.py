@@ -87,7 +87,7 @@ def test_what_explain_refuses(
 
 def fake_scanner(report: Report, series: list[FaceSeries]) -> type:
     class Fake:
-        def __init__(self, settings: Any = None, *, device: str = "auto") -> None:
+        def __init__(self, settings: Any = None, *, device: str = "auto", forensics: bool = False) -> None:
             pass
 
         def examine(self, path: Path, *, progress: Any = None) -> tuple[Report, list[FaceSeries]]:

@@ -31,7 +31,7 @@ Run = Callable[..., tuple[int, str, str]]
 class FakeScanner:
     """Finds in a file named ``ada-2.mp4`` the second clip of Ada, after a short track of somebody else."""
 
-    def __init__(self, settings: object = None, *, device: str = "auto") -> None:
+    def __init__(self, settings: object = None, *, device: str = "auto", forensics: bool = False) -> None:
         self.device = device
 
     def series(self, path: Path) -> list[FaceSeries]:

@@ -19,7 +19,11 @@ from vidscan.serve.models import Health, JobOptions, PathJob, Problem
 from vidscan.serve.problems import RefusedError
 from vidscan.serve.service import Service
 from vidscan.serve.site import Site
+from vidscan.serve.uploads import read_away
 from vidscan.types import Report
+
+_UNREAD = ("queue_full", "too_many")
+"""Refusals that come before a body is read."""
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -108,6 +112,8 @@ def create_app(service: Service) -> Guard:
 
     @app.exception_handler(RefusedError)
     async def refusal(request: Request, error: RefusedError) -> JSONResponse:
+        if error.code in _UNREAD and request.method == "POST":
+            await read_away(request)
         return refuse(error)
 
     @app.exception_handler(HTTPException)

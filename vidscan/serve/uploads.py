@@ -11,6 +11,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ FORM_BYTES = 64_000
 _FIELD_BYTES = 4096
 _MAX_PARTS = 8
 _MAX_NAME = 255
+_AWAY_BYTES, _AWAY_S = 1_000_000, 0.5
 
 Options = TypeVar("Options", bound=JobOptions)
 
@@ -114,6 +116,21 @@ async def body(request: Request, max_bytes: int, patience_s: float) -> AsyncIter
             raise too_large(max_bytes)
         if chunk:
             yield chunk
+
+
+async def read_away(request: Request) -> None:
+    """Takes a little of a body that nobody wants: a client that is still sending would else see its connection
+    reset, and not the answer."""
+
+    async def away() -> None:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > _AWAY_BYTES:
+                return
+
+    with suppress(TimeoutError, asyncio.TimeoutError, ClientDisconnect):
+        await asyncio.wait_for(away(), _AWAY_S)
 
 
 def too_large(max_bytes: int) -> RefusedError:
