@@ -38,8 +38,8 @@ NOISE = 1.6
 """Standard deviation of the sensor noise in grey levels."""
 CRF = 21.0
 KIND, SEED = "self_blend", 28
-"""The draw was picked from forty-five by looking at them, with the encoder's scores in view: its forgery is plain to
-the eye without being a caricature. That makes it a demonstration, not a measurement."""
+"""The draw was picked from forty-five by looking at them, with the encoder's scores in view: its forgery
+is plain to the eye without being a caricature. That makes it a demonstration, not a measurement."""
 SPEC = CropSpec(size=352, margin=2.2)
 
 

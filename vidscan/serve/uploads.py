@@ -119,8 +119,8 @@ async def body(request: Request, max_bytes: int, patience_s: float) -> AsyncIter
 
 
 async def read_away(request: Request) -> None:
-    """Takes a little of a body that nobody wants: a client that is still sending would else see its connection
-    reset, and not the answer."""
+    """Takes a little of a body that nobody wants: a client that is still sending would else see its
+    connection reset, and not the answer."""
 
     async def away() -> None:
         size = 0
