@@ -89,7 +89,7 @@ def test_a_scan_lists_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = index.read_text(encoding="utf-8")
     assert EXAMPLE.name in text
     assert json.loads(line)["verdict"]["label"] in text
-    assert "<a href=" not in text.partition("<tbody>")[2]
+    assert "<a href=" not in text.partition("<tbody")[2]
 
 
 @pytest.mark.slow
@@ -111,13 +111,13 @@ def test_a_scan_writes_a_page_for_each_file_and_links_to_them(
     (page,) = pages.iterdir()
     assert page.name[-14:] == f"-{lines[-1]['input']['sha256'][:8]}.html"
     assert "data:image/" in page.read_text(encoding="utf-8")
-    rows = index.read_text(encoding="utf-8").partition("<tbody>")[2]
+    rows = index.read_text(encoding="utf-8").partition("<tbody")[2]
     # The same content twice is one page; what could not be scanned has none.
     assert re.findall('href="(.*?)"', rows) == [f"./pages/{page.name}"] * 2
     # A further run scans nothing, and still finds the pages.
     capsys.readouterr()
     assert run(["scan", str(media), *options, "--resume"]) == 3
-    assert rows == index.read_text(encoding="utf-8").partition("<tbody>")[2]
+    assert rows == index.read_text(encoding="utf-8").partition("<tbody")[2]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from vidscan.types import TimeMark
 _LEAST_FRAMES = 60
 _SHORTEST = 5
 _LEAST_REPEATS = 4
-_NONE, _PLAIN = 5.0, 9.0
+_NONE, _PLAIN = 6.0, 9.0
 """How far the frames of one period stand above the rest: what chance reaches, and what leaves no doubt."""
 _MOST = 8.0
 """Deviations by which a single frame counts at most: scene changes are no key frames."""
