@@ -36,6 +36,6 @@ def models(
         else:
             mark = "default" if default else ""
             state = "ok" if problem is None else f"PROBLEM: {problem}"
-            line = f"{record.name:<28} {record.kind:<12} {mark:<8} {record.sha256} {state}"
+            line = f"{record.name:<28} {record.kind:<19} {mark:<8} {record.sha256} {state}"
         typer.echo(line)
     raise typer.Exit(failures.OK if whole else failures.USAGE)
