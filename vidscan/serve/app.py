@@ -22,9 +22,6 @@ from vidscan.serve.site import Site
 from vidscan.serve.uploads import read_away
 from vidscan.types import Report
 
-_UNREAD = ("queue_full", "too_many")
-"""Refusals that come before a body is read."""
-
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (400, 401, 403, 421, *statuses)}
@@ -112,7 +109,7 @@ def create_app(service: Service) -> Guard:
 
     @app.exception_handler(RefusedError)
     async def refusal(request: Request, error: RefusedError) -> JSONResponse:
-        if error.code in _UNREAD and request.method == "POST":
+        if error.code == "queue_full":  # said before the body is read
             await read_away(request)
         return refuse(error)
 

@@ -14,13 +14,14 @@ from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidscan.serve.metrics import Metrics
 from vidscan.serve.problems import RefusedError
 from vidscan.serve.settings import ServeSettings, is_loopback
+from vidscan.serve.uploads import read_away
 
 COOKIE = "vidscan_session"
 SESSION_S = 12 * 3600
@@ -65,6 +66,8 @@ class Guard:
             answer = self._check(HTTPConnection(scope), scope["method"])
         except RefusedError as refusal:
             self._metrics.refused(refusal.code)
+            if scope["method"] not in _READING:
+                await read_away(Request(scope, receive))
             answer = refusal.response()
         await (answer or self._app)(scope, receive, guarded)
 
