@@ -283,6 +283,8 @@ class LocalEngine:
         task = worker.task
         assert task is not None and self.identity is not None
         self._replace(worker)
+        if work.feed is not None and work.feed.withdrawn(task.job):
+            return  # nobody woke us since
         final = task.lost(error, _MAX_TRIES if retry else 1)
         if final is None:
             work.again.append(task)
