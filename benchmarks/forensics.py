@@ -9,7 +9,6 @@ one pass over the coded frames) is counted with each.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from benchmarks.publish import publish
 from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.material import Material
 from vidscan.forensics.shelf import examine
@@ -51,10 +51,7 @@ def main() -> None:
         }
         ratios["all together"] = round(spent(lambda clip=clip: examine(Material(clip))) / once, 2)
         clips.append({"clip": clip.name, "frames": decode(clip), "times_decoding": ratios})
-    text = json.dumps({"clips": clips}, indent=1) + "\n"
-    if given.out:
-        given.out.write_text(text, encoding="utf-8")
-    print(text, end="")
+    publish({"clips": clips}, given.out)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -10,6 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +20,9 @@ from fake_service import clip
 from servers import TOKEN, Served, served
 
 from vidscan.serve import guard
+from vidscan.serve.metrics import Metrics
+from vidscan.serve.problems import RefusedError
+from vidscan.serve.settings import ServeSettings
 from vidscan.serve.uploads import base_name
 
 LIMIT = 300_000
@@ -257,6 +262,42 @@ def test_a_full_queue_and_a_hasty_client_are_told_to_wait(tmp_path: Path) -> Non
         refused(answers[-1], 429, "too_many")
         assert int(answers[-1].headers["retry-after"]) > 0
         assert server.client.get("/v1/jobs").status_code == 200, "looking is free"
+
+
+@pytest.mark.parametrize(
+    ("headers", "read", "pieces", "taken"),
+    [
+        ([], 0, 3, 3),  # whether nothing of it was read
+        ([], 1, 3, 3),  # or some
+        ([], 3, 3, 3),
+        ([], 1, 100, 4),  # but only a little of a large one
+        ([(b"expect", b"100-continue")], 0, 3, 0),  # nothing comes before it is asked for
+        ([(b"expect", b"100-continue")], 1, 3, 3),
+    ],
+)
+def test_what_still_comes_is_taken_before_a_refusal(
+    headers: list[tuple[bytes, bytes]], read: int, pieces: int, taken: int, tmp_path: Path
+) -> None:
+    """Else a client that is still sending would lose the answer with its connection."""
+    seen: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        seen.append("piece")
+        return {"type": "http.request", "body": bytes(400_000), "more_body": seen.count("piece") < pieces}
+
+    async def send(message: Any) -> None:
+        seen.append(message["type"])
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(read):
+            await receive()
+        await RefusedError(413, "too_large", "too large").response()(scope, receive, send)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b"", "scheme": "http"}
+    scope |= {"headers": [(b"host", b"localhost"), *headers]}
+    guarded = guard.Guard(refusing, ServeSettings(tmp_path), Metrics(dict))
+    asyncio.run(guarded(scope, receive, send))
+    assert seen == ["piece"] * taken + ["http.response.start", "http.response.body"]
 
 
 # ---------------------------------------------------------------------- who comes in

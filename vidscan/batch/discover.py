@@ -91,13 +91,10 @@ def belongs(
     recursive: bool = True,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    sniff: Sniffer | None = None,
 ) -> bool:
     """Whether :func:`discover` would find a file under the folder ``root``."""
-    if sniff is None:
-        from vidscan.media.sniff import sniff as sniff_media
+    from vidscan.media.sniff import sniff
 
-        sniff = sniff_media
     try:
         relative = path.relative_to(root)
     except ValueError:

@@ -53,8 +53,7 @@ class PageScanner:
                 try:
                     self._write(clip, report, spool, series, shelf)
                 except (OSError, InputError) as error:
-                    why = getattr(error, "strerror", None) or error
-                    note = Note(NOT_WRITTEN, f"The page of this file could not be written: {why}")
+                    note = unwritten(NOT_WRITTEN, "page", error)
                     report = replace(report, warnings=(*report.warnings, note))
         return replace(report, frames=())
 
@@ -64,3 +63,9 @@ class PageScanner:
         page = self._folder / f"{clip_name(clip, report.input.sha256 or '')}.html"
         telling, thumbnails = gather_pictures(clip, report, spool, self._scanner.classifier)
         write_html(report, page, telling=telling, series=series, thumbnails=thumbnails, shelf=shelf)
+
+
+def unwritten(code: str, product: str, error: Exception) -> Note:
+    """The warning of a report whose ``product`` could not be written."""
+    why = getattr(error, "strerror", None) or error
+    return Note(code, f"The {product} of this file could not be written: {why}")

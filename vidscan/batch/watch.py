@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidscan.batch.discover import Sniffer, belongs, discover
+from vidscan.batch.discover import belongs, discover
 from vidscan.errors import SetupError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FolderWatch:
     ----------
     roots
         Folders that exist.
-    recursive, include, exclude, sniff
+    recursive, include, exclude
         As :func:`vidscan.batch.discover.discover` takes them.
     settle_s
         Seconds for which a file must not have changed.
@@ -63,14 +63,11 @@ class FolderWatch:
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        sniff: Sniffer | None = None,
         settle_s: float = SETTLE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._roots, self._recursive, self._settle_s, self._clock = roots, recursive, settle_s, clock
-        self._how: dict[str, Any] = {
-            "recursive": recursive, "include": include, "exclude": exclude, "sniff": sniff
-        }  # fmt: skip
+        self._how: dict[str, Any] = {"recursive": recursive, "include": include, "exclude": exclude}
         self._arriving: dict[Path, _Arriving] = {}
         self._given: dict[Path, State] = {}
         self._news: set[Path] = set()
@@ -151,7 +148,7 @@ class FolderWatch:
             return [path]
         if not self._recursive:
             return []
-        return [found for found in discover([path], sniff=self._how["sniff"]) if isinstance(found, Path)]
+        return [found for found in discover([path]) if isinstance(found, Path)]
 
     def _belongs(self, path: Path) -> bool:
         return any(belongs(path, root, **self._how) for root in self._roots)

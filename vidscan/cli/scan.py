@@ -32,6 +32,18 @@ TIMEOUT_S = 3600.0
 MAX_MEMORY_MB = 6000
 _MAX_DOWNLOAD_MB = 4000
 
+Jobs = Annotated[
+    int, typer.Option(envvar="VIDSCAN_JOBS", min=0, metavar="N", help="Worker processes (0: as many as fit).")
+]
+Timeout = Annotated[
+    float,
+    typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
+]
+MaxMemory = Annotated[
+    int,
+    typer.Option(envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."),
+]
+
 
 class EngineName(str, Enum):
     """Where the workers run."""
@@ -59,20 +71,9 @@ def scan(
     format: Annotated[
         options.LineFormat, typer.Option(help="One line a clip in this format.")
     ] = options.JSONL,
-    jobs: Annotated[
-        int,
-        typer.Option(envvar="VIDSCAN_JOBS", min=0, metavar="N", help="Worker processes (0: as many as fit)."),
-    ] = 0,
-    timeout: Annotated[
-        float,
-        typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
-    ] = TIMEOUT_S,
-    max_memory: Annotated[
-        int,
-        typer.Option(
-            envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
-        ),
-    ] = MAX_MEMORY_MB,
+    jobs: Jobs = 0,
+    timeout: Timeout = TIMEOUT_S,
+    max_memory: MaxMemory = MAX_MEMORY_MB,
     max_download: Annotated[
         int, typer.Option(envvar="VIDSCAN_MAX_DOWNLOAD", min=1, metavar="MB", help="Largest remote file.")
     ] = _MAX_DOWNLOAD_MB,

@@ -10,7 +10,7 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import say
 from vidscan.cli.failures import UsageError
-from vidscan.cli.scan import MAX_MEMORY_MB, TIMEOUT_S
+from vidscan.cli.scan import MAX_MEMORY_MB, TIMEOUT_S, Jobs, MaxMemory, Timeout
 
 if TYPE_CHECKING:
     from vidscan.batch.local import LocalEngine
@@ -38,10 +38,7 @@ def serve(
             help="Where jobs, uploads and results are kept.",
         ),
     ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(envvar="VIDSCAN_JOBS", min=0, metavar="N", help="Worker processes (0: as many as fit)."),
-    ] = 0,
+    jobs: Jobs = 0,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -100,16 +97,8 @@ def serve(
             metavar="ADDRESS", help="Believe what this proxy says of clients (X-Forwarded-For, -Proto)."
         ),
     ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(envvar="VIDSCAN_TIMEOUT", min=0, metavar="S", help="Seconds a file may take (0: any)."),
-    ] = TIMEOUT_S,
-    max_memory: Annotated[
-        int,
-        typer.Option(
-            envvar="VIDSCAN_MAX_MEMORY", min=0, metavar="MB", help="Memory a worker may hold (0: any)."
-        ),
-    ] = MAX_MEMORY_MB,
+    timeout: Timeout = TIMEOUT_S,
+    max_memory: MaxMemory = MAX_MEMORY_MB,
 ) -> None:
     """Offer scanning as an HTTP service, with a page to drop files on.
 

@@ -19,7 +19,6 @@ from vidscan.serve.models import Health, JobOptions, PathJob, Problem
 from vidscan.serve.problems import RefusedError
 from vidscan.serve.service import Service
 from vidscan.serve.site import Site
-from vidscan.serve.uploads import read_away
 from vidscan.types import Report
 
 
@@ -109,8 +108,6 @@ def create_app(service: Service) -> Guard:
 
     @app.exception_handler(RefusedError)
     async def refusal(request: Request, error: RefusedError) -> JSONResponse:
-        if error.code == "queue_full":  # said before the body is read
-            await read_away(request)
         return refuse(error)
 
     @app.exception_handler(HTTPException)

@@ -7,27 +7,29 @@ to loopback names only, so that no site can make its own name lead here (DNS reb
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidscan.serve.metrics import Metrics
 from vidscan.serve.problems import RefusedError
 from vidscan.serve.settings import ServeSettings, is_loopback
-from vidscan.serve.uploads import read_away
 
 COOKIE = "vidscan_session"
 SESSION_S = 12 * 3600
 _OPEN = frozenset({"/healthz", "/login"})
 """What needs no token."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_AWAY_BYTES, _AWAY_S = 1_000_000, 0.5
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -43,7 +45,7 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware: host, origin, token, rate, and the headers of every answer."""
+    """ASGI middleware: host, origin, token, rate, the headers of every answer, and bodies nobody reads."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
@@ -55,21 +57,31 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        request = HTTPConnection(scope)
+        # A client that asks before it sends has sent nothing yet.
+        coming = scope["method"] not in _READING and "expect" not in request.headers
+
+        async def taken() -> Message:
+            nonlocal coming
+            message = await receive()
+            coming = message.get("more_body", False)
+            return message
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if coming:
+                    await _read_away(taken)
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         try:
-            answer = self._check(HTTPConnection(scope), scope["method"])
+            answer = self._check(request, scope["method"])
         except RefusedError as refusal:
             self._metrics.refused(refusal.code)
-            if scope["method"] not in _READING:
-                await read_away(Request(scope, receive))
             answer = refusal.response()
-        await (answer or self._app)(scope, receive, guarded)
+        await (answer or self._app)(scope, taken, guarded)
 
     def _check(self, request: HTTPConnection, method: str) -> Response | None:
         host = request.headers.get("host", "")
@@ -104,6 +116,21 @@ class Guard:
                 return True
             self._allowance.take(client)  # guessing is slow
         return is_session(request.cookies.get(COOKIE, ""), token)
+
+
+async def _read_away(receive: Receive) -> None:
+    """Takes a little of a body that nobody wants: a client that is still sending would else see its
+    connection reset, and not the answer."""
+
+    async def away() -> None:
+        size, more = 0, True
+        while more and size <= _AWAY_BYTES:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+
+    with suppress(TimeoutError, asyncio.TimeoutError):
+        await asyncio.wait_for(away(), _AWAY_S)
 
 
 class Allowance:

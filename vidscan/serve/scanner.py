@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from vidscan.batch.pages import NOT_WRITTEN
+from vidscan.batch.pages import NOT_WRITTEN, unwritten
 from vidscan.errors import InputError
 from vidscan.report.html import write_html
 from vidscan.report.masks import MaskWriter
@@ -84,12 +84,12 @@ class ServiceScanner:
                     writer.whole()
                     _pack(target)
                 except OSError as error:
-                    missing.append(_missing(MASKS_NOT_WRITTEN, "masks", error))
+                    missing.append(unwritten(MASKS_NOT_WRITTEN, "masks", error))
             if report.error is None and spool is not None:
                 try:
                     _write_page(clip, report, spool.whole(), series, self._scanner, target / PAGE)
                 except (OSError, InputError) as error:
-                    missing.append(_missing(NOT_WRITTEN, "page", error))
+                    missing.append(unwritten(NOT_WRITTEN, "page", error))
         return replace(report, frames=(), warnings=(*report.warnings, *missing))
 
 
@@ -151,8 +151,3 @@ def _pack(folder: Path) -> None:
         for file in sorted(made.iterdir()):
             archive.write(file, f"{_MASKS}/{file.name}")
     shutil.rmtree(folder / _MASKS)
-
-
-def _missing(code: str, product: str, error: Exception) -> Note:
-    why = getattr(error, "strerror", None) or error
-    return Note(code, f"The {product} of this file could not be written: {why}")

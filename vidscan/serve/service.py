@@ -79,11 +79,6 @@ class Service:
         self.store.close()
         self._lock.release()
 
-    def job(self, id: str) -> Job | None:
-        """What clients are told of a job."""
-        row = self.store.get(id)
-        return None if row is None else self.view(row)
-
     def view(self, row: sqlite3.Row) -> Job:
         """A row of the store as clients see it."""
         callback = row["callback"]
@@ -109,8 +104,8 @@ class Service:
         )
 
     def _describe(self, id: str) -> bytes | None:
-        job = self.job(id)
-        return None if job is None else job.model_dump_json().encode()
+        row = self.store.get(id)
+        return None if row is None else self.view(row).model_dump_json().encode()
 
     def _tidy(self) -> None:
         while True:

@@ -11,7 +11,6 @@ import re
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +31,6 @@ FORM_BYTES = 64_000
 _FIELD_BYTES = 4096
 _MAX_PARTS = 8
 _MAX_NAME = 255
-_AWAY_BYTES, _AWAY_S = 1_000_000, 0.5
 
 Options = TypeVar("Options", bound=JobOptions)
 
@@ -96,10 +94,9 @@ async def receive_json(request: Request, model: type[Options], patience_s: float
 
 async def body(request: Request, max_bytes: int, patience_s: float) -> AsyncIterator[bytes]:
     """The pieces of a body; raises RefusedError where they are too many, or too slow."""
-    if request.headers.get("content-length", "0").isdecimal():
-        announced = int(request.headers.get("content-length", "0"))
-        if announced > max_bytes:
-            raise too_large(max_bytes)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large(max_bytes)
     stream, size = request.stream(), 0
     while True:
         try:
@@ -116,21 +113,6 @@ async def body(request: Request, max_bytes: int, patience_s: float) -> AsyncIter
             raise too_large(max_bytes)
         if chunk:
             yield chunk
-
-
-async def read_away(request: Request) -> None:
-    """Takes a little of a body that nobody wants: a client that is still sending would else see its
-    connection reset, and not the answer."""
-
-    async def away() -> None:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > _AWAY_BYTES:
-                return
-
-    with suppress(TimeoutError, asyncio.TimeoutError, ClientDisconnect):
-        await asyncio.wait_for(away(), _AWAY_S)
 
 
 def too_large(max_bytes: int) -> RefusedError:
