@@ -29,6 +29,7 @@ from vidscan.training.encoder import (
 )
 from vidscan.training.ledger import known, note
 from vidscan.training.own_pairs import PairRecipe
+from vidscan.training.sources import FOLDS
 
 SOURCES = 6
 RECIPE = HeadRecipe(taps=(1, 2), moments=(0.5,), pairs=PairRecipe(mix={"self_blend": 1.0}, per_clip=1))
@@ -109,8 +110,8 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert len(pairs) == 2 * 2 * SOURCES
     assert sum(c.forged for c in pairs) == 2 * SOURCES
     whole = classifier.weight.numpy()
-    (heads,) = fit_heads(material, RECIPE, [None])
-    unseen = left_out(material, RECIPE)
+    *fitted, heads = fit_heads(material, RECIPE, [*range(FOLDS), None])
+    unseen = left_out(material, fitted)
     assert whole == pytest.approx(heads.rescaled(unseen.centre, unseen.deviation).weight)
     assert record.settings["heads"] == ["picture", "region"]
     # Only own pairs teach the one, none of them the other.

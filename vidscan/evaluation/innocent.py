@@ -66,11 +66,10 @@ def apply_edit(task: Edited) -> None:
         path = tracks[largest(tracks)].smoothed()
 
     def change(chunk: FrameChunk) -> NDArray[np.uint8]:
-        indices = chunk.first_index + np.arange(len(chunk.images))
         return np.stack(
             [
-                edit_frame(image, task.kind, seed, None if path is None else landmarks(path, int(index)))
-                for index, image in zip(indices, chunk.images, strict=True)
+                edit_frame(image, task.kind, seed, None if path is None else landmarks(path, index))
+                for index, image in enumerate(chunk.images, chunk.first_index)
             ]
         )
 

@@ -86,7 +86,7 @@ def run_evaluation(
     SetupError
         Where the corpus lacks what a part needs.
     """
-    alone = list(_without_split(corpus, out, how, wanted, stage))
+    alone = _without_split(corpus, out, how, wanted, stage)
     for part in alone:
         write_text(out / f"{part.name}.json", to_json(part.data))
         write_text(out / f"{part.name}.md", "\n".join(part.lines) + "\n")

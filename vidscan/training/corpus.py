@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidscan.digests import hashed
 from vidscan.errors import SetupError
+from vidscan.spread import in_turns
 
 HOLDOUT_SHARE = 5
 """One train identity in so many never gives a gradient: it sets thresholds."""
@@ -94,12 +95,7 @@ def choose(entries: Sequence[Entry], count: int, seed: int = 0) -> list[Entry]:
         quotas[repo] += 1
     chosen = []
     for repo, own in repos.items():
-        seen: dict[str, int] = defaultdict(int)
-        turns: list[tuple[int, int, Entry]] = []
-        for entry in own:
-            turns.append((seen[entry.identity], len(turns), entry))
-            seen[entry.identity] += 1
-        chosen += [entry for _, _, entry in sorted(turns, key=lambda turn: turn[:2])[: quotas[repo]]]
+        chosen += in_turns(own, lambda entry: entry.identity)[: quotas[repo]]
     return sorted(chosen, key=lambda entry: entry.file)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def _draw(
         axis.plot(x[place], y[place], "o", color=drawn.get_color(), markersize=5)
 
 
-def best_epoch(lines: list[Mapping[str, Any]] | list[dict[str, Any]], name: str) -> int:
+def best_epoch(lines: Sequence[Mapping[str, Any]], name: str) -> int:
     """The line with the best value of a figure, the first of equals."""
     values = [line[name] for line in lines]
     low = any(part in name for part in _LOW_IS_GOOD)

@@ -10,8 +10,6 @@ suspicious as either finds it, and both speak in the same unit: deviations of ge
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import digest
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD
@@ -87,7 +86,7 @@ class HeadRecipe:
 
     def key(self) -> str:
         """Short hash, for the ledger."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return digest(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +144,9 @@ def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | 
     chosen = _chosen(material, recipe)
     if not len(chosen):
         raise SetupError("the recipe leaves nothing to learn from")
-    features = material.features(chosen)
-    width = features.shape[1]
+    width = len(material.crops[0].features)
     used = _feature_mask(width, recipe)
-    standardised = Standardised.of(np.ascontiguousarray(features[:, used]))
+    standardised = Standardised.of(np.ascontiguousarray(material.features(chosen)[:, used]))
     found = []
     for part in leave_out:
         rows = np.flatnonzero(material.parts[chosen] != part)
@@ -246,14 +244,14 @@ class LeftOut:
     deviation: NDArray[np.float64]
 
 
-def left_out(material: Material, recipe: HeadRecipe) -> LeftOut:
+def left_out(material: Material, fitted: Sequence[LinearHeads]) -> LeftOut:
     """Every crop of the corpus judged by the heads that never saw its source.
 
-    Raises SetupError where a part has nothing to learn from.
+    ``fitted`` (5,) are learnt without a part each (:func:`fit_heads`).
     """
-    found = np.full((len(material.crops), len(recipe.heads)), np.nan)
+    found = np.full((len(material.crops), len(fitted[0].bias)), np.nan)
     corpus = np.array([not c.own for c in material.crops])
-    for part, heads in enumerate(fit_heads(material, recipe, range(FOLDS))):
+    for part, heads in enumerate(fitted):
         rows = np.flatnonzero((material.parts == part) & corpus)
         found[rows] = heads.log_odds(material.features(rows))
     genuine = found[[i for i, c in enumerate(material.crops) if _kind(c) == "film" and not c.forged]]
@@ -265,8 +263,8 @@ def left_out(material: Material, recipe: HeadRecipe) -> LeftOut:
 
 
 def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
-    """Figures of :func:`left_out`."""
-    return figures(_entries(material), left_out(material, recipe).scores)
+    """Figures of :func:`left_out`; raises SetupError where a part has nothing to learn from."""
+    return figures(_entries(material), left_out(material, fit_heads(material, recipe, range(FOLDS))).scores)
 
 
 def _entries(material: Material) -> list[Entry]:
@@ -275,7 +273,7 @@ def _entries(material: Material) -> list[Entry]:
 
 
 def shipped_start() -> Path:
-    """The shipped encoder, to which training gives another head; raises WeightsError where there is none."""
+    """The shipped encoder, to which training gives other heads; raises WeightsError where there is none."""
     record = load_registry().get("encoder")
     record.verify()
     return record.path
@@ -323,9 +321,9 @@ def train_encoder(
     """
     tensors = start_tensors(start, recipe.taps)
     material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
-    unseen = left_out(material, recipe)
+    *fitted, heads = fit_heads(material, recipe, [*range(FOLDS), None])
+    unseen = left_out(material, fitted)
     genuine = [unseen.scores[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
-    (heads,) = fit_heads(material, recipe, [None])
     heads = heads.rescaled(unseen.centre, unseen.deviation)
     tensors["pos_embed"] = tensors["pos_embed"].half()
     tensors |= {

@@ -74,11 +74,11 @@ def gather_all(
 
 
 def as_unseen(clips: Sequence[ClipEvidence], encoder: ModelRecord | None) -> list[ClipEvidence]:
-    """Genuine clips that the encoder's head learnt from, as if it had never seen their sources.
+    """Genuine clips that the encoder's heads learnt from, as if they had never seen their sources.
 
-    A head rates what it learnt from as more genuine than it rates new people. The clips' log-odds are moved
-    and stretched so that their median and deviation are those of the head's left-out genuine clips, which its
-    record holds; without a record that does nothing changes.
+    Heads rate what they learnt from as more genuine than they rate new people. What they say of the clips is
+    moved and stretched so that its median and deviation are those of left-out genuine clips, which the
+    encoder's record holds; without a record that does nothing changes.
     """
     left_out = {} if encoder is None else encoder.settings.get("left_out", {})
     known = [

@@ -16,17 +16,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec
 from vidscan.faces.detect import Detector, load_detector
+from vidscan.markdown import table
 from vidscan.media import write_png
 from vidscan.outputs import Replacement, write_text
-from vidscan.spread import evenly
+from vidscan.spread import evenly, in_turns
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.derive import derive_all
-from vidscan.training.store import spread_frames
+from vidscan.training.store import largest_face, spread_frames
 
 TABLE, COUNTS = "faces.csv", "counts.md"
 GENUINE = "genuine"
@@ -132,22 +132,18 @@ def _cut(clip: _Clip) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for index, image in spread_frames(clip.corpus / entry.file, clip.count if entry.kind == "video" else 1):
-        faces = _detector().detect(image[None])[0]
-        if not faces:
+        found = largest_face(image, _detector(), spec)
+        if found is None:
             continue
-        face = max(faces, key=lambda one: float(np.prod(one.box[2:] - one.box[:2])))
-        to_crop = crop_transform(face.points[None], spec, face.box[None])
-        crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), to_crop, spec)
-        pixels = crop[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+        pixels, side = found
         name = f"{clip.stem}-{index:06d}.png"
         write_png(folder / name, pixels)
-        side = float(np.sqrt(np.prod(face.box[2:] - face.box[:2])))
         rows.append(
             FaceCrop(
                 f"{part}/{label}/{name}", part, label, entry.identity, entry.method, entry.file, index, side
             )
         )
-    write_text(clip.target, json.dumps([asdict(row) | {"face_px": round(row.face_px, 1)} for row in rows]))
+    write_text(clip.target, json.dumps([asdict(row) for row in rows]))
 
 
 def _write_table(crops: Sequence[FaceCrop], path: Path) -> None:
@@ -162,11 +158,11 @@ def counts_table(crops: Iterable[FaceCrop]) -> str:
     groups: dict[tuple[str, str], list[FaceCrop]] = {}
     for crop in crops:
         groups.setdefault((crop.part, crop.label), []).append(crop)
-    lines = ["| part | class | crops | clips | people | methods |", "|---|---|---|---|---|---|"]
+    rows = []
     for (part, label), own in sorted(groups.items()):
         distinct = [len({getattr(c, name) for c in own} - {""}) for name in ("source", "identity", "method")]
-        lines.append(f"| {part} | {label} | {' | '.join(map(str, [len(own), *distinct]))} |")
-    return "\n".join(lines) + "\n"
+        rows.append([part, label, *map(str, [len(own), *distinct])])
+    return "\n".join(table(("part", "class", "crops", "clips", "people", "methods"), rows)) + "\n"
 
 
 def contact_sheet(crops: Sequence[FaceCrop], folder: Path) -> NDArray[np.uint8]:
@@ -189,16 +185,12 @@ def contact_sheet(crops: Sequence[FaceCrop], folder: Path) -> NDArray[np.uint8]:
 
 def _spread(crops: Sequence[FaceCrop]) -> list[FaceCrop]:
     """First crops of as many clips as the sheet has room for, evenly chosen; then their second ones."""
-    turns: dict[str, int] = {}
-    ranked = []
-    for place, crop in enumerate(crops):
-        turn = turns[crop.source] = turns.get(crop.source, -1) + 1
-        ranked.append((turn, place))
     room = _COLUMNS * _ROWS
-    first = [place for turn, place in sorted(ranked) if turn == 0]
-    if len(first) >= room:
-        return [crops[first[n]] for n in evenly(len(first), room)]
-    return [crops[place] for _, place in sorted(ranked)[:room]]
+    ranked = in_turns(crops, lambda crop: crop.source)
+    clips = len({crop.source for crop in crops})
+    if clips >= room:
+        return [ranked[n] for n in evenly(clips, room)]
+    return ranked[:room]
 
 
 def _thumbnail(path: Path) -> NDArray[np.uint8]:

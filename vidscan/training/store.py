@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from vidscan.errors import InputError
 from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import load_detector
+from vidscan.faces.detect import Detector, load_detector
 from vidscan.media import open_video
 from vidscan.training.corpus import Entry
 from vidscan.training.teacher import Teacher
@@ -91,6 +91,23 @@ def _pick(
             yield chunk.first_index + i, chunk.image(i)
 
 
+def largest_face(
+    image: NDArray[np.uint8], detector: Detector, spec: CropSpec
+) -> tuple[NDArray[np.uint8], float] | None:
+    """The largest face of a frame (H, W, 3) RGB: its crop (S, S, 3), and the side of its box in frame pixels.
+
+    None where there is no face.
+    """
+    found = detector.detect(image[None])[0]
+    if not found:
+        return None
+    face = found[0]
+    transform = crop_transform(face.points[None], spec, face.box[None])
+    crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), transform, spec)
+    pixels = crop[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
+    return pixels, round(float(np.sqrt(np.prod(face.box[2:] - face.box[:2]))), 1)
+
+
 def build_store(
     corpus: Path, entries: list[Entry], folder: Path, *, frames_per_clip: int, teacher: Teacher | None
 ) -> Store:
@@ -112,17 +129,13 @@ def build_store(
             tqdm.write(f"{entry.file}: {error}")
             continue
         for index, image in frames:
-            found = detector.detect(image[None])[0]
-            if not found:
+            found = largest_face(image, detector, STORE_SPEC)
+            if found is None:
                 continue
-            face = max(found, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])))
-            transform = crop_transform(face.points[None], STORE_SPEC, face.box[None])
-            crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), transform, STORE_SPEC)
-            pixels = crop[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+            pixels, face_px = found
             points = teacher.landmarks(pixels) if teacher is not None else None
             crops.append(pixels)
             landmarks.append(np.full((478, 2), np.nan, np.float32) if points is None else points)
-            side = float(np.sqrt(np.prod(face.box[2:] - face.box[:2])))
             rows.append(
                 StoreRow(
                     file=entry.file,
@@ -134,7 +147,7 @@ def build_store(
                     method=entry.method,
                     family=entry.family,
                     frame=index,
-                    face_px=round(side, 1),
+                    face_px=face_px,
                 )
             )
     side = STORE_SPEC.size
