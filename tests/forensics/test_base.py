@@ -15,7 +15,8 @@ from samples.clips import make_clip, numbered
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.forensics import shelf
 from vidscan.forensics.base import INSTRUMENTS, Finding, load_instrument
-from vidscan.forensics.material import MAX_FRAMES, MAX_PIXELS, Material, window
+from vidscan.forensics.material import MAX_FRAMES, MAX_PIXELS, Material, once, window
+from vidscan.media.deferred import Converter
 
 
 @pytest.mark.parametrize("name", INSTRUMENTS)
@@ -57,6 +58,34 @@ def test_frames_are_spread_over_a_clip_and_never_resized(tmp_path: Path) -> None
     assert [frame.index for frame in material.frames] == [0, 4, 8, 11, 15, 19]
     assert {frame.image.shape for frame in material.frames} == {(64, 96, 3)}
     assert material.frames[1].time_s == pytest.approx(4 / 25)
+
+
+def test_only_the_sampled_frames_of_a_clip_become_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[object] = []
+    rgb = Converter.rgb
+
+    def counted(self: Converter, frame: object) -> NDArray[np.uint8]:
+        converted.append(frame)
+        return rgb(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Converter, "rgb", counted)
+    assert len(Material(make_clip(tmp_path / "a.mp4", numbered(20))).frames) == len(converted) == 6
+
+
+def test_what_several_instruments_ask_is_measured_once_a_material(tmp_path: Path) -> None:
+    asked: list[Material] = []
+
+    @once
+    def kind(material: Material) -> str:
+        asked.append(material)
+        return material.kind
+
+    clip = make_clip(tmp_path / "a.mp4", numbered(2))
+    one, other = Material(clip), Material(clip)
+    assert [kind(one), kind(one), kind(other)] == ["clip"] * 3
+    assert asked == [one, other]
 
 
 def test_frames_with_faces_come_first(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.evaluation import forensics as evaluation
 from vidscan.evaluation.forensic_material import save_clip, transposed
-from vidscan.forensics import base, fingerprint
+from vidscan.forensics import fingerprint, shelf
 from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.fingerprint import Fingerprint
 from vidscan.forensics.material import Material
 from vidscan.training import fingerprints
 from vidscan.training.corpus import Entry
+from vidscan.training.transfer import auc
 from vidscan.types import Detection
 
 COLUMNS = ("split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing")
@@ -58,8 +59,8 @@ def test_the_corpus_is_sampled_and_compared(
         def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
             return [[] for _ in images]
 
-    for name in set(INSTRUMENTS) - {"spectrum"}:
-        monkeypatch.delitem(base.INSTRUMENTS, name)
+    for module in (evaluation, shelf):
+        monkeypatch.setattr(module, "INSTRUMENTS", {"spectrum": INSTRUMENTS["spectrum"]})
     monkeypatch.setattr(evaluation, "load_detector", Nobody)
     entries = []
     for n in range(6):
@@ -77,8 +78,8 @@ def test_the_corpus_is_sampled_and_compared(
 
 
 def test_ties_count_half() -> None:
-    assert evaluation.area([0.0, 0.0], [0.0, 0.0]) == 0.5
-    assert evaluation.area([0.0, 0.2], [0.1, 0.3]) == 0.75
+    assert auc(np.array([0.0, 0.0]), [0.0, 0.0]) == 0.5
+    assert auc(np.array([0.0, 0.2]), [0.1, 0.3]) == 0.75
 
 
 def test_fingerprints_are_learnt_and_known_again(

@@ -1,3 +1,5 @@
+"""Windows about faces, and off them."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -99,7 +99,7 @@ def test_genuine_files_of_the_source_are_read_as_well(
     beside = adapt_to(fakes, tmp_path / "beside", genuine=[tmp_path / "genuine.png"])
     assert plain.before == beside.before
     assert plain.after is not None and beside.after is not None and plain.after != beside.after
-    (one,) = [adapt_to(fakes[:1], tmp_path / "one")]
+    one = adapt_to(fakes[:1], tmp_path / "one")
     assert one.after is None and one.fakes == 1
 
 

@@ -50,7 +50,7 @@ def window(part: int, number: int, forged: bool) -> Window:
         pair="",
         pairing="",
     )
-    return Window(entry, part, face, None, face[:112, :112])
+    return Window(entry, part, face, face[:112, :112])
 
 
 @pytest.fixture(scope="module")

@@ -6,39 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from vidscan.training.forensic_transfer import (
-    SplitAutoencoder,
-    TransferRecipe,
-    picture_network,
-    scores,
-    train,
-    tune,
-    vector_network,
-)
+from vidscan.training.forensic_transfer import SplitAutoencoder, TransferRecipe, scores, train, tune
 from vidscan.training.transfer import auc
 
 
-def windows(count: int, seed: int, *, grid: bool) -> torch.Tensor:
-    """Noise pictures; with ``grid`` every other column is a little brighter, as bad up-sampling leaves it."""
-    rng = np.random.default_rng(seed)
-    pictures = rng.normal(128, 6, (count, 1, 67, 67)).repeat(3, 1)
-    if grid:
-        pictures[..., ::2] += 6
-    return torch.from_numpy(pictures.astype(np.float32))
-
-
-def test_pictures_with_a_trace_activate_the_forged_half() -> None:
-    torch.manual_seed(0)
-    network = picture_network(4)
-    inputs = torch.cat([windows(24, 0, grid=False), windows(24, 1, grid=True)])
-    forged = np.arange(48) >= 24
-    train(network, inputs, forged, np.ones(48), TransferRecipe(steps=60, batch=16))
-    found = scores(network, torch.cat([windows(16, 2, grid=False), windows(16, 3, grid=True)]))
-    assert auc(found[:16], found[16:]) > 0.95
-
-
 def test_only_the_half_of_the_class_is_decoded() -> None:
-    network = vector_network(6, hidden=8, latent=4).eval()
+    network = SplitAutoencoder(6, hidden=8, latent=4).eval()
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     forged = torch.ones(5)
 
@@ -62,7 +35,7 @@ def trained() -> tuple[SplitAutoencoder, torch.Tensor, np.ndarray]:
     inputs[200:, 0] += 3
     forged = np.arange(400) >= 200
     torch.manual_seed(0)
-    network = vector_network(20)
+    network = SplitAutoencoder(20)
     train(network, inputs, forged, np.ones(400), TransferRecipe(steps=200))
     return network, inputs, forged
 

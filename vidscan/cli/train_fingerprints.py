@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import stages, start_log
+from vidscan.cli.train_encoder import Corpus, Quiet
 
 
 def fingerprints(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
+    corpus: Corpus,
     weights: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
     ] = Path("weights"),
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the fingerprints of the generators in the train split of CORPUS."""
     start_log(quiet, False)

@@ -9,12 +9,11 @@ import typer
 
 from vidscan.cli.console import stages, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.train_encoder import Corpus, Quiet
 
 
 def forensics(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
+    corpus: Corpus,
     work: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the windows.")] = Path(
         "runs/forensics"
     ),
@@ -30,7 +29,7 @@ def forensics(
             help="Scores by file (JSON) of another detector, for a row of the table.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Learn the classifiers of the evidence shelf from the train split of CORPUS.
 
@@ -39,6 +38,7 @@ def forensics(
     start_log(quiet, False)
     import json
 
+    from vidscan.markdown import table
     from vidscan.training.figures import markdown
     from vidscan.training.forensics.run import ForensicsRecipe, train_forensics
 
@@ -54,8 +54,7 @@ def forensics(
     if run.dev:
         typer.echo("Dev clips\n\n" + markdown(run.dev))
     names = list(next(iter(run.resampling.values())))
-    typer.echo(f"| resampled patches | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
-    for network, areas in run.resampling.items():
-        typer.echo(f"| {network} | {' | '.join(f'{areas[name]:.2f}' for name in names)} |")
+    rows = [[network, *(f"{areas[n]:.2f}" for n in names)] for network, areas in run.resampling.items()]
+    typer.echo("\n".join(table(["resampled patches", *names], rows)))
     for record in run.records:
         typer.echo(f"{record.name} {record.sha256}", err=True)

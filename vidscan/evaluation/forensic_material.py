@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.blocks import SIDE, dct, idct, joined, tiles
+from vidscan.forensics.blocks import SIDE, dct, idct, joined, luminance, tiles
+from vidscan.training.degrade import jpeg
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -31,7 +32,7 @@ def quantisation(quality: int) -> list[int]:
 
 def saved_pixels(picture: Picture, quality: int, rounding: Rounding) -> Picture:
     """Grey pixels of a picture that was coded with coefficients rounded by ``rounding``."""
-    plane = cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32) - 128
+    plane = luminance(picture) - 128
     steps = np.array(quantisation(quality), np.float32).reshape(SIDE, SIDE)
     made = idct(rounding(dct(tiles(plane)) / steps) * steps)
     grey = np.clip(np.rint(joined(made) + 128), 0, 255).astype(np.uint8)
@@ -52,8 +53,7 @@ def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = n
 
 def resaved(picture: Picture, quality: int) -> Picture:
     """What is left of a picture that was saved as a JPEG."""
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
+    return jpeg(picture, quality, "opencv")
 
 
 def with_ghost(picture: Picture, quality: int, rest: int) -> tuple[Picture, NDArray[np.bool_]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from vidscan.digests import hashed
 from vidscan.errors import InputError, SetupError
@@ -29,6 +28,7 @@ from vidscan.forensics.material import Material
 from vidscan.markdown import table
 from vidscan.media import open_video
 from vidscan.training.corpus import Entry, choose
+from vidscan.training.transfer import auc
 
 CLIPS, PICTURES = 40, 20
 """Of either label that are examined."""
@@ -190,7 +190,7 @@ def made_rows(corpus: Path, sources: Sequence[Entry], stage: Stage) -> list[Row]
                     side.append(finding.score or 0.0)
                 advance()
     return [
-        Row(case.instrument, case.material, len(without), len(within), area(without, within), None)
+        Row(case.instrument, case.material, len(without), len(within), auc(np.array(without), within), None)
         for case, (without, within) in scores.items()
     ]
 
@@ -199,10 +199,9 @@ def corpus_rows(corpus: Path, entries: Sequence[Entry], stage: Stage, seed: int 
     """Two rows for every instrument, clips and pictures, genuine against forged."""
     detector = load_detector()
     groups = {
-        (kind, truth): chosen
+        (kind, truth): _spread(entries, truth, kind == "clips", count, seed)
         for kind, count in (("clips", CLIPS), ("pictures", PICTURES))
         for truth in (True, False)
-        for chosen in [_spread(entries, truth, kind == "clips", count, seed)]
     }
     advance = stage("examining the corpus", sum(map(len, groups.values())))
     scores: dict[tuple[str, str, bool], list[tuple[float, str]]] = {}
@@ -225,19 +224,11 @@ def corpus_rows(corpus: Path, entries: Sequence[Entry], stage: Stage, seed: int 
                     f"corpus, {kind}",
                     len(sides[0]),
                     len(sides[1]),
-                    area(samples[0].values, samples[1].values),
+                    auc(samples[0].values, samples[1].values),
                     auc_interval(samples[0], samples[1:], rng),
                 )
             )
     return rows
-
-
-def area(
-    negatives: Sequence[float] | NDArray[np.float64], positives: Sequence[float] | NDArray[np.float64]
-) -> float:
-    """Area under the curve; ties count half."""
-    truth = np.repeat([0, 1], [len(negatives), len(positives)])
-    return float(roc_auc_score(truth, np.concatenate([negatives, positives])))
 
 
 def markdown(rows: Sequence[Row]) -> list[str]:

@@ -6,9 +6,10 @@ and add a line to :data:`INSTRUMENTS`. Nothing here imports an instrument until 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from vidscan.types import ForensicFinding, SignalStatus, TimeMark
 
 if TYPE_CHECKING:
+    from vidscan.forensics.coded import Strip
     from vidscan.forensics.material import Material
 
 INSTRUMENTS: dict[str, str] = {
@@ -41,6 +43,8 @@ INSTRUMENTS: dict[str, str] = {
     "upsampling": "vidscan.forensics.learned:Upsampling",
 }
 """``module:class`` of every instrument by its name, in the order in which they are reported."""
+NO_STRIP = "Not a coded video."
+"""Of ``not_applicable``: pictures, and files without coded frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,39 @@ class Instrument(Protocol):
             Where the file cannot be decoded.
         """
         ...
+
+
+class StripInstrument(ABC):
+    """An instrument that looks at the coded frames of a clip."""
+
+    name: str
+    title: str
+    source: str
+    least_frames: int
+    """Fewer are ``too_short``."""
+
+    def examine(self, material: Material) -> Finding:
+        """Looks at the clip's frames (:meth:`examine_strip`) where there are enough of them."""
+        strip = material.strip
+        if strip is None:
+            return not_applicable(self, NO_STRIP)
+        if len(strip.times) < self.least_frames:
+            return insufficient(self, "too_short", f"It has under {self.least_frames} frames.")
+        return self.examine_strip(strip)
+
+    @abstractmethod
+    def examine_strip(self, strip: Strip) -> Finding:
+        """What the frames show."""
+
+
+def graded(value: float, none: float, plain: float) -> float:
+    """A score: 0 up to ``none``, which chance and content reach, and 1 from ``plain`` on, beyond doubt."""
+    return float(np.clip((value - none) / (plain - none), 0, 1))
+
+
+def looked(instrument: Instrument, message: str, score: float, **shown: Any) -> Finding:
+    """The finding of an instrument that could tell; ``shown`` are maps, series and marks of it."""
+    return Finding(instrument.name, instrument.title, "ok", message, instrument.source, score, **shown)
 
 
 def insufficient(instrument: Instrument, code: str, message: str) -> Finding:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, graded, insufficient, looked
 from vidscan.forensics.blocks import SIDE, luminance, tiles
 from vidscan.forensics.material import Material, SampledFrame
 
@@ -37,10 +37,10 @@ class Dimples:
         if min(residual.shape[0] * residual.shape[1] for residual in residuals) < _LEAST_BLOCKS:
             return insufficient(self, "too_small", "The picture has too few 8 x 8 blocks to tell.")
         strength, phase = dimple(np.concatenate([residual.reshape(-1, SIDE, SIDE) for residual in residuals]))
-        score = float(np.clip((abs(strength) - _NONE) / (_PLAIN - _NONE), 0, 1))
+        score = graded(abs(strength), _NONE, _PLAIN)
         if score == 0:
             message = "No dimples: not coded by a camera that rounds down or up, or re-encoded since."
-            return Finding(self.name, self.title, "ok", message, self.source, score)
+            return looked(self, message, score)
         shade = "dark" if strength < 0 else "bright"
         place = f"column {phase[1]}, row {phase[0]} of each 8 x 8 block"
         message = (
@@ -49,16 +49,8 @@ class Dimples:
         )
         if phase not in ((0, 0), (0, 7), (7, 0), (7, 7)):
             message += " It is not in the corner of the block: the picture was cropped after it was coded."
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
-            message,
-            self.source,
-            score,
-            map=_map(residuals[0], phase, np.sign(strength)),
-            map_time_s=material.frames[0].time_s,
-        )
+        shown = _map(residuals[0], phase, np.sign(strength))
+        return looked(self, message, score, map=shown, map_time_s=material.frames[0].time_s)
 
 
 def dimple(residual: NDArray[np.float32]) -> tuple[float, tuple[int, int]]:

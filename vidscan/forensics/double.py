@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, graded, insufficient, looked, not_applicable
 from vidscan.forensics.blocks import Coefficients, coefficients
 from vidscan.forensics.material import Material
 
@@ -43,8 +43,7 @@ class DoubleCompression:
     def examine(self, material: Material) -> Finding:
         """Pictures only: frames of a clip were quantised by another transform."""
         if material.kind != "picture" and material.info.codec != "mjpeg":
-            message = "Frames of this clip are not coded as JPEG."
-            return Finding(self.name, self.title, "not_applicable", message, self.source)
+            return not_applicable(self, "Frames of this clip are not coded as JPEG.")
         found = coefficients(material)
         if found.levels.shape[0] * found.levels.shape[1] < _LEAST_BLOCKS:
             return insufficient(self, "too_small", "The picture has too few 8 x 8 blocks to tell.")
@@ -53,8 +52,8 @@ class DoubleCompression:
             return insufficient(
                 self, "too_coarse", "It is compressed so strongly, or so flat, that no period could show."
             )
-        score = float(np.clip((np.mean(gains) - _NONE) / (_PLAIN - _NONE), 0, 1))
-        return Finding(self.name, self.title, "ok", self._said(score, found), self.source, score)
+        score = graded(float(np.mean(gains)), _NONE, _PLAIN)
+        return looked(self, self._said(score, found), score)
 
     def _said(self, score: float, found: Coefficients) -> str:
         was_jpeg = (found.steps > 1).any()

@@ -12,9 +12,9 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, insufficient, looked
 from vidscan.forensics.material import Material
-from vidscan.forensics.spectrum import SIDE, detrended, mean_spectrum
+from vidscan.forensics.spectrum import SIDE, detrended, material_spectrum
 from vidscan.models import load_registry
 
 KIND = "fingerprints"
@@ -31,7 +31,7 @@ class Fingerprint:
 
     def examine(self, material: Material) -> Finding:
         """The score is the share of genuine clips that resemble their nearest generator less."""
-        spectrum = mean_spectrum(material.frames)
+        spectrum = material_spectrum(material)
         if spectrum is None:
             return insufficient(self, "too_small", f"No face or frame holds enough tiles of {SIDE} pixels.")
         known = _known()
@@ -44,7 +44,7 @@ class Fingerprint:
             f"{100 * rank:.0f} % of genuine clips resemble their nearest one less. "
             + ("It is a hint at most." if rank > 0.95 else "That says nothing.")
         )
-        return Finding(self.name, self.title, "ok", message, self.source, score)
+        return looked(self, message, score)
 
 
 class _Known:

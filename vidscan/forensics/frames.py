@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, median_filter
 
-from vidscan.forensics.base import Finding, Series, insufficient
+from vidscan.forensics.base import Finding, Series, StripInstrument, graded, looked
 from vidscan.forensics.coded import Strip
-from vidscan.forensics.material import Material
 from vidscan.types import TimeMark
 
 _LEAST_FRAMES = 25
@@ -41,20 +40,16 @@ _CUT = 0.5
 """Correlation of two frames below which a jump is a cut between scenes."""
 
 
-class RepeatedFrames:
+class RepeatedFrames(StripInstrument):
     """Looks for frames that stand still, and for stretches that come again later."""
 
     name = "repeated_frames"
     title = "Repeated frames"
     source = "W. Wang, H. Farid: Exposing Digital Forgeries in Video by Detecting Duplication. MM&Sec 2007"
+    least_frames = _LEAST_FRAMES
 
-    def examine(self, material: Material) -> Finding:
+    def examine_strip(self, strip: Strip) -> Finding:
         """The score is 1 where a stretch comes again, else the share of frames that stand still."""
-        strip = material.strip
-        if strip is None:
-            return Finding(self.name, self.title, "not_applicable", "Not a coded video.", self.source)
-        if len(strip.times) < _LEAST_FRAMES:
-            return insufficient(self, "too_short", f"It has under {_LEAST_FRAMES} frames.")
         change = changes(strip)
         runs = repetitions(strip)
         still = (change < _STILL) & (median_filter(change, size=9) > _MOVING)
@@ -83,31 +78,26 @@ class RepeatedFrames:
         else:
             message = "No frames come twice."
         score = 1.0 if runs else min(0.5, share)
-        return Finding(self.name, self.title, "ok", message, self.source, score, marks=tuple(marks))
+        return looked(self, message, score, marks=tuple(marks))
 
 
-class MissingFrames:
+class MissingFrames(StripInstrument):
     """Looks for single jumps within a scene: there frames were cut out, or others put in."""
 
     name = "missing_frames"
     title = "Missing or inserted frames"
     source = "M. C. Stamm, W. S. Lin, K. J. R. Liu: Temporal Forensics and Anti-Forensics. TIFS 2012"
+    least_frames = _LEAST_FRAMES
 
-    def examine(self, material: Material) -> Finding:
+    def examine_strip(self, strip: Strip) -> Finding:
         """The score is how far the strongest jump stands above the change beside it."""
-        strip = material.strip
-        if strip is None:
-            return Finding(self.name, self.title, "not_applicable", "Not a coded video.", self.source)
-        if len(strip.times) < _LEAST_FRAMES:
-            return insufficient(self, "too_short", f"It has under {_LEAST_FRAMES} frames.")
         ratio = jumps(strip)
         found = np.flatnonzero(ratio >= _JUMP)
         gaps = time_gaps(strip)
         marks = [(int(n), "the picture jumps within the scene") for n in found]
         marks += [(int(n), "the time stamps leave a gap") for n in gaps]
         marks.sort()
-        strength = float(ratio.max())
-        score = float(np.clip((strength - _NONE) / (_PLAIN - _NONE), 0, 1))
+        score = graded(float(ratio.max()), _NONE, _PLAIN)
         if len(gaps):
             score = max(score, 0.5)
         message = (
@@ -115,12 +105,9 @@ class MissingFrames:
             if marks
             else "No jump within a scene, and no gap in the time stamps."
         )
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
+        return looked(
+            self,
             message,
-            self.source,
             score,
             series=Series("Change from frame to frame, against that beside it", strip.times[1:], ratio),
             marks=tuple(

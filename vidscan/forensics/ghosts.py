@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, graded, insufficient, looked, not_applicable
 from vidscan.forensics.material import Material
 
 QUALITIES = tuple(range(40, 96, 5))
@@ -32,8 +32,7 @@ class Ghosts:
     def examine(self, material: Material) -> Finding:
         """Only ghosts on the grid of blocks are found: parts moved by whole blocks, or by chance."""
         if material.kind != "picture":
-            message = "Frames of this clip are not coded as JPEG."
-            return Finding(self.name, self.title, "not_applicable", message, self.source)
+            return not_applicable(self, "Frames of this clip are not coded as JPEG.")
         image = material.frames[0].image
         if (image.shape[0] // _BLOCK) * (image.shape[1] // _BLOCK) < _LEAST_BLOCKS:
             return insufficient(self, "too_small", "The picture has too few blocks to compare.")
@@ -43,15 +42,15 @@ class Ghosts:
             strength, where = _apart(dip)
             if strength > best:
                 best, quality, shown = strength, value, where
-        score = float(np.clip((best - _NONE) / (_PLAIN - _NONE), 0, 1))
+        score = graded(best, _NONE, _PLAIN)
         if score == 0:
             message = "No part of the picture was visibly saved at another quality than the rest."
-            return Finding(self.name, self.title, "ok", message, self.source, score)
+            return looked(self, message, score)
         message = (
             f"A part (see the map) looks as if it was saved before at about quality {quality}, "
             "and the rest was not. Flat areas can look so too."
         )
-        return Finding(self.name, self.title, "ok", message, self.source, score, map=shown)
+        return looked(self, message, score, map=shown)
 
 
 def dip_maps(image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import NO_STRIP, Finding, insufficient, looked, not_applicable
 from vidscan.forensics.coded import FieldPair
 from vidscan.forensics.material import Material
 
@@ -42,11 +42,11 @@ class Interlacing:
         """Clips only; the score is how far parts of the frame contradict the rest."""
         strip = material.strip
         if strip is None:
-            return self._not_applicable("Not a coded video.")
+            return not_applicable(self, NO_STRIP)
         if not strip.pairs or strip.pairs[0].first.shape[0] < _LEAST_ROWS:
             return insufficient(self, "too_small", f"It has too few frames, or under {_LEAST_ROWS} lines.")
         combed, textured = (np.stack(maps) for maps in zip(*map(combing, strip.pairs), strict=True))
-        if (combed & textured).sum() >= max(3, _LEAST_SHARE * textured.sum()):
+        if combed.sum() >= max(3, _LEAST_SHARE * textured.sum()):
             return self._interlaced(strip.pairs)
         return self._deinterlaced(strip.pairs)
 
@@ -65,19 +65,17 @@ class Interlacing:
             else f"Interlaced video, but in {100 * score:.0f} % of what moves the fields do not go together: "
             "it was edited, scaled, or put together from several sources."
         )
-        return Finding(
-            self.name, self.title, "ok", message, self.source, score, map=shown, map_time_s=pairs[0].time_s
-        )
+        return looked(self, message, score, map=shown, map_time_s=pairs[0].time_s)
 
     def _deinterlaced(self, pairs: tuple[FieldPair, ...]) -> Finding:
         logs = np.stack([parity(pair.first) for pair in pairs])
         known = np.isfinite(logs).sum(axis=0) > 0
         if not known.any():
             return insufficient(self, "no_detail", "There is too little detail to compare lines.")
-        local = np.nanmedian(np.where(np.isfinite(logs), logs, np.nan)[:, known], axis=0)
+        local = np.nanmedian(logs[:, known], axis=0)
         usual = float(np.median(local))
         if abs(usual) < _MADE:
-            return self._not_applicable("Progressive video, or scaled since: no trace of interlacing.")
+            return not_applicable(self, "Progressive video, or scaled since: no trace of interlacing.")
         apart = np.clip((abs(usual) - np.sign(usual) * local) / abs(usual), 0, 1)
         shown = np.zeros(known.shape, np.float32)
         shown[known] = apart
@@ -90,12 +88,7 @@ class Interlacing:
             )
         else:
             message += ", everywhere alike."
-        return Finding(
-            self.name, self.title, "ok", message, self.source, score, map=shown, map_time_s=pairs[0].time_s
-        )
-
-    def _not_applicable(self, message: str) -> Finding:
-        return Finding(self.name, self.title, "not_applicable", message, self.source)
+        return looked(self, message, score, map=shown, map_time_s=pairs[0].time_s)
 
 
 def combing(pair: FieldPair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

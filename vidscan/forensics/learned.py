@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from vidscan.errors import WeightsError
 from vidscan.forensics import cooccurrence, pixel_pairs, srm, upsampling
-from vidscan.forensics.base import Finding, insufficient
-from vidscan.forensics.material import Material
+from vidscan.forensics.base import Finding, insufficient, looked
+from vidscan.forensics.material import Material, area, once
 from vidscan.forensics.networks import NETWORKS
 from vidscan.forensics.neurons import Neurons, aligned
 from vidscan.forensics.windows import SIDE, face_window, scene_window
 from vidscan.models import ModelRecord, load_registry, weights_folder
+
+Pictures = list[NDArray[np.uint8]]
 
 KIND = "forensic_windows"
 """Of the registry record: the tensors of each classifier under its name."""
@@ -94,6 +96,26 @@ def _judge(folder: Path) -> Judge:
     return Judge(load_registry(folder).get(KIND))
 
 
+@once
+def _windows(material: Material) -> tuple[Pictures, Pictures]:
+    """Windows (128, 128, 3) of each frame's largest face, and of the scene beside its faces."""
+    faces, scenes = [], []
+    for frame in material.frames:
+        if not frame.faces:
+            continue
+        if (face := face_window(frame.image, max(frame.faces, key=area))) is not None:
+            faces.append(face)
+        if (scene := scene_window(frame.image, frame.faces)) is not None:
+            scenes.append(scene)
+    return faces, scenes
+
+
+def _crops(material: Material) -> tuple[Pictures, Pictures]:
+    """Aligned crops (112, 112, 3) of each frame's largest face; the scene has none."""
+    seen = [frame for frame in material.frames if frame.faces]
+    return [aligned(frame.image, np.array(max(frame.faces, key=area))) for frame in seen], []
+
+
 class WindowInstrument:
     """The face of up to six frames, judged by one classifier; the scene beside it is the control."""
 
@@ -103,19 +125,9 @@ class WindowInstrument:
 
     def examine(self, material: Material) -> Finding:
         judge = _judge(weights_folder())
-        seen = [frame for frame in material.frames if frame.faces]
-        if not seen:
+        if not any(frame.faces for frame in material.frames):
             return insufficient(self, "no_face", "No face is known in the frames that were looked at.")
-        faces, scenes = [], []
-        for frame in seen:
-            box = np.array(max(frame.faces, key=lambda b: (b[2] - b[0]) * (b[3] - b[1])))
-            if self.name == NEURONS:
-                faces.append(aligned(frame.image, box))
-                continue
-            if (face := face_window(frame.image, box)) is not None:
-                faces.append(face)
-            if (scene := scene_window(frame.image, [np.array(b) for b in frame.faces])) is not None:
-                scenes.append(scene)
+        faces, scenes = (_crops if self.name == NEURONS else _windows)(material)
         if not faces:
             return insufficient(self, "too_small", f"The frame is smaller than {SIDE} pixels.")
         found = float(np.median(judge.log_odds(self.name, np.stack(faces))))
@@ -123,14 +135,8 @@ class WindowInstrument:
         control = None
         if scenes:
             control = judge.rank(self.name, float(np.median(judge.log_odds(self.name, np.stack(scenes)))))
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
-            _message(rank, control, judge.judged[self.name]["auc"]),
-            self.source,
-            score=1 / (1 + float(np.exp(-np.clip(found, -50, 50)))),
-        )
+        message = _message(rank, control, judge.judged[self.name]["auc"])
+        return looked(self, message, 1 / (1 + float(np.exp(-np.clip(found, -50, 50)))))
 
 
 def _message(rank: float, control: float | None, auc: float) -> str:

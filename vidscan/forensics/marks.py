@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from vidscan.forensics.base import Finding
+from vidscan.forensics.base import Finding, looked
 from vidscan.forensics.filebytes import head_and_tail
 from vidscan.forensics.material import Material
 from vidscan.forensics.provenance import AI_SOURCES
@@ -55,13 +55,10 @@ class GeneratorMarks:
         ]
         if found:
             said = "; ".join(dict.fromkeys(found[:_MOST_SHOWN]))
-            return self._finding(1.0, f"The file's own metadata names a generator: {said}.")
+            return looked(self, f"The file's own metadata names a generator: {said}.", 1.0)
         encoder = next((value for tag, value in tags.items() if tag.endswith("encoder")), "")
         wrote = f" It was written by {encoder[:_MOST_CHARACTERS]}." if encoder else ""
-        return self._finding(0.0, f"No mark of a generator. That is no sign of a genuine file.{wrote}")
-
-    def _finding(self, score: float, message: str) -> Finding:
-        return Finding(self.name, self.title, "ok", message, self.source, score)
+        return looked(self, f"No mark of a generator. That is no sign of a genuine file.{wrote}", 0.0)
 
 
 def _declared(data: bytes) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,12 @@ _GRID = 16
 """Windows begin on the grid of coded blocks, so that its phase is the frame's."""
 
 Box = tuple[float, float, float, float]
+T = TypeVar("T")
+
+
+def area(box: Box) -> float:
+    """Pixels that a box (x0, y0, x1, y1) covers."""
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Material:
     ----------
     info : VideoInfo
     kind : ``picture`` or ``clip``
+    measured
+        What :func:`once` keeps.
 
     Raises
     ------
@@ -89,6 +97,7 @@ class Material:
         self.path = Path(path)
         self.stream, self.embedded, self.max_pixels = stream, embedded, max_pixels
         self.max_seconds = min(max_duration_s or MAX_SECONDS, MAX_SECONDS)
+        self.measured: dict[Callable[[Material], Any], Any] = {}
         self._faces = {index: tuple(boxes) for index, boxes in (faces or {}).items() if boxes}
         with self._opened() as source:
             self.info: VideoInfo = source.info
@@ -111,11 +120,11 @@ class Material:
         with self._opened() as source:
             for chunk in source:
                 if first is None:
-                    first = self._frame(chunk.first_index, float(chunk.times[0]), chunk.images[0])
+                    first = self._frame(chunk.first_index, float(chunk.times[0]), chunk.image(0))
                 here = range(chunk.first_index, chunk.first_index + len(chunk.times))
                 for offset, index in enumerate(here):
                     if index in wanted:
-                        found.append(self._frame(index, float(chunk.times[offset]), chunk.images[offset]))
+                        found.append(self._frame(index, float(chunk.times[offset]), chunk.image(offset)))
                 if here.stop > max(wanted):
                     break
         # A header may promise more frames than there are; not one frame at all is an error above.
@@ -149,6 +158,19 @@ class Material:
             (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0) for box in self._faces.get(index, ())
         )
         return SampledFrame(index, time_s, image[y0:y1, x0:x1].copy(), faces, (x0, y0, x1, y1))
+
+
+def once(measure: Callable[[Material], T]) -> Callable[[Material], T]:
+    """Decorates what several instruments ask of a material: measured for the first of them, and kept."""
+
+    @wraps(measure)
+    def measured(material: Material) -> T:
+        if measure not in material.measured:
+            material.measured[measure] = measure(material)
+        found: T = material.measured[measure]
+        return found
+
+    return measured
 
 
 def window(width: int, height: int) -> tuple[int, int, int, int]:

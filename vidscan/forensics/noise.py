@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.forensics.base import Finding, insufficient
-from vidscan.forensics.material import Box, Material, SampledFrame
+from vidscan.forensics.base import Finding, insufficient, looked
+from vidscan.forensics.material import Box, Material, SampledFrame, area
 from vidscan.forensics.windows import grey
 
 BLOCK = 16
@@ -73,7 +73,7 @@ def compare(picture: NDArray[np.float32], faces: tuple[Box, ...]) -> Comparison 
     """Compare the largest of ``faces`` with what lies off all of them; None where either is too small."""
     noise, causes = levels(picture)
     inside, outside = np.zeros(noise.shape, bool), np.ones(noise.shape, bool)
-    for n, box in enumerate(sorted(faces, key=_area, reverse=True)):
+    for n, box in enumerate(sorted(faces, key=area, reverse=True)):
         if n == 0:
             inside[_within(box, 0.8)] = True
         outside[_within(box, 1.5)] = False
@@ -106,10 +106,6 @@ def _over_frame(blocks: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray
     return np.pad(blocks, missing, mode="edge").astype(np.float32)
 
 
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
 def _within(box: Box, scale: float) -> tuple[slice, slice]:
     """Rows and columns of the blocks in a box that is scaled about its middle."""
     spans = []
@@ -138,17 +134,13 @@ class NoiseConsistency:
             return insufficient(self, "too_small", "The face or its scene is too small to measure noise.")
         found.sort(key=lambda pair: pair[1].area)
         frame, middle = found[len(found) // 2]
-        ratio, area = middle.ratio, middle.area
-        score = abs(2 * area - 1)
+        ratio = middle.ratio
         than = f"{ratio:.1f} times" if ratio >= 1 else f"{ratio:.0%} of"
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
+        return looked(
+            self,
             f"The face has {than} the noise of the scene at like brightness and texture. Focus, make-up, "
             "denoising and a coder that spends more on faces change it too.",
-            self.source,
-            score=score,
+            abs(2 * middle.area - 1),
             map=_over_frame(np.clip(np.abs(middle.map) / _FULL, 0, 1), frame.image.shape[:2]),
             map_time_s=frame.time_s,
         )

@@ -54,7 +54,7 @@ def read_provenance(path: PathLike) -> Provenance:
     try:
         import c2pa
     except ImportError:
-        return _unparsed(path)
+        return _unparsed(head_and_tail(path))
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
     if anchors:
         settings["trust"] = {"user_anchors": anchors}
@@ -66,9 +66,9 @@ def read_provenance(path: PathLike) -> Provenance:
         ):
             return _told(json.loads(reader.json()), bool(anchors))
     except c2pa.C2paError as error:
-        return _without(path, str(error).startswith("Remote"))
+        return _without(head_and_tail(path), str(error).startswith("Remote"))
     except (OSError, ValueError):
-        return _without(path, False)
+        return _without(head_and_tail(path), False)
 
 
 def trust_anchors() -> str:
@@ -137,9 +137,8 @@ def _message(state: ProvenanceState, issuer: str | None, failures: list[str], ha
     return f"There is a manifest in the name of {who}, but it is not valid ({', '.join(failures[:3])})."
 
 
-def _without(path: PathLike, remote: bool) -> Provenance:
-    """Of a file in which no manifest could be read."""
-    data = head_and_tail(path)
+def _without(data: bytes, remote: bool) -> Provenance:
+    """Of a file in which no manifest could be read; ``data`` is its head and tail."""
     if remote or _REFERENCE in data:
         return _nothing(
             "stripped",
@@ -151,11 +150,12 @@ def _without(path: PathLike, remote: bool) -> Provenance:
     return _nothing("none", f"None in the file. {ABSENCE}")
 
 
-def _unparsed(path: PathLike) -> Provenance:
-    if _MANIFEST in head_and_tail(path):
+def _unparsed(data: bytes) -> Provenance:
+    """The same without the extra."""
+    if _MANIFEST in data:
         message = "There are Content Credentials, but they were not read: install vidscan[c2pa]."
         return Provenance(True, None, "unreadable", None, None, (), None, message)
-    return _without(path, False)
+    return _without(data, False)
 
 
 def _nothing(state: ProvenanceState, message: str) -> Provenance:

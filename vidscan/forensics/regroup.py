@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from vidscan.forensics.base import Finding, Series, insufficient
+from vidscan.forensics.base import Finding, Series, StripInstrument, graded, looked
 from vidscan.forensics.coded import Strip
-from vidscan.forensics.material import Material
 from vidscan.types import TimeMark
 
 _LEAST_FRAMES = 60
@@ -26,28 +25,22 @@ _MOST = 8.0
 """Deviations by which a single frame counts at most: scene changes are no key frames."""
 
 
-class FormerGroups:
+class FormerGroups(StripInstrument):
     """Looks for a period in how much background and bytes change that the clip's own key frames lack."""
 
     name = "former_groups"
     title = "Period of an earlier video coding"
     source = "D. Vazquez-Padin et al.: Detection of Video Double Encoding with GOP Size Estimation. WIFS 2012"
+    least_frames = _LEAST_FRAMES
 
-    def examine(self, material: Material) -> Finding:
-        """Clips of at least 60 frames."""
-        strip = material.strip
-        if strip is None:
-            message = "Not a coded video."
-            return Finding(self.name, self.title, "not_applicable", message, self.source)
-        if len(strip.times) < _LEAST_FRAMES:
-            return insufficient(self, "too_short", f"It has under {_LEAST_FRAMES} frames.")
+    def examine_strip(self, strip: Strip) -> Finding:
         trace = footprint(strip)
         strength, length, phase = period(trace)
-        score = float(np.clip((strength - _NONE) / (_PLAIN - _NONE), 0, 1))
+        score = graded(strength, _NONE, _PLAIN)
         series = Series("Trace of former key frames, in deviations", strip.times, trace)
         if score == 0:
             message = "No period of an earlier coding shows. One with few key frames, or finer, never does."
-            return Finding(self.name, self.title, "ok", message, self.source, score, series=series)
+            return looked(self, message, score, series=series)
         message = (
             f"The trace of a former key frame comes back every {length} frames: the clip was coded "
             "before, and again, as every clip that was edited, and every one from a platform."
@@ -55,7 +48,7 @@ class FormerGroups:
         marks = tuple(
             TimeMark(float(t), float(t), "former key frame") for t in strip.times[phase::length][:50]
         )
-        return Finding(self.name, self.title, "ok", message, self.source, score, series=series, marks=marks)
+        return looked(self, message, score, series=series, marks=marks)
 
 
 def footprint(strip: Strip) -> NDArray[np.float64]:

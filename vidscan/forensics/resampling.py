@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidscan.errors import SetupError, WeightsError
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, insufficient, looked
 from vidscan.forensics.material import Material
 from vidscan.forensics.resampling_features import (
     CHARACTERISTICS,
@@ -104,10 +104,7 @@ class Resampling:
     _part = "radon"
 
     def examine(self, material: Material) -> Finding:
-        frames = material.frames
-        if not frames:
-            return insufficient(self, "no_frames", "There is no frame to look at.")
-        frame = frames[len(frames) // 2]
+        frame = material.frames[len(material.frames) // 2]
         rows, columns = patch_grid(frame.image.shape[:2])
         if len(rows) < 4 or len(columns) < 4:
             return insufficient(self, "too_small", f"The picture has too few patches of {PATCH} pixels.")
@@ -126,13 +123,10 @@ class Resampling:
         if union.mean() > _MAX_SHARE:
             # Characteristics that each mark another part say nothing of where.
             score = 0.0
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
+        return looked(
+            self,
             _message([name for _, name in sorted(traces, reverse=True)], float(union.mean()), score),
-            self.source,
-            score=min(score, 1.0),
+            min(score, 1.0),
             map=_over_frame(union, rows, columns, frame.image.shape[:2]) if score else None,
             map_time_s=frame.time_s,
         )

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from vidscan.forensics.base import Finding, insufficient
+from vidscan.forensics.base import Finding, graded, insufficient, looked
 from vidscan.forensics.blocks import luminance
-from vidscan.forensics.material import Material, SampledFrame
+from vidscan.forensics.material import Material, SampledFrame, once
 
 SIDE = 64
 """Of a tile, in pixels."""
@@ -43,13 +43,12 @@ class Spectrum:
 
     def examine(self, material: Material) -> Finding:
         """Looks at faces where there are some, else at whole frames."""
-        spectrum = mean_spectrum(material.frames)
+        spectrum = material_spectrum(material)
         if spectrum is None:
             return insufficient(self, "too_small", f"No face or frame holds enough tiles of {SIDE} pixels.")
         risen = peaks(spectrum)
         places = _strongest(risen)
-        strength = float(risen[places[0]])
-        score = float(np.clip((strength - _NONE) / (_PLAIN - _NONE), 0, 1))
+        score = graded(float(risen[places[0]]), _NONE, _PLAIN)
         message = "No frequency stands out beyond the blocks of the coding."
         shown = [place for place in places if risen[place] > _NONE]
         if shown:
@@ -59,16 +58,7 @@ class Spectrum:
                 f"A pattern that repeats {what} stands out: up-sampling layers of generators leave such, and "
                 "so do screens, grids, fabrics and enlargement."
             )
-        return Finding(
-            self.name,
-            self.title,
-            "ok",
-            message,
-            self.source,
-            score,
-            map=_drawn(spectrum, shown),
-            over_frame=False,
-        )
+        return looked(self, message, score, map=_drawn(spectrum, shown), over_frame=False)
 
 
 def mean_spectrum(frames: Iterable[SampledFrame]) -> NDArray[np.float64] | None:
@@ -85,6 +75,12 @@ def mean_spectrum(frames: Iterable[SampledFrame]) -> NDArray[np.float64] | None:
             total += np.log(np.abs(np.fft.fft2(flat)) ** 2 + 1.0).sum(axis=0)
             count += len(found)
     return np.fft.fftshift(total / count) if count >= _LEAST_TILES else None
+
+
+@once
+def material_spectrum(material: Material) -> NDArray[np.float64] | None:
+    """:func:`mean_spectrum` of the sampled frames."""
+    return mean_spectrum(material.frames)
 
 
 def detrended(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:

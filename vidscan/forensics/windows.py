@@ -33,7 +33,7 @@ def face_window(
 
 
 def scene_window(
-    image: NDArray[np.uint8], boxes: Sequence[NDArray[np.floating]], side: int = SIDE
+    image: NDArray[np.uint8], boxes: Sequence[NDArray[np.floating] | Sequence[float]], side: int = SIDE
 ) -> NDArray[np.uint8] | None:
     """(side, side, 3) of ``image`` (H, W, 3) that no box touches, the one with most texture.
 

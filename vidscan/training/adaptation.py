@@ -13,18 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidscan.markdown import table
 from vidscan.models import ModelRecord, register
 from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.corpus import Entry
 from vidscan.training.encoder import HeadRecipe, Material, fit_heads
-from vidscan.training.forensic_transfer import (
-    SplitAutoencoder,
-    TransferRecipe,
-    scores,
-    train,
-    tune,
-    vector_network,
-)
+from vidscan.training.forensic_transfer import SplitAutoencoder, TransferRecipe, scores, train, tune
 from vidscan.training.linear_head import LinearHeads, crop_weights
 from vidscan.training.sources import FOLDS
 from vidscan.training.transfer import auc
@@ -167,7 +161,7 @@ def judge_transfer(
         memory = memory_of(material, nothing, part, crops=crops, directions=directions, seed=seed)
         inputs = torch.from_numpy(memory.points)
         torch.manual_seed(seed)
-        trained = vector_network(inputs.shape[1])
+        trained = SplitAutoencoder(inputs.shape[1])
         train(trained, inputs, memory.forged, memory.weights, recipe)
 
         rows = _rows(material, part)
@@ -269,21 +263,22 @@ def _file_scores(entries: Sequence[Entry], values: NDArray[np.float64]) -> dict[
 
 def markdown(named: Mapping[str, Sequence[Adaptation]]) -> str:
     """A Markdown table: means over generators, before and after, by detector, kind and number of fakes."""
-    lines = [
-        "| detector | fakes learnt from | generators | AUC | own source | other generators | false alarms |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = [
+        "detector", "fakes learnt from", "generators", "AUC", "own source", "other generators",
+        "false alarms",
+    ]  # fmt: skip
+    lines = []
     for name, rows in named.items():
         for count in sorted({row.count for row in rows}):
             for film in (True, False):
                 own = [r for r in rows if r.count == count and r.film is film]
                 if not own:
                     continue
-                cells = [_mean([r.area for r in own]), _mean([r.own for r in own if r.own is not None])]
+                cells = [name, f"{count} {'clips' if film else 'stills'}", str(len(own))]
+                cells += [_mean([r.area for r in own]), _mean([r.own for r in own if r.own is not None])]
                 cells += [_mean([r.others for r in own]), _mean([r.alarms for r in own])]
-                kind = "clips" if film else "stills"
-                lines.append(f"| {name} | {count} {kind} | {len(own)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+                lines.append(cells)
+    return "\n".join(table(head, lines)) + "\n"
 
 
 def _mean(pairs: Sequence[tuple[float, float]]) -> str:

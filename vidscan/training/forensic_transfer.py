@@ -14,9 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
-
-from vidscan.color import luminance
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +45,26 @@ class TransferRecipe:
 
 
 class SplitAutoencoder(nn.Module):
-    """An auto-encoder of which the first half of the latent is genuine, the second forged.
+    """An auto-encoder of vectors (N, size); the first half of its latent is genuine, the second forged.
 
-    Parameters
-    ----------
-    prepare
-        From inputs to what is encoded and reconstructed.
-    encoder, decoder
-        To the latent (N, 2 k, ...) and back.
+    Vectors have deviation about 1, such as coordinates of descriptions; the paper's network is one for the
+    noise residual of pictures.
     """
 
-    def __init__(self, prepare: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, size: int, hidden: int = 96, latent: int = 64) -> None:
         super().__init__()
-        self.prepare, self.encoder, self.decoder = prepare, encoder, decoder
+        self.encoder = nn.Sequential(
+            nn.Linear(size, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(hidden, latent),
+        )
+        self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
     def activations(self, inputs: Tensor) -> Tensor:
         """(N, 2) mean magnitude of either half."""
-        return _activations(self.encoder(self.prepare(inputs)))
+        return _activations(self.encoder(inputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N,) forged less genuine activation: above 0 is forged."""
@@ -73,53 +73,16 @@ class SplitAutoencoder(nn.Module):
 
     def loss(self, inputs: Tensor, forged: Tensor, reconstruction: float) -> Tensor:
         """(N,) of inputs that are ``forged`` (N,), 0 or 1."""
-        wanted = self.prepare(inputs)
-        latent = self.encoder(wanted)
+        latent = self.encoder(inputs)
         found = _activations(latent)
         activation = (found[:, 1] - forged).abs() + (found[:, 0] - (1 - forged)).abs()
-        half = latent.shape[1] // 2
-        shape = (-1, *[1] * (latent.ndim - 1))
-        chosen = torch.cat(
-            [latent[:, :half] * (1 - forged).view(shape), latent[:, half:] * forged.view(shape)], 1
-        )
-        return activation + reconstruction * (self.decoder(chosen) - wanted).abs().flatten(1).mean(1)
+        of_genuine, of_forged = latent.chunk(2, 1)
+        chosen = torch.cat([of_genuine * (1 - forged)[:, None], of_forged * forged[:, None]], 1)
+        return activation + reconstruction * (self.decoder(chosen) - inputs).abs().mean(1)
 
 
 def _activations(latent: Tensor) -> Tensor:
-    return torch.stack([part.abs().flatten(1).mean(1) for part in latent.chunk(2, 1)], 1)
-
-
-class Residual(nn.Module):
-    """(N, 3, S, S) RGB 0..255 to its third-order derivatives along rows and columns (N, 2, S - 3, S - 3)."""
-
-    def forward(self, windows: Tensor) -> Tensor:
-        grey = luminance(windows)
-        line = grey.new_tensor([1.0, -3, 3, -1]).view(1, 1, 1, 4)
-        along = functional.conv2d(grey, line)[..., 3:, :]
-        down = functional.conv2d(grey, line.transpose(2, 3))[..., 3:]
-        return torch.cat([along, down], 1).clamp(-40, 40) / 8
-
-
-def picture_network(width: int = 12) -> SplitAutoencoder:
-    """As in the paper, on the noise residual of windows (N, 3, 67, 67) RGB 0..255, with fewer channels."""
-    w = width
-    encoder, decoder = nn.Sequential(), nn.Sequential()
-    for inputs, outputs in ((2, w), (w, 2 * w), (2 * w, 4 * w)):
-        encoder.extend([nn.Conv2d(inputs, outputs, 3, 2, 1), nn.BatchNorm2d(outputs), nn.ReLU()])
-    encoder.append(nn.Conv2d(4 * w, 4 * w, 3, 1, 1))
-    for inputs, outputs in ((4 * w, 2 * w), (2 * w, w)):
-        decoder.extend([nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, 1, 1), nn.ReLU()])
-    decoder.extend([nn.Upsample(scale_factor=2), nn.Conv2d(w, 2, 3, 1, 1)])
-    return SplitAutoencoder(Residual(), encoder, decoder)
-
-
-def vector_network(size: int, hidden: int = 96, latent: int = 64) -> SplitAutoencoder:
-    """The same on vectors (N, size) of deviation about 1, such as coordinates of descriptions."""
-    encoder = nn.Sequential(
-        nn.Linear(size, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.2), nn.Linear(hidden, latent)
-    )
-    decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, size))
-    return SplitAutoencoder(nn.Identity(), encoder, decoder)
+    return torch.stack([part.abs().mean(1) for part in latent.chunk(2, 1)], 1)
 
 
 def train(
@@ -129,7 +92,7 @@ def train(
     weights: NDArray[np.float64],
     recipe: TransferRecipe,
 ) -> None:
-    """Train on ``inputs`` (n, ...), drawn as their ``weights`` (n,) say, in place."""
+    """Train on ``inputs`` (n, size), drawn as their ``weights`` (n,) say, in place."""
     rng = np.random.default_rng(recipe.seed)
     chances = weights / weights.sum()
     labels = torch.from_numpy(forged.astype(np.float32))
@@ -145,7 +108,7 @@ def tune(
     fakes: Tensor,
     recipe: TransferRecipe,
 ) -> None:
-    """Adapt a trained network to ``fakes`` (m, ...) in place, beside what :func:`train` learnt from."""
+    """Adapt a trained network to ``fakes`` (m, size) in place, beside what :func:`train` learnt from."""
     rng = np.random.default_rng(recipe.seed)
     chances = weights / weights.sum()
     new = max(1, round(recipe.share * recipe.batch))
@@ -183,6 +146,6 @@ def _descend(
 
 @torch.inference_mode()
 def scores(network: SplitAutoencoder, inputs: Tensor) -> NDArray[np.float64]:
-    """(n,) forged less genuine activation of inputs (n, ...)."""
+    """(n,) forged less genuine activation of inputs (n, size)."""
     network.eval()
     return torch.cat([network(part.float()) for part in inputs.split(64)]).double().numpy()

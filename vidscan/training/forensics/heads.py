@@ -96,7 +96,7 @@ def learn(name: str, windows: Sequence[Window], recipe: HeadsRecipe) -> Learnt:
         labels = np.repeat([False, True], len(genuine))
         owner = np.tile(genuine, 2)
     weights = _weights([windows[int(i)] for i in owner], labels, recipe.power)
-    standardised = Standardised.of(points.astype(np.float32).copy())
+    standardised = Standardised.of(points.astype(np.float32))
     scores = np.zeros(len(windows))
     for part in range(FOLDS):
         rows = np.flatnonzero(parts[owner] != part)

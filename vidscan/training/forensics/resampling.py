@@ -146,7 +146,7 @@ def pristine(path: Path) -> NDArray[np.uint8] | None:
     """
     try:
         with open_video(path) as source:
-            image = next(iter(source)).images[0]
+            image = next(iter(source)).image(0)
     except (InputError, StopIteration):
         return None
     # Of large pictures the middle: the whole would only cost time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.digests import hashed
+from vidscan.digests import digest, hashed
 from vidscan.errors import InputError, SetupError
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.landmark_network import SIZE
 from vidscan.forensics import neurons
 from vidscan.forensics.windows import SIDE as WINDOW
-from vidscan.forensics.windows import face_window, scene_window
+from vidscan.forensics.windows import face_window
 from vidscan.outputs import Replacement
 from vidscan.training.corpus import Entry, choose, read_manifest
 from vidscan.training.sources import source_folds
@@ -42,8 +41,6 @@ class Window:
         0 to 4: see :func:`vidscan.training.sources.source_folds`; -1 outside the train split.
     face
         (128, 128, 3) uint8 RGB at the frame's resolution.
-    scene
-        As ``face``, off all faces; None where there is no room.
     aligned
         (112, 112, 3) uint8 RGB, cut by the detector's box.
     """
@@ -51,7 +48,6 @@ class Window:
     entry: Entry
     part: int
     face: NDArray[np.uint8]
-    scene: NDArray[np.uint8] | None
     aligned: NDArray[np.uint8]
 
 
@@ -98,39 +94,32 @@ def read_windows(
     detector: Detector | None = None
     found = []
     for entry, part in zip(entries, parts, strict=True):
-        kept = folder / f"{hashlib.sha256(entry.file.encode()).hexdigest()[:20]}.npz"
+        kept = folder / f"{digest(entry.file, 20)}.npz"
         if not kept.exists():
             detector = detector or load_detector(min_face=_MIN_FACE)
             moments = MOMENTS if entry.kind == "video" else (0.0,)
             with Replacement(kept) as target, target.open() as file:
                 np.savez(file, **_cut(corpus / entry.file, moments, detector))  # type: ignore[arg-type]
         with np.load(kept, allow_pickle=False) as data:
-            scenes = iter(data["scene"])
-            for face, aligned, there in zip(data["face"], data["aligned"], data["has_scene"], strict=True):
-                found.append(Window(entry, part, face, next(scenes) if there else None, aligned))
+            for face, aligned in zip(data["face"], data["aligned"], strict=True):
+                found.append(Window(entry, part, face, aligned))
         advance()
     return found
 
 
 def _cut(source: Path, moments: tuple[float, ...], detector: Detector) -> dict[str, NDArray]:
-    faces, scenes, aligned, there = [], [], [], []
+    faces, aligned = [], []
     try:
         for _, image in frames_at(source, moments):
             boxes = detector.detect(image[None])[0]
             face = face_window(image, boxes[0].box) if boxes else None
             if face is None:
                 continue
-            scene = scene_window(image, [b.box for b in boxes])
             faces.append(face)
             aligned.append(neurons.aligned(image, boxes[0].box))
-            there.append(scene is not None)
-            if scene is not None:
-                scenes.append(scene)
     except InputError:
         pass
     return {
         "face": np.array(faces, np.uint8).reshape(-1, WINDOW, WINDOW, 3),
-        "scene": np.array(scenes, np.uint8).reshape(-1, WINDOW, WINDOW, 3),
         "aligned": np.array(aligned, np.uint8).reshape(-1, SIZE, SIZE, 3),
-        "has_scene": np.array(there, bool),
     }
