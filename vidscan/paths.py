@@ -1,10 +1,11 @@
-"""How a report names its file: always as valid text, never losing a byte."""
+"""How files are named, in reports always as valid text that loses no byte; where a user's data is kept."""
 
 from __future__ import annotations
 
 import base64
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,3 +33,14 @@ def clip_name(path: str | os.PathLike[str], sha256: str) -> str:
     """``<stem>-<first 8 of the sha256>``: what is written about a clip, in characters every system takes."""
     stem = re.sub(r"[^\w.-]+", "_", Path(path).stem, flags=re.ASCII).lstrip(".-")
     return f"{stem[:80] or 'clip'}-{sha256[:8]}"
+
+
+def user_folder() -> Path:
+    """The folder ``vidscan`` where the system keeps a user's data."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "vidscan"

@@ -99,6 +99,16 @@ def test_blinks_are_those_of_the_rule_of_the_scan(rule: str, blinks: int, tmp_pa
     assert sum(a == 0 and b == 1 for a, b in pairwise(state)) == blinks
 
 
+def test_times_hours_into_a_clip_stay_apart(
+    measured: tuple[Report, list[FaceSeries]], tmp_path: Path
+) -> None:
+    report, (first, _) = measured
+    late = replace(first, times=first.times + 20_000)
+    write_series(report, [late], tmp_path / "s.csv")
+    told = [row["timestamp"] for row in read(tmp_path / "s.csv")]
+    assert told == pytest.approx(late.times.tolist(), rel=0, abs=1e-6)
+
+
 def test_other_suffixes_are_refused(measured: tuple[Report, list[FaceSeries]], tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"none of \.csv, \.json, \.parquet"):
         write_series(*measured, tmp_path / "s.xlsx")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidscan.cli import failures, options
-from vidscan.cli.console import Progress
+from vidscan.cli.config import SETTINGS_FILE
+from vidscan.cli.console import Progress, start_log
 from vidscan.cli.enroll import Dir, complain, longest, shown
 from vidscan.cli.outputs import Outputs
 
@@ -115,7 +116,9 @@ def plot(
         complain(problem)
     drawn: dict[Path, NDArray[np.float64]] = {}
     if paths or background:
-        run = options.Run(dict(context.find_root().obj or {}), device, quiet, None, threads)
+        start_log(quiet, False)
+        settings, file = dict(context.find_root().obj or {}), context.meta.get(SETTINGS_FILE)
+        run = options.Run(settings, device, quiet, None, threads, file)
         with run.loading():
             scanner = run.scanner()
         drawn = _windows(scanner, [*paths, *background], quiet)

@@ -65,6 +65,7 @@ class Products:
         self._stack = ExitStack()
         self._masks: FailSafe[MaskWriter] | None = None
         self._spool: FailSafe[RegionSpool] | None = None
+        self._shelf = Shelf()
         self.notes: list[str] = []
         self._missing: list[Note] = []
 
@@ -93,10 +94,9 @@ class Products:
             Where a track was asked for that the clip does not have.
         """
         wanted, scanner = self._wanted, self._scanner
-        self.notes, self._missing = [], []
+        self.notes, self._missing, self._shelf = [], [], Shelf()
         frames = frames or self._sink is not None
         series: list[FaceSeries] = []
-        self._shelf = Shelf()
         if wanted.person is None and wanted.report is None and not (wanted.pose or wanted.gaze):
             report = scanner.scan(path, masks=self._sink, frames=frames, progress=progress)
         else:

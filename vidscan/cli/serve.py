@@ -154,6 +154,6 @@ def serve(
 
 def data_folder() -> Path:
     """Where jobs are kept unless told otherwise, beside what else vidscan keeps for a user."""
-    from vidscan.people.store import user_folder
+    from vidscan.paths import user_folder
 
     return user_folder() / "serve"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import unicodedata
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.outputs import Replacement
+from vidscan.paths import user_folder
 from vidscan.people.model import LeftOut, MovementSvm, PersonModel
 from vidscan.people.windows import FEATURES, WINDOWS_S
 from vidscan.verdict.one_class import OneClassSVM
@@ -68,20 +68,9 @@ class PersonRecord:
 
 
 def people_folder() -> Path:
-    """``$VIDSCAN_PEOPLE``, or the folder ``people`` in :func:`user_folder`."""
+    """``$VIDSCAN_PEOPLE``, or the folder ``people`` in :func:`vidscan.paths.user_folder`."""
     chosen = os.environ.get("VIDSCAN_PEOPLE")
     return Path(chosen) if chosen else user_folder() / "people"
-
-
-def user_folder() -> Path:
-    """The folder ``vidscan`` where the system keeps a user's data."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "vidscan"
 
 
 def check_name(name: str) -> str:

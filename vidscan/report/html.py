@@ -78,7 +78,6 @@ def write_html(
     thumbnails
         (H, W, 3) RGB uint8 pictures of whole frames, of any size, by frame index; frames that the report
         does not name are left out. At most :data:`MAX_THUMBNAILS` are kept.
-
     shelf
         Maps and series of the instruments that ``report.forensics`` tells of.
 

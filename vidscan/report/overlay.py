@@ -293,7 +293,9 @@ class _Drawing:
                 if self._gaze:
                     draw_gaze(picture, series, row, scale, thickness)
         for face in faces:
-            draw_box(picture, layout.place(face.box), self._box_colour(face), thickness)
+            # The box tells of the frame, the tag of the face.
+            colour = self._colour(face.track_id) if face.track_id in marked else NEUTRAL
+            draw_box(picture, layout.place(face.box), colour, thickness)
         taken: list[tuple[float, float, float, float]] = []
         for face in faces:
             taken.append(self._tag(picture, face, taken))
@@ -302,10 +304,6 @@ class _Drawing:
 
     def _colour(self, track_id: int) -> tuple[int, int, int]:
         return LABEL_COLOURS[self._labels.get(track_id, "no_face")]
-
-    def _box_colour(self, face: FrameReport) -> tuple[int, int, int]:
-        """The box tells of the frame, the tag of the face."""
-        return self._colour(face.track_id) if self._marked(face) else NEUTRAL
 
     def _marked(self, face: FrameReport) -> bool:
         """Whether a face looks suspicious in this very frame: within a suspicious stretch, or in a picture,

@@ -25,7 +25,7 @@ from vidscan.types import EyeRule, FaceSeries, Report
 
 _POINTS = 68
 _DIGITS = 6
-"""Significant digits that are written as text: what is measured in single precision has no more."""
+"""Significant digits that are kept: what is measured in single precision has no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ COLUMNS: tuple[Columns, ...] = (
 )
 """Every column with its meaning, in order."""
 
+_WHOLE = {"frame": "int64", "face_id": "int64", "success": "int8", "blink": "int8"}
+"""Columns of whole numbers, with their types in Parquet."""
 Value = float | int | None
 
 
@@ -112,9 +114,8 @@ def _table(report: Report, series: Sequence[FaceSeries]) -> dict[str, list[Value
         blocks.append(_values(own, report))
     values = np.concatenate(blocks) if blocks else np.empty((0, len(names)))
     values = values[sorted(range(len(order)), key=order.__getitem__)]
-    whole = {"frame", "face_id", "success", "blink"}
     return {
-        name: [_value(value, name in whole) for value in column.tolist()]
+        name: [_value(name, value) for value in column.tolist()]
         for name, column in zip(names, values.T, strict=True)
     }
 
@@ -156,10 +157,12 @@ def _blinking(series: FaceSeries, rule: EyeRule) -> NDArray[np.float64]:
     return found
 
 
-def _value(value: float, whole: bool) -> Value:
+def _value(name: str, value: float) -> Value:
     if not np.isfinite(value):
         return None
-    return int(value) if whole else float(f"{value:.{_DIGITS}g}")
+    if name == "timestamp":
+        return round(value, 6)  # also hours into a clip
+    return int(value) if name in _WHOLE else float(f"{value:.{_DIGITS}g}")
 
 
 # --------------------------------------------------------------------------- formats
@@ -189,10 +192,8 @@ def _write_parquet(table: dict[str, list[Value]], path: Path) -> None:
     import pyarrow
     from pyarrow.parquet import write_table
 
-    whole = {"frame": pyarrow.int64(), "face_id": pyarrow.int64(), "success": pyarrow.int8()}
-    whole["blink"] = pyarrow.int8()
     columns = {
-        name: pyarrow.array(values, type=whole.get(name, pyarrow.float64())) for name, values in table.items()
+        name: pyarrow.array(values, type=_WHOLE.get(name, "float64")) for name, values in table.items()
     }
     write_table(pyarrow.table(columns), path)
 

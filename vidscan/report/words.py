@@ -177,15 +177,15 @@ def person_words(report: Report) -> tuple[str, ...]:
         seconds, needed = person.seconds or 0.0, person.needed_s or 0.0
         lack = _LACKS[person.lack].format(seconds=seconds, needed=needed, missing=max(0.0, needed - seconds))
         return (f"{opening} cannot be told, since {lack}.",)
-    said = "moves like the enrolled clips." if person.score <= 0.5 else "moves unlike the enrolled clips."
+    said = f"moves {'like' if person.score <= 0.5 else 'unlike'} the enrolled clips"
     if person.beyond is not None:
         way = "inside" if person.beyond <= 0 else "outside"
-        said = f"{said[:-1]}, {abs(person.beyond):.1f} spreads {way} the edge of their range."
-    told = [f"{opening} {said}"]
-    told.append(
+        said += f", {abs(person.beyond):.1f} spreads {way} the edge of their range"
+    told = [
+        f"{opening} {said}.",
         f"Score {person.score:.2f} on a scale from 0 (moves like {person.name}) to 1 (moves unlike); 0.5 is "
-        "the edge of what was enrolled."
-    )
+        "the edge of what was enrolled.",
+    ]
     if person.p_value is not None and person.parts:
         unlike = round(person.p_value * (person.parts + 1)) - 1
         of = count(person.parts, "enrolled part")

@@ -139,7 +139,9 @@ GROUPS: dict[str, Group] = {
             limit=10.0,
             wordings={
                 "encoder_statistic": Wording(
-                    "it lies {} standard deviations from genuine faces, toward forged ones", low=-math.inf
+                    "it is {} standard deviations more like a forgery than a typical genuine face",
+                    "are {} to {}",
+                    low=-math.inf,
                 )
             },
             measure=encoder_features.describe,
