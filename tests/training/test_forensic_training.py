@@ -13,7 +13,7 @@ from skimage.data import astronaut
 from tests.corpus import needs_weights
 from vidscan.errors import SetupError
 from vidscan.forensics import base
-from vidscan.forensics.learned import FEATURES, KIND, NEURONS, Judge, Srm, WindowInstrument
+from vidscan.forensics.learned import FEATURES, KIND, NEURONS, Srm, WindowClassifiers, WindowInstrument
 from vidscan.forensics.material import Material
 from vidscan.forensics.networks import NETWORKS
 from vidscan.forge.autogan import simulate
@@ -74,14 +74,14 @@ def test_sources_left_out_are_told(name: str, windows: list[Window], tmp_path: P
 
     judged = {name: {"auc": 0.8, "genuine": levels}}
     tensors = {f"{name}.{key}": value for key, value in learnt.tensors.items()}
-    judge = Judge(register(tmp_path, "windows", tensors, {"kind": KIND, "judged": judged}))
+    classifiers = WindowClassifiers(register(tmp_path, "windows", tensors, {"kind": KIND, "judged": judged}))
     crops = np.stack([w.aligned if name == NEURONS else w.face for w in windows])
-    found = by_file(windows, judge.log_odds(name, crops))
+    found = by_file(windows, classifiers.log_odds(name, crops))
     on_forged, on_genuine = (
         np.mean([found[w.entry.file] for w in windows if w.entry.genuine is side]) for side in (False, True)
     )
     assert on_forged > on_genuine
-    assert judge.rank(name, levels[0] - 1) == 0 and judge.rank(name, levels[-1] + 1) == 1
+    assert classifiers.rank(name, levels[0] - 1) == 0 and classifiers.rank(name, levels[-1] + 1) == 1
 
 
 def test_one_side_is_not_enough(windows: list[Window]) -> None:

@@ -173,7 +173,7 @@ def test_a_person_counts_once_by_the_median_clip(fitted: EvidenceStatistic) -> N
 
 def test_a_clip_has_the_statistic_of_its_worst_track(fitted: EvidenceStatistic) -> None:
     one = clip(3, tracks=3)
-    single = [fitted.judge(track, one.bits_per_pixel).statistic for track in one.tracks]
+    single = [fitted.assess(track, one.bits_per_pixel).statistic for track in one.tracks]
     assert clip_statistic(fitted, one) == (max(single), 3)
     empty = ClipEvidence("empty.mp4", (), None)
     assert clip_statistic(fitted, empty) is None

@@ -10,15 +10,15 @@ from vidscan.patches.parts import PARTS
 from vidscan.types import Label, Note, Quality, Segment, TrackReport
 from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.reasons import LEAST_SHARE, evidence_reasons, quality_reasons
-from vidscan.verdict.statistic import Judged, Telling
+from vidscan.verdict.statistic import Assessment, Telling
 
 
 def report(label: Label = "manipulated", flags: tuple[Note, ...] = ()) -> TrackReport:
     return TrackReport(3, label, 0.9, 0.01, 1.0, 9.0, 200, 120.0, Quality(120.0, 9.0, 110.0, 0.1, flags))
 
 
-def judged(shares: dict[str, float], values: dict | None = None, telling: dict | None = None) -> Judged:
-    return Judged(3.0, shares, dict.fromkeys(GROUPS), values or {}, telling or {})
+def judged(shares: dict[str, float], values: dict | None = None, telling: dict | None = None) -> Assessment:
+    return Assessment(3.0, shares, dict.fromkeys(GROUPS), values or {}, telling or {})
 
 
 @settings(max_examples=100, deadline=None)

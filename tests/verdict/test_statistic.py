@@ -55,7 +55,7 @@ def combined(windows: list[Evidence]) -> float:
 def test_patch_statistic_is_the_level_and_nothing_else() -> None:
     track = make_track(3)
     scores = np.array([f.score for f in track.faces])
-    judged = PatchStatistic().judge(track, 0.1)
+    judged = PatchStatistic().assess(track, 0.1)
     assert judged.statistic == statistic(np.array([f.time_s for f in track.faces]), scores)
     assert judged.shares == {"patch": 1.0}
     assert judged.alone == {"patch": judged.statistic}
@@ -123,7 +123,7 @@ def test_unknown_bits_do_not_spoil_the_fit() -> None:
 def test_quality_is_taken_off_the_statistic() -> None:
     track = make_track(4, face_px=150)
     adjusted = replace(STATISTIC, quality=EFFECT)
-    plain, taken = STATISTIC.judge(track, 0.1), adjusted.judge(track, 0.1)
+    plain, taken = STATISTIC.assess(track, 0.1), adjusted.assess(track, 0.1)
     usual = EFFECT.usual(track, 0.1)
     assert usual != 0
     assert taken.statistic == pytest.approx(plain.statistic - usual)
@@ -172,8 +172,8 @@ def test_a_missing_group_is_neutral(group: str) -> None:
 
 
 def test_forged_tracks_stand_out_and_are_explained() -> None:
-    genuine = [STATISTIC.judge(make_track(1000 + i), None).statistic for i in range(20)]
-    forged = [STATISTIC.judge(make_track(2000 + i, shift=6.0), None) for i in range(10)]
+    genuine = [STATISTIC.assess(make_track(1000 + i), None).statistic for i in range(20)]
+    forged = [STATISTIC.assess(make_track(2000 + i, shift=6.0), None) for i in range(10)]
     assert min(j.statistic for j in forged) > max(genuine)
     for judged in forged:
         assert sum(judged.shares.values()) == pytest.approx(1)
@@ -183,11 +183,11 @@ def test_forged_tracks_stand_out_and_are_explained() -> None:
 
 
 def test_a_group_alone_is_none_where_it_is_missing() -> None:
-    judged = STATISTIC.judge(make_track(5, absent=["gaze", "blink"]), None)
+    judged = STATISTIC.assess(make_track(5, absent=["gaze", "blink"]), None)
     assert {g for g, v in judged.alone.items() if v is None} == {"gaze", "blink"}
     assert "gaze" not in judged.telling
     assert judged.shares["gaze"] == 0
-    only = STATISTIC.judge(replace(make_track(5, absent=["encoder"]), behavior=()), None)
+    only = STATISTIC.assess(replace(make_track(5, absent=["encoder"]), behavior=()), None)
     assert only.alone["patch"] == pytest.approx(only.statistic)
     assert {g for g, v in only.alone.items() if v is not None} == {"patch"}
 
@@ -196,7 +196,7 @@ def test_values_and_reasons_are_those_of_the_worst_window() -> None:
     track = make_track(6, seconds=20)
     times = np.array([f.time_s for f in track.faces])
     spoilt = make_faces(times, np.where(times > 12, 4.0, -3.0))
-    judged = STATISTIC.judge(replace(track, faces=spoilt), None)
+    judged = STATISTIC.assess(replace(track, faces=spoilt), None)
     assert judged.values["patch"]["patch_statistic"] == pytest.approx(4.0)
 
 
@@ -236,7 +236,7 @@ def test_stored_and_loaded_it_judges_exactly_the_same(tmp_path: Path) -> None:
     assert np.array_equal(loaded.standardiser.limit, STATISTIC.standardiser.limit)
     for seed in range(5):
         track = make_track(seed, seconds=14, shift=seed)
-        assert loaded.judge(track, 0.07) == shipped.judge(track, 0.07)
+        assert loaded.assess(track, 0.07) == shipped.assess(track, 0.07)
 
 
 def test_load_judge_reads_an_evidence_verdict(tmp_path: Path) -> None:
@@ -275,13 +275,13 @@ def test_a_model_brings_its_own_columns() -> None:
     tensors, record = fitted.to_record()
     loaded = EvidenceStatistic.from_record(tensors, json.loads(json.dumps(record)))
     track = make_track(3, shift=4.0)
-    judged = loaded.judge(track, None)
-    assert judged == fitted.judge(track, None)
+    judged = loaded.assess(track, None)
+    assert judged == fitted.assess(track, None)
     assert set(judged.alone) == set(judged.shares) == {"patch", "gaze"}
     signals = Judge(SCALE, LIMITS, statistic=loaded).judge([track], None).signals
     assert {name for name, signal in signals.items() if signal.status == "ok"} == {"patch", "gaze"}
     assert {s.status for n, s in signals.items() if n not in judged.alone} == {"not_applicable"}
-    assert STATISTIC.judge(track, None).statistic != judged.statistic  # side by side with all columns
+    assert STATISTIC.assess(track, None).statistic != judged.statistic  # side by side with all columns
 
 
 def test_columns_follow_their_names_into_other_orders_and_renamed_groups() -> None:
@@ -291,7 +291,7 @@ def test_columns_follow_their_names_into_other_orders_and_renamed_groups() -> No
     columns = [[name, "once called otherwise", sided] for name, _, sided in record["columns"][::-1]]
     loaded = EvidenceStatistic.from_record(turned, record | {"columns": columns})
     track = make_track(4, shift=3.0)
-    found, expected = loaded.judge(track, 0.1), STATISTIC.judge(track, 0.1)
+    found, expected = loaded.assess(track, 0.1), STATISTIC.assess(track, 0.1)
     assert found.statistic == pytest.approx(expected.statistic, abs=1e-9)
     assert found.shares == pytest.approx(expected.shares)
 

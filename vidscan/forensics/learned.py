@@ -37,7 +37,7 @@ NEURONS = "neurons"
 """Reads aligned crops instead, with a linear head as well."""
 
 
-class Judge:
+class WindowClassifiers:
     """The classifiers of a registry record.
 
     Raises
@@ -92,8 +92,8 @@ def network_log_odds(network: nn.Module, windows: NDArray[np.uint8]) -> NDArray[
 
 
 @lru_cache(maxsize=1)
-def _judge(folder: Path) -> Judge:
-    return Judge(load_registry(folder).get(KIND))
+def _classifiers(folder: Path) -> WindowClassifiers:
+    return WindowClassifiers(load_registry(folder).get(KIND))
 
 
 @once
@@ -124,18 +124,20 @@ class WindowInstrument:
     source: str
 
     def examine(self, material: Material) -> Finding:
-        judge = _judge(weights_folder())
+        classifiers = _classifiers(weights_folder())
         if not any(frame.faces for frame in material.frames):
             return insufficient(self, "no_face", "No face is known in the frames that were looked at.")
         faces, scenes = (_crops if self.name == NEURONS else _windows)(material)
         if not faces:
             return insufficient(self, "too_small", f"The frame is smaller than {SIDE} pixels.")
-        found = float(np.median(judge.log_odds(self.name, np.stack(faces))))
-        rank = judge.rank(self.name, found)
+        found = float(np.median(classifiers.log_odds(self.name, np.stack(faces))))
+        rank = classifiers.rank(self.name, found)
         control = None
         if scenes:
-            control = judge.rank(self.name, float(np.median(judge.log_odds(self.name, np.stack(scenes)))))
-        message = _message(rank, control, judge.judged[self.name]["auc"])
+            control = classifiers.rank(
+                self.name, float(np.median(classifiers.log_odds(self.name, np.stack(scenes))))
+            )
+        message = _message(rank, control, classifiers.judged[self.name]["auc"])
         return looked(self, message, 1 / (1 + float(np.exp(-np.clip(found, -50, 50)))))
 
 

@@ -113,7 +113,7 @@ def with_quality(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> Ev
     plain = replace(fitted, quality=QualityEffect.none())
     tracks = [(_longest(clip), clip.bits_per_pixel) for clip in clips]
     found = [(t, bits) for t, bits in tracks if t is not None]
-    statistics = np.array([plain.judge(t, bits).statistic for t, bits in found])
+    statistics = np.array([plain.assess(t, bits).statistic for t, bits in found])
     measures = np.stack([QualityEffect.measures(t, bits) for t, bits in found])
     return replace(fitted, quality=QualityEffect.fit(measures, statistics))
 
@@ -133,7 +133,7 @@ def clip_statistic(fitted: EvidenceStatistic, clip: ClipEvidence) -> tuple[float
     tracks = worth_judging(list(clip.tracks))
     if not tracks:
         return None
-    return max(fitted.judge(track, clip.bits_per_pixel).statistic for track in tracks), len(tracks)
+    return max(fitted.assess(track, clip.bits_per_pixel).statistic for track in tracks), len(tracks)
 
 
 def patch_level(clip: ClipEvidence) -> float | None:

@@ -30,7 +30,7 @@ from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.groups import GROUPS
 from vidscan.verdict.reasons import evidence_reasons, quality_reasons
-from vidscan.verdict.statistic import EvidenceStatistic, Judged, PatchStatistic, TrackStatistic
+from vidscan.verdict.statistic import Assessment, EvidenceStatistic, PatchStatistic, TrackStatistic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -202,7 +202,7 @@ class Judge:
         """Judge every track; the clip carries the label and score of the worst."""
         picture = _picture(tracks)
         tracks = worth_judging(tracks)
-        found = [self._among(self.statistic.judge(t, bits_per_pixel), len(tracks)) for t in tracks]
+        found = [self._among(self.statistic.assess(t, bits_per_pixel), len(tracks)) for t in tracks]
         judged = [self._track(t, j, bits_per_pixel, picture) for t, j in zip(tracks, found, strict=True)]
         segments = tuple(segment for track in tracks for segment in self._segments(track))
         worst = max(
@@ -243,14 +243,14 @@ class Judge:
         only_short = {flag.code for flag in track.quality.flags} == {"too_short"}
         return only_short and (track.score or 0.0) < self.thresholds.uncertain
 
-    def _among(self, judged: Judged, tracks: int) -> Judged:
+    def _among(self, assessment: Assessment, tracks: int) -> Assessment:
         """The same, with its statistic lowered for having been looked for among several tracks."""
         if self._survival is None or tracks == 1:
-            return judged
-        return replace(judged, statistic=among_tracks(judged.statistic, tracks, self._survival))
+            return assessment
+        return replace(assessment, statistic=among_tracks(assessment.statistic, tracks, self._survival))
 
     def _track(
-        self, track: Track, judged: Judged, bits_per_pixel: float | None, picture: bool
+        self, track: Track, assessment: Assessment, bits_per_pixel: float | None, picture: bool
     ) -> TrackReport:
         faces = track.faces
         face_px, sharpness, brightness, detail = (
@@ -269,12 +269,12 @@ class Judge:
             inside=float(np.median([face.inside for face in faces])),
             quantiser=float(np.median(known)) if known else None,
         )
-        score = self.scale.score(judged.statistic)
+        score = self.scale.score(assessment.statistic)
         return TrackReport(
             track_id=track.track_id,
             label=_label(score, flags, self.thresholds),
             score=score,
-            p_value=self.scale.p_value(judged.statistic),
+            p_value=self.scale.p_value(assessment.statistic),
             start_s=track.start_s,
             end_s=track.end_s,
             frames=track.frames,
@@ -289,14 +289,14 @@ class Judge:
             ),
         )
 
-    def _signals(self, judged: Judged | None, track: Track | None) -> dict[str, Signal]:
+    def _signals(self, assessment: Assessment | None, track: Track | None) -> dict[str, Signal]:
         """Every group's own score and what was measured, of the track that gave the verdict."""
-        if judged is None or track is None:
+        if assessment is None or track is None:
             return no_signals()
-        signals = {group: self._signal(judged, group) for group in GROUPS}
+        signals = {group: self._signal(assessment, group) for group in GROUPS}
         scores = np.array([f.score for f in track.faces])
         patch: dict[str, float | None] = {
-            "log_odds": judged.values["patch"]["patch_statistic"],
+            "log_odds": assessment.values["patch"]["patch_statistic"],
             "median": float(np.median(scores)),
             "spread": float(scores.std()),
             "crops": float(len(scores)),
@@ -304,13 +304,13 @@ class Judge:
         signals["patch"] = replace(signals["patch"], values={**signals["patch"].values, **patch})
         return signals
 
-    def _signal(self, judged: Judged, group: str) -> Signal:
-        if group not in judged.alone:
+    def _signal(self, assessment: Assessment, group: str) -> Signal:
+        if group not in assessment.alone:
             return Signal(None, "not_applicable")
-        alone, share = judged.alone[group], judged.shares[group]
+        alone, share = assessment.alone[group], assessment.shares[group]
         if alone is None:
             return Signal(None, "insufficient", share)
-        return Signal(self.scale.score(alone), "ok", share, dict(judged.values.get(group, {})))
+        return Signal(self.scale.score(alone), "ok", share, dict(assessment.values.get(group, {})))
 
     def _segments(self, track: Track) -> list[Segment]:
         times = np.array([f.time_s for f in track.faces])
@@ -332,13 +332,13 @@ def no_signals() -> dict[str, Signal]:
 
 
 def _reasons(
-    worst: TrackReport | None, judged: Judged | None, segments: tuple[Segment, ...]
+    worst: TrackReport | None, assessment: Assessment | None, segments: tuple[Segment, ...]
 ) -> tuple[Reason, ...]:
-    if worst is None or judged is None or worst.label == "no_manipulation_found":
+    if worst is None or assessment is None or worst.label == "no_manipulation_found":
         return ()
     if worst.quality.flags:
         return quality_reasons(worst)
-    return evidence_reasons(worst, judged, tuple(s for s in segments if s.track_id == worst.track_id))
+    return evidence_reasons(worst, assessment, tuple(s for s in segments if s.track_id == worst.track_id))
 
 
 def _notes(track: Track | None) -> tuple[Note, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vidscan.patches.parts import PARTS
 from vidscan.types import Reason, Segment, TrackReport
 from vidscan.verdict.groups import GROUPS
-from vidscan.verdict.statistic import Judged, Telling
+from vidscan.verdict.statistic import Assessment, Telling
 
 LEAST_SHARE = 0.1
 """Groups that carry less of the anomaly are not named."""
@@ -20,12 +20,14 @@ def quality_reasons(track: TrackReport) -> tuple[Reason, ...]:
     )
 
 
-def evidence_reasons(track: TrackReport, judged: Judged, segments: tuple[Segment, ...]) -> tuple[Reason, ...]:
+def evidence_reasons(
+    track: TrackReport, assessment: Assessment, segments: tuple[Segment, ...]
+) -> tuple[Reason, ...]:
     """What drove the label, heaviest group first; weights sum to 1.
 
     ``segments`` are the track's own. The patch group is told stretch by stretch.
     """
-    shares = {g: s for g, s in judged.shares.items() if s >= LEAST_SHARE}
+    shares = {g: s for g, s in assessment.shares.items() if s >= LEAST_SHARE}
     if not shares:
         shares = {"patch": 1.0}
     total = sum(shares.values())
@@ -34,17 +36,17 @@ def evidence_reasons(track: TrackReport, judged: Judged, segments: tuple[Segment
         code = GROUPS[group].codes[track.label != "manipulated"]
         weight = share / total
         if group == "patch":
-            found += _patch_reasons(track, judged, segments, code, weight)
+            found += _patch_reasons(track, assessment, segments, code, weight)
         else:
-            text = f"{GROUPS[group].unusual}{_detail(group, judged.telling.get(group))}"
+            text = f"{GROUPS[group].unusual}{_detail(group, assessment.telling.get(group))}"
             found.append(Reason(code, text, track.track_id, track.start_s, track.end_s, weight))
     return tuple(found)
 
 
 def _patch_reasons(
-    track: TrackReport, judged: Judged, segments: tuple[Segment, ...], code: str, weight: float
+    track: TrackReport, assessment: Assessment, segments: tuple[Segment, ...], code: str, weight: float
 ) -> list[Reason]:
-    part = _part(judged)
+    part = _part(assessment)
     text = f"{GROUPS['patch'].unusual}{f', most about {part}' if part else ''}"
     if not segments:
         return [Reason(code, text, track.track_id, track.start_s, track.end_s, weight)]
@@ -62,9 +64,9 @@ def _patch_reasons(
     ]
 
 
-def _part(judged: Judged) -> str:
+def _part(assessment: Assessment) -> str:
     """The part of the face whose patches stand out most; empty where parts were not measured."""
-    levels = {p: v for p in PARTS if (v := judged.values.get("patch", {}).get(f"patch_{p}")) is not None}
+    levels = {p: v for p in PARTS if (v := assessment.values.get("patch", {}).get(f"patch_{p}")) is not None}
     return PARTS[max(levels, key=lambda p: levels[p])] if levels else ""
 
 

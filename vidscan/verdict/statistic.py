@@ -48,7 +48,7 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Assessment:
     """What a track's evidence says.
 
     Attributes
@@ -75,19 +75,19 @@ class Judged:
 class TrackStatistic(Protocol):
     """A way to judge a track."""
 
-    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
+    def assess(self, track: Track, bits_per_pixel: float | None) -> Assessment:
         """What the evidence of a track with at least one analysed face says."""
 
 
 class PatchStatistic:
     """The level that the crops hold (:func:`vidscan.verdict.aggregate.statistic`), and nothing else."""
 
-    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
+    def assess(self, track: Track, bits_per_pixel: float | None) -> Assessment:
         """See :class:`TrackStatistic`."""
         scores = np.array([f.score for f in track.faces])
         value = statistic(np.array([f.time_s for f in track.faces]), scores)
         values = {"patch_statistic": value, "patch_spread": float(scores.std())}
-        return Judged(value, {"patch": 1.0}, {"patch": value}, {"patch": values}, {})
+        return Assessment(value, {"patch": 1.0}, {"patch": value}, {"patch": values}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +182,14 @@ class EvidenceStatistic:
         """Those that are judged, each once."""
         return tuple(dict.fromkeys(self.standardiser.groups))
 
-    def judge(self, track: Track, bits_per_pixel: float | None) -> Judged:
+    def assess(self, track: Track, bits_per_pixel: float | None) -> Assessment:
         """See :class:`TrackStatistic`."""
         windows = evidence(track, self.standardiser.columns)
         margins = self.margins(windows)
         usual = self.quality.usual(track, bits_per_pixel)
         value = self.combine(windows, margins) - usual
         worst = windows[int(margins.argmax())]
-        return Judged(
+        return Assessment(
             statistic=value,
             shares=occlusion(self.model, self.standardiser, worst.values, worst.valid),
             alone={group: self._alone(windows, group, usual) for group in self._groups},

@@ -59,7 +59,7 @@ class Learnt:
     Attributes
     ----------
     tensors
-        As :class:`vidscan.forensics.learned.Judge` reads them.
+        As :class:`vidscan.forensics.learned.WindowClassifiers` reads them.
     left_out
         Log-odds by file, the mean over its windows, of classifiers that never saw the file's source.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidscan.errors import SetupError
-from vidscan.forensics.learned import FEATURES, KIND, NEURONS, Judge
+from vidscan.forensics.learned import FEATURES, KIND, NEURONS, WindowClassifiers
 from vidscan.forensics.networks import NETWORKS
 from vidscan.forensics.resampling import KIND as RESAMPLING
 from vidscan.models import ModelRecord, register
@@ -97,7 +97,9 @@ def train_forensics(
         raise SetupError(f"no face was found in the train split of {corpus}")
     heads, left_out = _learn_heads(windows, weights, recipe, beside, stage)
     resampling, judged = _learn_resampling(corpus, weights, recipe, stage)
-    return ForensicsRun((heads, resampling), left_out, _on_dev(corpus, work, Judge(heads), stage), judged)
+    return ForensicsRun(
+        (heads, resampling), left_out, _on_dev(corpus, work, WindowClassifiers(heads), stage), judged
+    )
 
 
 def _learn_heads(
@@ -170,7 +172,7 @@ def _learn_resampling(
     return record, learnt.judged
 
 
-def _on_dev(corpus: Path, work: Path, judge: Judge, stage: Stage) -> dict[str, Figures]:
+def _on_dev(corpus: Path, work: Path, judge: WindowClassifiers, stage: Stage) -> dict[str, Figures]:
     entries = dev_entries(corpus)
     advance = stage("judging on dev", len(entries))
     windows = read_windows(corpus, entries, [-1] * len(entries), work / "windows", advance)
