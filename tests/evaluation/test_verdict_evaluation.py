@@ -75,6 +75,19 @@ def test_forged_clips_are_judged_without_the_person_they_show() -> None:
     assert cross_fitted(GENUINE + stranger, values | {"fake": 99.0}, 0.05)["fake"]
 
 
+def test_clips_without_a_face_fit_to_be_judged_set_no_threshold_and_reach_none() -> None:
+    values = values_of(1)
+    threshold = conformal_quantile(np.array([values[e.file] for e in GENUINE[5:]]), 0.05)
+    poor = frozenset(e.file for e in GENUINE[:5])
+    spoilt = values | dict.fromkeys(poor, 99.0)
+    found = cross_fitted(GENUINE, spoilt, 0.05, poor)
+    assert not any(found[name] for name in poor)
+    rest = cross_fitted(GENUINE[5:], values, 0.05)
+    assert np.mean([found[name] == rest[name] for name in rest]) > 0.97
+    assert found[max(rest, key=lambda name: values[name])] and max(values.values()) > threshold
+    assert sum(cross_fitted(GENUINE, spoilt, 0.05).values()) >= 5
+
+
 def test_a_person_of_many_clips_counts_once() -> None:
     values = values_of(2)
     many = [entry(f"more{i}", GENUINE[0].identity) for i in range(400)]

@@ -18,6 +18,7 @@ from vidscan.training.corpus import Entry
 from vidscan.training.evidence import ClipEvidence, _load
 from vidscan.training.verdict import (
     FOLDS,
+    Charge,
     VerdictRecipe,
     by_person,
     calibrated,
@@ -30,7 +31,7 @@ from vidscan.training.verdict import (
 )
 from vidscan.types import FaceEvidence, Track
 from vidscan.verdict.calibration import conformal_quantile
-from vidscan.verdict.judge import Judge, load_judge
+from vidscan.verdict.judge import Judge, QualityLimits, load_judge
 from vidscan.verdict.statistic import EvidenceStatistic
 
 RECIPE = VerdictRecipe()
@@ -68,21 +69,26 @@ def judge(fitted: EvidenceStatistic) -> Judge:
     return calibrated(fitted, PEOPLE, RECIPE, "made-up people")
 
 
+ANYTHING = QualityLimits(0.0, 0.0, 0.0)
+
+
 def statistic_of(fitted: EvidenceStatistic, one: ClipEvidence) -> float:
-    found = clip_statistic(fitted, one)
-    assert found is not None
-    return found[0]
+    found = clip_statistic(fitted, one, ANYTHING)
+    assert found is not None and found.clear
+    return found.value
 
 
 def test_thresholds_are_conformal_quantiles_of_the_people(fitted: EvidenceStatistic, judge: Judge) -> None:
-    values = np.array([statistic_of(fitted, one) for one in REFERENCE])
+    sharpness = [np.median([f.sharpness for f in one.tracks[0].faces]) for one in REFERENCE]
+    clear = [one for one, s in zip(REFERENCE, sharpness, strict=True) if s > min(sharpness)]
+    assert len(clear) == len(REFERENCE) - 1
+    values = np.array([statistic_of(fitted, one) for one in clear])
     assert judge.scale.statistics == pytest.approx(np.sort(values))
     assert judge.scale.manipulated == conformal_quantile(values, 0.01)
     assert judge.scale.uncertain == conformal_quantile(values, 0.05)
     assert (judge.scale.bin, judge.scale.target_fpr) == ("made-up people", 0.01)
-    levels = np.array([patch_level(one) for one in REFERENCE], float)
+    levels = np.array([patch_level(one.tracks[0]) for one in clear])
     assert judge.patch_scale.manipulated == conformal_quantile(levels, 0.01)
-    sharpness = [np.median([f.sharpness for f in one.tracks[0].faces]) for one in REFERENCE]
     assert judge.limits.min_sharpness == pytest.approx(np.percentile(sharpness, 0.5))
     assert judge.limits.min_face_px == RECIPE.min_face_px
     bits = [one.bits_per_pixel for one in REFERENCE]
@@ -156,15 +162,15 @@ def test_a_group_without_weight_does_not_count() -> None:
     patches = fit_statistic(TRAIN, REFERENCE[:40], recipe)
     one = clip(5)
     bare = replace(one, tracks=tuple(replace(t, behavior=()) for t in one.tracks))
-    assert clip_statistic(patches, one) == clip_statistic(patches, bare)
+    assert statistic_of(patches, one) == statistic_of(patches, bare)
 
 
 def test_a_person_counts_once_by_the_median_clip(fitted: EvidenceStatistic) -> None:
     clips = [clip(0), clip(40_000, shift=9.0), clip(40_001, shift=9.5)]
-    people = {**dict(list(PEOPLE.items())[:100]), "person 0": clips}
+    people = {**dict(list(PEOPLE.items())[:110]), "person 0": clips}
     people["nobody"] = [ClipEvidence("empty.mp4", (), 0.1)]
     scale = calibrated(fitted, people, RECIPE, "").scale
-    assert len(scale.statistics) == 100
+    assert len(scale.statistics) == 109  # the softest is too soft by the limit that it helps to set
     low, middle, high = sorted(statistic_of(fitted, one) for one in clips)
     assert middle in scale.statistics
     assert low not in scale.statistics
@@ -174,10 +180,30 @@ def test_a_person_counts_once_by_the_median_clip(fitted: EvidenceStatistic) -> N
 def test_a_clip_has_the_statistic_of_its_worst_track(fitted: EvidenceStatistic) -> None:
     one = clip(3, tracks=3)
     single = [fitted.assess(track, one.bits_per_pixel).statistic for track in one.tracks]
-    assert clip_statistic(fitted, one) == (max(single), 3)
-    empty = ClipEvidence("empty.mp4", (), None)
-    assert clip_statistic(fitted, empty) is None
-    assert patch_level(empty) is None
+    assert clip_statistic(fitted, one, ANYTHING) == Charge(max(single), 3, True)
+    assert clip_statistic(fitted, ClipEvidence("empty.mp4", (), None), ANYTHING) is None
+
+
+def test_a_face_too_poor_to_judge_has_no_part_where_there_is_a_better_one(fitted: EvidenceStatistic) -> None:
+    one, forged = clip(3), clip(40_000, shift=9.0).tracks[0]
+    poor = replace(forged, track_id=1, faces=tuple(replace(f, face_px=20.0) for f in forged.faces))
+    limits = replace(ANYTHING, min_face_px=30.0)
+    both = replace(one, tracks=(*one.tracks, poor))
+    assert clip_statistic(fitted, both, limits) == Charge(statistic_of(fitted, one), 2, True)
+    assert clip_statistic(fitted, both, ANYTHING).value > statistic_of(fitted, one) + 3
+    alone = clip_statistic(fitted, replace(one, tracks=(poor,)), limits)
+    assert alone is not None and not alone.clear
+
+    def people(more: list[ClipEvidence]) -> dict[str, list[ClipEvidence]]:
+        return {**dict(list(PEOPLE.items())[:110]), "person 0": more}
+
+    # In the background it does not move the threshold, and whoever shows no other face sets none.
+    plain, behind, hidden = (
+        calibrated(fitted, people(own), RECIPE, "").scale
+        for own in ([one], [both], [replace(one, tracks=(poor,))])
+    )
+    assert behind.manipulated <= plain.manipulated
+    assert len(behind.statistics) == len(plain.statistics) == len(hidden.statistics) + 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 60])

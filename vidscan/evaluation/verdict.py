@@ -7,7 +7,7 @@ fitted on genuine train clips. The thresholds of each tenth of the dev people co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,12 +31,15 @@ from vidscan.training.verdict import (
     WEIGHTS,
     VerdictRecipe,
     by_person,
+    charge,
     clip_statistic,
     fit_statistic,
     folds_of,
+    patch_level,
+    quality_limits,
 )
 from vidscan.verdict.calibration import conformal_quantile, p_value
-from vidscan.verdict.judge import worth_judging
+from vidscan.verdict.judge import QualityLimits, worth_judging
 from vidscan.verdict.statistic import EvidenceStatistic
 
 _BINS = 10
@@ -170,32 +173,38 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
     genuine = [e for e in corpus.entries if e.genuine]
     people = by_person(genuine, corpus.clips)
     reference = [clip for own in people.values() for clip in own]
+    filmed = by_person([e for e in genuine if e.kind == "video"], corpus.clips)
+    limits = quality_limits(filmed, VerdictRecipe())
+    unclear = frozenset(e.file for e in corpus.entries if not _clear(corpus.clips[e.file], limits))
     rows = []
 
     def judged(name: str, fitted: EvidenceStatistic) -> dict[str, float]:
-        values = {e.file: _lowest(clip_statistic(fitted, corpus.clips[e.file])) for e in corpus.entries}
-        rows.append(tabulate(name, corpus.entries, values, seed))
+        charges = {e.file: clip_statistic(fitted, corpus.clips[e.file], limits) for e in corpus.entries}
+        values = {file: BELOW_ALL if c is None else c.value for file, c in charges.items()}
+        rows.append(tabulate(name, corpus.entries, values, seed, unclear))
         return values
 
     for name, recipe in variants().items():
         values = judged(name, fit_statistic(corpus.train, reference, recipe))
         if recipe == _only(list(WEIGHTS)):
-            error = calibration_error(corpus.entries, values)
-            points = operating_points(corpus.entries, values)
+            error = calibration_error(corpus.entries, values, unclear)
+            points = operating_points(corpus.entries, values, unclear=unclear)
             by_source = figures(corpus.entries, values, seed)
     for name, fit in RIVALS.items():
         judged(f"all, {name}", fit_statistic(corpus.train, reference, VerdictRecipe(), fit))
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
-        rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed))
+        rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed, unclear))
     for name, scores in corpus.others.items():
         values = {e.file: scores.get(e.file, BELOW_ALL) for e in corpus.entries}
-        rows.append(tabulate(name, corpus.entries, values, seed))
+        rows.append(tabulate(name, corpus.entries, values, seed, unclear))
     return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
 
 
-def _lowest(found: tuple[float, int] | None) -> float:
-    return BELOW_ALL if found is None else found[0]
+def _clear(clip: ClipEvidence, limits: QualityLimits) -> bool:
+    """Whether a clip shows a face fit to be judged: no other is ever accused."""
+    found = charge(clip, limits, patch_level)
+    return found is not None and found.clear
 
 
 def _attention(scores: NDArray[np.float64]) -> float:
@@ -212,35 +221,45 @@ POOLINGS: dict[str, Callable[[NDArray[np.float64]], float]] = {
 
 
 def _pooled(clip: ClipEvidence, pooling: Callable[[NDArray[np.float64]], float]) -> float:
-    tracks = worth_judging(list(clip.tracks))
+    tracks = worth_judging(clip.tracks)
     return max((pooling(np.array([f.score for f in t.faces])) for t in tracks), default=BELOW_ALL)
 
 
-def cross_fitted(entries: Sequence[Entry], values: Mapping[str, float], alpha: float) -> dict[str, bool]:
+def cross_fitted(
+    entries: Sequence[Entry],
+    values: Mapping[str, float],
+    alpha: float,
+    unclear: Collection[str] = frozenset(),
+) -> dict[str, bool]:
     """Which clips reach the conformal threshold at ``alpha`` that people of other folds set.
 
-    Forged clips belong to the fold of the person they show, or to the first.
+    Forged clips belong to the fold of the person they show, or to the first. The files ``unclear`` show no
+    face fit to be judged: they set no threshold and reach none.
     """
+    clear = [e for e in entries if e.file not in unclear]
     folds = _folds(entries)
     found = {}
     for k in range(max(folds.values(), default=0) + 1):
-        threshold = conformal_quantile(_one_a_person(entries, values, folds, k), alpha)
+        threshold = conformal_quantile(_one_a_person(clear, values, folds, k), alpha)
         for entry in entries:
             if folds.get(entry.identity, 0) == k:
-                found[entry.file] = values[entry.file] >= threshold
+                found[entry.file] = entry.file not in unclear and values[entry.file] >= threshold
     return found
 
 
 def operating_points(
-    entries: Sequence[Entry], values: Mapping[str, float], targets: Sequence[float] = TARGETS
+    entries: Sequence[Entry],
+    values: Mapping[str, float],
+    targets: Sequence[float] = TARGETS,
+    unclear: Collection[str] = frozenset(),
 ) -> tuple[OperatingPoint, ...]:
-    """What each of ``targets`` comes to, for one statistic: ``values`` by file.
+    """What each of ``targets`` comes to, for one statistic: ``values`` by file; see :func:`cross_fitted`.
 
     Raises ValueError where the genuine people are too few for a rate.
     """
     points = []
     for target in targets:
-        reached = cross_fitted(entries, values, target)
+        reached = cross_fitted(entries, values, target, unclear)
         by_family: dict[str, list[bool]] = defaultdict(list)
         for e in entries:
             if not e.genuine:
@@ -256,9 +275,12 @@ def operating_points(
     return tuple(points)
 
 
-def calibration_error(entries: Sequence[Entry], values: Mapping[str, float]) -> float:
+def calibration_error(
+    entries: Sequence[Entry], values: Mapping[str, float], unclear: Collection[str] = frozenset()
+) -> float:
     """How far cross-fitted p-values of genuine clips are from uniform; see :class:`VerdictEvaluation`."""
     folds = _folds(entries)
+    entries = [e for e in entries if e.file not in unclear]
     p = np.array(
         [
             p_value(_one_a_person(entries, values, folds, folds[e.identity]), values[e.file])
@@ -287,8 +309,14 @@ def _one_a_person(
     return np.array([sorted(v)[(len(v) - 1) // 2] for v in own.values()])
 
 
-def tabulate(name: str, entries: Sequence[Entry], values: Mapping[str, float], seed: int = 0) -> VerdictRow:
-    """The row of one statistic, ``values`` by file."""
+def tabulate(
+    name: str,
+    entries: Sequence[Entry],
+    values: Mapping[str, float],
+    seed: int = 0,
+    unclear: Collection[str] = frozenset(),
+) -> VerdictRow:
+    """The row of one statistic, ``values`` by file; areas also count the files ``unclear``, rates do not."""
     rng = np.random.default_rng(seed)
     genuine = [e for e in entries if e.genuine]
     forged = [e for e in entries if not e.genuine]
@@ -302,7 +330,7 @@ def tabulate(name: str, entries: Sequence[Entry], values: Mapping[str, float], s
     originals, swapped = same_footage(entries)
     methods = list(by_method(forged).values())
     families = sorted({e.family for e in forged})
-    low, high = cross_fitted(entries, values, 0.05), cross_fitted(entries, values, 0.01)
+    low, high = (cross_fitted(entries, values, alpha, unclear) for alpha in (0.05, 0.01))
 
     def share(title: str, some: Sequence[Entry], passed: Mapping[str, bool]) -> Rate:
         return rate(title, [passed[e.file] for e in some])

@@ -27,7 +27,7 @@ from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.features import evidence
 from vidscan.verdict.groups import COLUMNS, GROUPS
-from vidscan.verdict.judge import Judge, QualityLimits, worth_judging
+from vidscan.verdict.judge import Judge, QualityLimits, is_picture, worth_judging
 from vidscan.verdict.one_class import AnomalyModel, LinearOneClassSVM
 from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
@@ -69,7 +69,7 @@ def windows(
     clips: Sequence[ClipEvidence], columns: Sequence[Column] = COLUMNS
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n, d) ``columns`` of all windows of all tracks worth judging, and (n, d) their validity."""
-    tracks = [track for clip in clips for track in worth_judging(list(clip.tracks))]
+    tracks = [track for clip in clips for track in worth_judging(clip.tracks)]
     found = [window for track in tracks for window in evidence(track, columns)]
     if not found:
         raise SetupError("no face was found in the genuine clips")
@@ -119,7 +119,7 @@ def with_quality(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> Ev
 
 
 def _longest(clip: ClipEvidence) -> Track | None:
-    tracks = worth_judging(list(clip.tracks))
+    tracks = worth_judging(clip.tracks)
     return max(tracks, key=lambda t: (len(t.faces), -t.track_id), default=None)
 
 
@@ -128,21 +128,47 @@ def _margins(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> NDArra
     return fitted.model.score_samples(fitted.standardiser.transform(values, valid))
 
 
-def clip_statistic(fitted: EvidenceStatistic, clip: ClipEvidence) -> tuple[float, int] | None:
-    """The highest statistic of a clip's tracks, and how many tracks there are; None without a face."""
-    tracks = worth_judging(list(clip.tracks))
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a clip is charged with.
+
+    Attributes
+    ----------
+    value
+        The highest statistic of its tracks.
+    tracks
+        How many it was looked for in.
+    clear
+        Whether the value is that of a face fit to be judged. If so, poorer faces have no part in it: they can
+        make a clip uncertain, but never accuse it.
+    """
+
+    value: float
+    tracks: int
+    clear: bool
+
+
+def charge(clip: ClipEvidence, limits: QualityLimits, measure: Callable[[Track], float]) -> Charge | None:
+    """The highest ``measure`` of a clip's tracks, as the judge with these ``limits`` reads it.
+
+    None without a face.
+    """
+    tracks = worth_judging(clip.tracks)
     if not tracks:
         return None
-    return max(fitted.assess(track, clip.bits_per_pixel).statistic for track in tracks), len(tracks)
+    picture = is_picture(clip.tracks)
+    clear = [t for t in tracks if not limits.quality(t, clip.bits_per_pixel, picture).flags]
+    return Charge(max(map(measure, clear or tracks)), len(tracks), bool(clear))
 
 
-def patch_level(clip: ClipEvidence) -> float | None:
-    """The highest patch statistic of a clip's tracks; None without a face."""
-    levels = [
-        statistic(np.array([f.time_s for f in t.faces]), np.array([f.score for f in t.faces]))
-        for t in worth_judging(list(clip.tracks))
-    ]
-    return max(levels, default=None)
+def clip_statistic(fitted: EvidenceStatistic, clip: ClipEvidence, limits: QualityLimits) -> Charge | None:
+    """:func:`charge` by all the evidence."""
+    return charge(clip, limits, lambda track: fitted.assess(track, clip.bits_per_pixel).statistic)
+
+
+def patch_level(track: Track) -> float:
+    """The patch statistic of a track."""
+    return statistic(np.array([f.time_s for f in track.faces]), np.array([f.score for f in track.faces]))
 
 
 def _face_px(track: Track) -> float:
@@ -159,24 +185,16 @@ def calibrated(
 
     Raises SetupError where they are too few for the rates asked for.
     """
-    values = _one_a_person(people, lambda clip: clip_statistic(fitted, clip))
-    found = np.array([value for value, _ in values])
-    tracks = [count for _, count in values]
-    levels = np.array([v for v, _ in _one_a_person(people, lambda c: _counted(patch_level(c)))])
-    # Of the largest face over its whole track: frames of sharp clips are blurred by movement, and whoever
-    # stands behind by the lens.
-    sharpness = [
-        float(np.median([f.sharpness for f in max(seen, key=_face_px).faces]))
-        for own in people.values()
-        for clip in own
-        if (seen := worth_judging(list(clip.tracks)))
-    ]
-    bits = [c.bits_per_pixel for own in people.values() for c in own if c.bits_per_pixel is not None]
+    limits = quality_limits(people, recipe)
+    charges = _one_a_person(people, lambda clip: clip_statistic(fitted, clip, limits))
+    levels = np.array(
+        [c.value for c in _one_a_person(people, lambda clip: charge(clip, limits, patch_level))]
+    )
     try:
         # Clips of several faces are judged by a lowered statistic; so is this one.
-        plain = Survival.fit(found)
+        plain = Survival.fit([c.value for c in charges])
         found = np.array(
-            [among_tracks(v, m, plain) if m > 1 else v for v, m in zip(found, tracks, strict=True)]
+            [among_tracks(c.value, c.tracks, plain) if c.tracks > 1 else c.value for c in charges]
         )
         scale, patch_scale = (
             ScoreScale.fit(
@@ -189,9 +207,23 @@ def calibrated(
         )
     except ValueError as error:
         raise SetupError(f"the corpus has too few people to calibrate on: {error}") from error
-    limits = QualityLimits(
+    return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
+
+
+def quality_limits(people: Mapping[str, Sequence[ClipEvidence]], recipe: VerdictRecipe) -> QualityLimits:
+    """What a face needs to be judged, by genuine people's clips."""
+    clips = [clip for own in people.values() for clip in own]
+    # Of the largest face over its whole track: frames of sharp clips are blurred by movement, and whoever
+    # stands behind by the lens.
+    sharpness = [
+        float(np.median([f.sharpness for f in max(seen, key=_face_px).faces]))
+        for clip in clips
+        if (seen := worth_judging(clip.tracks))
+    ]
+    bits = [clip.bits_per_pixel for clip in clips if clip.bits_per_pixel is not None]
+    return QualityLimits(
         recipe.min_face_px,
-        float(np.percentile(sharpness, recipe.sharpness_percentile)),
+        float(np.percentile(sharpness, recipe.sharpness_percentile)) if sharpness else 0.0,
         # Not a percentile of the people: a dark complexion is not a dark picture.
         recipe.min_brightness,
         recipe.min_seconds,
@@ -199,23 +231,22 @@ def calibrated(
         recipe.bits_share * float(np.percentile(bits, recipe.bits_percentile)) if bits else 0.0,
         recipe.min_detail_px,
     )
-    return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
-
-
-def _counted(value: float | None) -> tuple[float, int] | None:
-    return None if value is None else (value, 1)
 
 
 def _one_a_person(
-    people: Mapping[str, Sequence[ClipEvidence]],
-    measure: Callable[[ClipEvidence], tuple[float, int] | None],
-) -> list[tuple[float, int]]:
-    """Of every person the clip with the median value, so that many clips count no more than one."""
+    people: Mapping[str, Sequence[ClipEvidence]], charged: Callable[[ClipEvidence], Charge | None]
+) -> list[Charge]:
+    """Of every person the clip with the median value, so that many clips count no more than one.
+
+    Clips without a face fit to be judged do not count: the judge would not accuse them.
+    """
     found = []
     for clips in people.values():
-        values = sorted(v for v in map(measure, clips) if v is not None)
-        if values:
-            found.append(values[(len(values) - 1) // 2])
+        charges = sorted(
+            (c for c in map(charged, clips) if c is not None and c.clear), key=lambda c: (c.value, c.tracks)
+        )
+        if charges:
+            found.append(charges[(len(charges) - 1) // 2])
     return found
 
 
@@ -316,13 +347,16 @@ def train_verdict(
 
 
 __all__ = [
+    "Charge",
     "VerdictRecipe",
     "by_person",
     "calibrated",
+    "charge",
     "clip_statistic",
     "fit_statistic",
     "folds_of",
     "patch_level",
+    "quality_limits",
     "train_verdict",
     "windows",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,27 @@ class QualityLimits:
             found.append(Note("too_compressed", "clip is too compressed to judge"))
         return tuple(found)
 
+    def quality(self, track: Track, bits_per_pixel: float | None, picture: bool) -> Quality:
+        """Medians over a track's analysed faces, and what is wrong with them; ``picture``: of a still."""
+        faces = track.faces
+        face_px, sharpness, brightness, detail = (
+            float(np.median([getattr(f, name) for f in faces]))
+            for name in ("face_px", "sharpness", "brightness", "detail_px")
+        )
+        known = [face.quantiser for face in faces if face.quantiser is not None]
+        flags = self.flags(
+            face_px,
+            sharpness,
+            brightness,
+            bits_per_pixel,
+            None if picture else (track.end_s - track.start_s, len(faces)),
+            detail_px=detail,
+            inside=float(np.median([face.inside for face in faces])),
+            quantiser=float(np.median(known)) if known else None,
+        )
+        told = detail if math.isfinite(detail) else None
+        return Quality(face_px, sharpness, brightness, bits_per_pixel, flags, told)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -200,7 +222,7 @@ class Judge:
 
     def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
         """Judge every track; the clip carries the label and score of the worst."""
-        picture = _picture(tracks)
+        picture = is_picture(tracks)
         tracks = worth_judging(tracks)
         found = [self._among(self.statistic.assess(t, bits_per_pixel), len(tracks)) for t in tracks]
         judged = [self._track(t, j, bits_per_pixel, picture) for t, j in zip(tracks, found, strict=True)]
@@ -252,41 +274,18 @@ class Judge:
     def _track(
         self, track: Track, assessment: Assessment, bits_per_pixel: float | None, picture: bool
     ) -> TrackReport:
-        faces = track.faces
-        face_px, sharpness, brightness, detail = (
-            float(np.median([getattr(f, name) for f in faces]))
-            for name in ("face_px", "sharpness", "brightness", "detail_px")
-        )
-        seen = None if picture else (track.end_s - track.start_s, len(faces))
-        known = [face.quantiser for face in faces if face.quantiser is not None]
-        flags = self.limits.flags(
-            face_px,
-            sharpness,
-            brightness,
-            bits_per_pixel,
-            seen,
-            detail_px=detail,
-            inside=float(np.median([face.inside for face in faces])),
-            quantiser=float(np.median(known)) if known else None,
-        )
+        quality = self.limits.quality(track, bits_per_pixel, picture)
         score = self.scale.score(assessment.statistic)
         return TrackReport(
             track_id=track.track_id,
-            label=_label(score, flags, self.thresholds),
+            label=_label(score, quality.flags, self.thresholds),
             score=score,
             p_value=self.scale.p_value(assessment.statistic),
             start_s=track.start_s,
             end_s=track.end_s,
             frames=track.frames,
-            face_px=face_px,
-            quality=Quality(
-                face_px,
-                sharpness,
-                brightness,
-                bits_per_pixel,
-                flags,
-                detail if math.isfinite(detail) else None,
-            ),
+            face_px=float(np.median([face.face_px for face in track.faces])),
+            quality=quality,
         )
 
     def _signals(self, assessment: Assessment | None, track: Track | None) -> dict[str, Signal]:
@@ -351,7 +350,7 @@ def _notes(track: Track | None) -> tuple[Note, ...]:
     return (Note("still_face", message),)
 
 
-def _picture(tracks: list[Track]) -> bool:
+def is_picture(tracks: Sequence[Track]) -> bool:
     """Whether nobody was seen but in the very first frame: that is how a picture looks."""
     return all(t.frames == 1 and f.frame_index == 0 for t in tracks for f in t.faces)
 
@@ -422,7 +421,7 @@ def _scale(statistics: Tensor, thresholds: Tensor, settings: dict[str, Any]) -> 
     )
 
 
-def worth_judging(tracks: list[Track]) -> list[Track]:
+def worth_judging(tracks: Sequence[Track]) -> list[Track]:
     """Leave out glimpses beside which there is a track long enough to judge."""
     seen = [t for t in tracks if t.faces]
     longest = max((t.end_s - t.start_s for t in seen), default=0.0)
