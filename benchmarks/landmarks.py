@@ -1,4 +1,4 @@
-"""How many faces a second the landmark network reads on one core, beside the patch network and the cutting.
+"""How many faces per second the landmark network reads on one core, beside the patch network and the cutting.
 
     python -m benchmarks.landmarks [--out FILE.json]
 

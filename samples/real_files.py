@@ -149,7 +149,7 @@ def photo(folder: Path, images: Frames, name: str = "photo.png", **options) -> P
 
 
 def slow(images: Frames) -> Frames:
-    """Five frames a second."""
+    """Five frames per second."""
     return images[::5]
 
 

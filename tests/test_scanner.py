@@ -98,7 +98,7 @@ def test_a_face_clip(report: Report, clips: Path, weights: Path) -> None:
     assert report.input.bytes == path.stat().st_size
     assert (report.input.width, report.input.height) == (WIDTH, HEIGHT)
     assert report.input.frames_decoded == FRAMES
-    assert 3 <= report.input.frames_analysed <= 4  # a second, at about three a second
+    assert 3 <= report.input.frames_analysed <= 4  # a second, at about three per second
     assert report.frames == ()
     (track,) = report.tracks
     assert track.frames >= FRAMES - 1

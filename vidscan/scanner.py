@@ -177,7 +177,7 @@ class Scanner:
         return report, [] if report.error else work.collector.series()
 
     def gather(self, path: PathLike) -> tuple[list[Track], float | None]:
-        """The evidence of a clip without a verdict: its tracks, and its bits a pixel.
+        """The evidence of a clip without a verdict: its tracks, and its bits per pixel.
 
         Raises
         ------
@@ -486,7 +486,7 @@ _WITHOUT_ENCODER = Note(
     "the encoder was left out, which this verdict weighs most: what it is said to find does not hold",
 )
 _FOLLOW_FPS = 15.0
-"""Faces are followed in about so many frames a second, or as many as are read."""
+"""Faces are followed in about so many frames per second, or as many as are read."""
 _SIDE_BY_SIDE = ("landmarks", "classify")
 """Clocks whose stages need nothing of each other."""
 _USUAL_FPS = 25.0

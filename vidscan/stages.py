@@ -160,7 +160,7 @@ class Stage:
 
 
 class BehaviorStage(Stage):
-    """Landmarks and eyes of faces at about ``rate`` frames a second, window by window.
+    """Landmarks and eyes of faces at about ``rate`` frames per second, window by window.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class VideoInfo:
     width: int
     height: int
     fps: float | None
-    """Average frame rate in frames a second; None for a picture or where unknown."""
+    """Average frame rate in frames per second; None for a picture or where unknown."""
     duration_s: float | None
     rotation: int
     """Clockwise rotation in degrees (0, 90, 180, 270) that the decoder has applied."""

@@ -35,7 +35,7 @@ def inspect(
     """Show how the faces of a clip move, and what its container says of it.
 
     Prints the metadata and a summary of every measured series. With -o plots the series, with --series
-    writes them out, one row a frame and face; then their paths are printed unless --json is given too.
+    writes them out, one row per frame and face; then their paths are printed unless --json is given too.
     """
     if clip.is_dir():
         raise UsageError(f"{clip} is a folder")

@@ -69,7 +69,7 @@ def scan(
         bool, typer.Option("--overwrite", help="Begin --out anew; replace media of others.")
     ] = False,
     format: Annotated[
-        options.LineFormat, typer.Option(help="One line a clip in this format.")
+        options.LineFormat, typer.Option(help="One line per clip in this format.")
     ] = options.JSONL,
     jobs: Jobs = 0,
     timeout: Timeout = TIMEOUT_S,

@@ -22,7 +22,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number a clip, with whose clip it is.
+    """One number per clip, with whose clip it is.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Pictures through Pillow: formats that OpenCV lacks, and files that hold several pictures, as clips.
 
 Animated PNG, WebP and AVIF have the times of their frames. The pages of a TIFF and the pictures of a HEIF
-file have none: they follow each other at one a second, those of another size fitted into the first's.
+file have none: they follow each other at one per second, those of another size fitted into the first's.
 """
 
 from __future__ import annotations

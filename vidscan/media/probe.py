@@ -232,7 +232,7 @@ def read_timeline(header: Header) -> Timeline:
 def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
     """Raise TooLargeError where ``width * height`` is more than ``max_pixels``."""
     if width * height > max_pixels:
-        raise TooLargeError(f"{name}: {width}x{height} is more than {max_pixels} pixels a frame")
+        raise TooLargeError(f"{name}: {width}x{height} is more than {max_pixels} pixels per frame")
 
 
 def limit_pixels(stream: VideoStream, max_pixels: int) -> None:

@@ -140,7 +140,7 @@ class PersonModel:
         min_seconds: float = MIN_SECONDS,
         means: bool = True,
     ) -> PersonModel:
-        """Enrol a person from tracks of genuine clips, one a clip.
+        """Enrol a person from tracks of genuine clips, one per clip.
 
         Every clip is left out in turn and judged by a machine that was learnt from the others; see
         :func:`vidscan.people.windows.folds` for a clip that makes up most of the material.

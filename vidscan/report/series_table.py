@@ -1,4 +1,4 @@
-"""Every measured value of a clip's faces, one row a frame and face, for spreadsheets and data frames.
+"""Every measured value of a clip's faces, one row per frame and face, for spreadsheets and data frames.
 
 Names follow OpenFace's output where the value is the same (frame, face_id, timestamp, confidence, success,
 x_0.., y_0.., AU01_r..); where ours differs in unit or axes, so does the name.

@@ -102,7 +102,7 @@ class Progress:
         self._next = 0.0
 
     def share(self, done: float) -> None:
-        """Notes the share done (0 to 1), a few times a second."""
+        """Notes the share done (0 to 1), a few times per second."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _EVERY_S

@@ -200,7 +200,7 @@ def judge_all(
 def judge_part(
     entries: Sequence[Entry], adapter: Adapter, *, counts: Sequence[int] = COUNTS, seed: int = 0
 ) -> Iterator[Adaptation]:
-    """Adapt to each generator that the crops of ``entries`` (n,), one a crop, have enough files of.
+    """Adapt to each generator that the crops of ``entries`` (n,), one per crop, have enough files of.
 
     ``adapter`` given no rows is the detector before.
     """

@@ -151,7 +151,7 @@ class Describer:
         if not missing:
             return
         jobs = min(self._jobs or default_jobs("cpu"), len(missing))
-        # Each worker has one thread: two of them read more crops a second than one with two.
+        # Each worker has one thread: two of them read more crops per second than one with two.
         with get_context("spawn").Pool(jobs, _begin, (*self._begin, recipe)) as pool:
             for _ in pool.imap_unordered(_describe, missing):
                 advance()

@@ -59,7 +59,7 @@ class VerdictRecipe:
     """So many are analysed in two thirds of a second; one bad one among them is outvoted."""
     bits_percentile: float = 0.5
     bits_share: float = 0.5
-    """The least bits a pixel: this share of that percentile of the genuine clips, since newer codecs need
+    """The least bits per pixel: this share of that percentile of the genuine clips, since newer codecs need
     half of H.264's for the same picture."""
     min_detail_px: float = 28.0
     """More than 99 of 100 genuine crops show."""

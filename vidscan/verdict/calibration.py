@@ -64,7 +64,7 @@ class ScoreScale:
     def fit(
         cls, statistics: NDArray[np.floating], *, manipulated_fpr: float, uncertain_fpr: float, bin_name: str
     ) -> ScoreScale:
-        """Thresholds by conformal quantiles of genuine statistics, one a person."""
+        """Thresholds by conformal quantiles of genuine statistics, one per person."""
         ordered = np.sort(np.asarray(statistics, np.float64))
         manipulated = conformal_quantile(ordered, manipulated_fpr)
         uncertain = conformal_quantile(ordered, uncertain_fpr)

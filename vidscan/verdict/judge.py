@@ -359,7 +359,7 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
     """The judge of a registry record of kind ``verdict``; rates as in :class:`Judge`.
 
     Its tensors are ``statistics`` (n,), ``thresholds`` (uncertain, manipulated) on the same scale and
-    ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops, bits a pixel
+    ``limits`` (face px, sharpness, brightness, and where there are such limits seconds, crops, bits per pixel
     and detail px: the fields of :class:`QualityLimits`); where the record names a one-class ``model`` also
     its own (:meth:`EvidenceStatistic.to_record`), ``patch_statistics`` and ``patch_thresholds``. All that
     decides a label is under the file's sha256. ``found`` in the record says what rates find.

@@ -100,7 +100,7 @@ class QualityEffect:
     Attributes
     ----------
     slope
-        (3,) change of the statistic for each unit of log face px, log sharpness and log bits a pixel.
+        (3,) change of the statistic for each unit of log face px, log sharpness and log bits per pixel.
     centre, low, high
         (3,) medians of genuine clips, and the range that counts.
     """
@@ -128,7 +128,7 @@ class QualityEffect:
 
     @staticmethod
     def measures(track: Track, bits_per_pixel: float | None) -> NDArray[np.float64]:
-        """(3,) log of face px, sharpness and bits a pixel; NaN where not known."""
+        """(3,) log of face px, sharpness and bits per pixel; NaN where not known."""
         face_px, sharpness = (
             float(np.median([getattr(f, name) for f in track.faces])) for name in ("face_px", "sharpness")
         )
