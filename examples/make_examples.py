@@ -35,7 +35,7 @@ SIDE, FPS, SECONDS = 480, 25, 6.0
 START_S, END_S, MASK_S = 1.0, 4.0, 3.0
 """The face is forged from START_S up to, not including, END_S; the mask is that of MASK_S."""
 NOISE = 1.6
-"""Standard deviation of the sensor noise in grey levels."""
+"""Standard deviation of the sensor noise in gray levels."""
 CRF = 21.0
 KIND, SEED = "self_blend", 28
 """The draw was picked from forty-five by looking at them, with the encoder's scores in view: its forgery

@@ -13,7 +13,7 @@ WIDTH, HEIGHT, COUNT, FPS = 96, 64, 20, 25
 
 
 def pattern(count: int = COUNT, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """(count, height, width, 3): smooth colours, a red block that moves, a corner that tells up."""
+    """(count, height, width, 3): smooth colors, a red block that moves, a corner that tells up."""
     y, x = np.mgrid[0:height, 0:width].astype(float)
     frames = []
     for t in range(count):
@@ -30,7 +30,7 @@ def shade(index: int) -> int:
 
 
 def numbered(count: int = COUNT, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """Plain grey frames, each recognisable by its level, see :func:`shade`."""
+    """Plain gray frames, each recognisable by its level, see :func:`shade`."""
     levels = np.array([shade(t) for t in range(count)], np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).copy()
 
@@ -49,7 +49,7 @@ def make_clip(
 ) -> Path:
     """Encode ``images`` with the bare library, so that vidscan's writer is not tested by itself.
 
-    ``rotation`` is clockwise; ``colour`` is (matrix, range) in FFmpeg's numbers. Skips the test where
+    ``rotation`` is clockwise; ``color`` is (matrix, range) in FFmpeg's numbers. Skips the test where
     this build has no such encoder.
     """
     av = pytest.importorskip("av")
@@ -88,6 +88,6 @@ def make_clip(
 
 
 def difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Mean absolute difference in grey levels."""
+    """Mean absolute difference in gray levels."""
     assert a.shape == b.shape
     return float(np.abs(a.astype(int) - b).mean())

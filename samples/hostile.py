@@ -25,7 +25,7 @@ from samples.clips import make_clip, pattern
 
 VERDICT = "verdict"
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b31m"
-"""Sets a terminal's title and colour."""
+"""Sets a terminal's title and color."""
 
 _BROKEN = frozenset({"corrupt", "unreadable", "no_video_stream", "unsupported_codec", "too_large"})
 _ANY = _BROKEN | {VERDICT}

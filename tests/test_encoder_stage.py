@@ -1,4 +1,4 @@
-"""The encoder looks at some of the analysed faces, and what it says reaches the evidence and the verdict."""
+"""The encoder looks at some of the analyzed faces, and what it says reaches the evidence and the verdict."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_clips_differ_only_while_forged_and_only_in_the_face(clips: tuple) -> No
     mask = cv2.imread(str(EXAMPLES / TRUTH["mask"]["file"]), cv2.IMREAD_GRAYSCALE)
     assert mask is not None and mask.shape == genuine.shape[1:3]
     # What the codec rounds differs everywhere; the face must stand out from that. The camera is slow,
-    # so that the middle of the mask is on the face in neighbouring frames too.
+    # so that the middle of the mask is on the face in neighboring frames too.
     within, outside = mask > 200, mask == 0
     face, rest = [], []
     for a, b in zip(genuine, manipulated, strict=True):

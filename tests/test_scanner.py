@@ -30,7 +30,7 @@ from vidscan.types import FaceMap, FaceSeries, FrameMaps, ModelRef, Report, Scan
 
 FRAMES, FPS, WIDTH, HEIGHT = 25, 25, 320, 240
 LONG = 125
-"""Frames of a clip that is long enough for behaviour."""
+"""Frames of a clip that is long enough for behavior."""
 FACE = (175, 60, 275, 195)
 """Where the astronaut's face lies in the picture, about: x0, y0, x1, y1."""
 
@@ -342,7 +342,7 @@ def test_every_frame_with_a_face_gets_a_mask(recorded: tuple[Report, Recorder]) 
         assert region.probability.dtype == np.float32
         assert 0 <= region.probability.min() <= region.probability.max() <= 1
         assert region.crop_size == 96
-        # frames between analysed ones carry a map over, and have no score of their own
+        # frames between analyzed ones carry a map over, and have no score of their own
         assert interpolated == (frame.score is None)
         assert frame.mask == (None if frame.index % 3 else f"m{frame.index}.png")
     scored = [w for w in recorder.written.values() if w[2] and not w[3]]
@@ -488,7 +488,7 @@ def test_a_verdict_names_the_readers_that_it_was_fitted_with(tmp_path: Path) -> 
     assert [m.name for m in scanner_with(folder).models[3:]] == list(named.values())
 
 
-# --------------------------------------------------------------------------- behaviour
+# --------------------------------------------------------------------------- behavior
 
 
 def test_examining_gives_the_series_of_every_track(scanner: Scanner, clips: Path, report: Report) -> None:

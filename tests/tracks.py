@@ -69,7 +69,7 @@ def make_track(
 def _behavior(
     rng: np.random.Generator, shift: float, absent: Sequence[str]
 ) -> dict[str, dict[str, float] | None]:
-    """Every feature of behaviour: positive, spread by a fifth; low where forgeries move less."""
+    """Every feature of behavior: positive, spread by a fifth; low where forgeries move less."""
     found: dict[str, dict[str, float] | None] = {}
     for group in DESCRIBERS:
         sign = 1.0 if group in ("flicker", "blink") else -1.0

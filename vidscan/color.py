@@ -1,4 +1,4 @@
-"""What red, green and blue weigh in brightness and in colour differences (ITU-R BT.601, as in JPEG)."""
+"""What red, green and blue weigh in brightness and in color differences (ITU-R BT.601, as in JPEG)."""
 
 from __future__ import annotations
 

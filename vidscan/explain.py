@@ -251,7 +251,7 @@ def raise_error(report: Report) -> None:
 
 
 def explain_crops(crops: Sequence[Crop], classifier: PatchClassifier, method: str) -> NDArray[np.float32]:
-    """:func:`explain` for crops of a clip, (N, S, S): every cell of a map laid where its field is centred."""
+    """:func:`explain` for crops of a clip, (N, S, S): every cell laid where its field is centered."""
     pixels = torch.from_numpy(np.stack([crop.pixels for crop in crops]))
     size = pixels.shape[-1]
     maps = explain(pixels, classifier, method)

@@ -163,7 +163,7 @@ class Scanner:
         sha256: str | None = None,
         shelf: Shelf | None = None,
     ) -> tuple[Report, list[FaceSeries]]:
-        """:meth:`scan`, and the whole behaviour series of every track; memory grows with the clip.
+        """:meth:`scan`, and the whole behavior series of every track; memory grows with the clip.
 
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
@@ -189,17 +189,17 @@ class Scanner:
         return work.tracks(), work.bits_per_pixel()
 
     def series(self, path: PathLike) -> list[FaceSeries]:
-        """The behaviour series of every track of a clip, without a verdict; empty where no face is found.
+        """The behavior series of every track of a clip, without a verdict; empty where no face is found.
 
         Raises
         ------
         InputError
             Where the clip cannot be read.
         SetupError
-            Where the settings leave behaviour out.
+            Where the settings leave behavior out.
         """
         if self.reader is None:
-            raise SetupError("behavior_fps is 0: no behaviour is measured")
+            raise SetupError("behavior_fps is 0: no behavior is measured")
         work = _Pass(self, path, classifies=False, keep_series=True)
         work.stream()
         return work.collector.series()
@@ -269,9 +269,9 @@ class _Pass:
     path
         The clip.
     classifies
-        Whether patches are classified; else only behaviour is measured.
+        Whether patches are classified; else only behavior is measured.
     keep_series
-        Keep the whole behaviour series of every track.
+        Keep the whole behavior series of every track.
     embedded
         The clip is the video behind a photo.
     """
@@ -449,7 +449,7 @@ class _Pass:
         return tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
 
     def boxes(self) -> dict[int, list[tuple[float, float, float, float]]]:
-        """Boxes of the analysed faces by frame index."""
+        """Boxes of the analyzed faces by frame index."""
         found: dict[int, list[tuple[float, float, float, float]]] = {}
         for faces in self.patches.evidence.values():
             for face in faces:

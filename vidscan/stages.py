@@ -39,7 +39,7 @@ from vidscan.types import (
 from vidscan.verdict.judge import Judge
 
 _STEADINESS = 0.6
-"""Weight of the past in a mask, from one analysed frame to the next: a forged part stays, noise does not."""
+"""Weight of the past in a mask, from one analyzed frame to the next: a forged part stays, noise does not."""
 
 
 class Uploaded(Sequence[Tensor]):
@@ -89,7 +89,7 @@ class FaceBatch:
         return width, height
 
     def quantiser(self, face: Face, box: tuple[float, float, float, float]) -> float | None:
-        """Mean quantiser in the box of a face of this batch; None where the decoder does not tell."""
+        """Mean quantizer in the box of a face of this batch; None where the decoder does not tell."""
         known = self.chunk.quantiser(face.frame_index - self.chunk.first_index)
         return None if known is None else within(known, box, self.size)
 
@@ -325,7 +325,7 @@ class SeenStage(Stage):
 
 @dataclass
 class FrameStage(Stage):
-    """A report of every face of every frame, and its mask: between analysed frames the last one moves along.
+    """A report of every face of every frame, and its mask: between analyzed frames the last one moves along.
 
     Parameters
     ----------

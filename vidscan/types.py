@@ -1,7 +1,7 @@
 """What flows between the stages, and the report that comes out.
 
 Conventions: images are RGB uint8, shape (H, W, 3); coordinates are pixels of the upright
-full-resolution frame, x to the right, y down, the centre of the top-left pixel at (0, 0);
+full-resolution frame, x to the right, y down, the center of the top-left pixel at (0, 0);
 times are seconds from the first presentation timestamp of the stream.
 
 The JSON schema of the report is generated from the ``Report`` dataclass of this module
@@ -87,7 +87,7 @@ class FrameChunk:
     images
         (T, H, W, 3) RGB uint8, contiguous.
     quantisers
-        (T, h, w) quantiser, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
+        (T, h, w) quantizer, 0 (fine) to 51, of the blocks that frames are coded in, upright like them; None
         where the decoder does not tell.
     """
 
@@ -198,7 +198,7 @@ class FaceSeries:
     gaze: NDArray[np.float32]
     """(T, 2, 2) yaw and pitch in degrees of either eye against the head, same signs as ``rotation``."""
     texture: NDArray[np.float32]
-    """(T, 2, 3, 2) logarithm of the structure in the face and in a ring about it: luminance and blue colour
+    """(T, 2, 3, 2) logarithm of the structure in the face and in a ring about it: luminance and blue color
     difference, three bands from fine to coarse, face and ring (:func:`vidscan.faces.texture.band_levels`)."""
     shut: NDArray[np.float32] | None = None
     """(T, 2) probability 0..1 that an eye is shut, left and right as seen in the image, by the eye-state
@@ -280,12 +280,12 @@ class FrameMaps:
     faces: tuple[FaceMap, ...]
     """Empty without a face."""
     interpolated: bool
-    """Some map was carried over from an analysed frame."""
+    """Some map was carried over from an analyzed frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceEvidence:
-    """What is kept of one analysed face: a few numbers, no picture."""
+    """What is kept of one analyzed face: a few numbers, no picture."""
 
     frame_index: int
     time_s: float
@@ -295,7 +295,7 @@ class FaceEvidence:
     face_px: float
     """Side of the face box in full-resolution pixels (geometric mean of width and height)."""
     sharpness: float
-    """Mean absolute Laplacian of the luminance in the middle of the crop, in grey levels."""
+    """Mean absolute Laplacian of the luminance in the middle of the crop, in gray levels."""
     brightness: float
     """Mean luminance of the crop, 0..255."""
     parts: tuple[float, ...] = ()
@@ -303,7 +303,7 @@ class FaceEvidence:
     inside: float = 1.0
     """Share of the face box that is inside the frame."""
     quantiser: float | None = None
-    """Mean quantiser (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
+    """Mean quantizer (0 fine, 51 coarse) where the face is; None where the decoder does not tell."""
     encoder: float | None = None
     """Deviations from genuine faces by the encoder; None where it did not look."""
     detail_px: float = math.inf
@@ -325,16 +325,16 @@ class BehaviorWindow:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One person through one shot. ``faces`` are the analysed ones, in time order."""
+    """One person through one shot. ``faces`` are the analyzed ones, in time order."""
 
     track_id: int
     faces: tuple[FaceEvidence, ...]
     frames: int
-    """Frames in which the face was seen, analysed or not."""
+    """Frames in which the face was seen, analyzed or not."""
     start_s: float
     end_s: float
     behavior: tuple[BehaviorWindow, ...] = ()
-    """In time order; empty where behaviour was not measured."""
+    """In time order; empty where behavior was not measured."""
 
 
 # --------------------------------------------------------------------------- settings
@@ -354,7 +354,7 @@ class ScanSettings:
     """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
     0 leaves it out."""
     behavior_fps: float = 15.0
-    """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behaviour out."""
+    """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behavior out."""
     blink_rule: EyeRule = "network"
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
     min_face: float = 1.0 / 12.0
@@ -367,7 +367,7 @@ class ScanSettings:
     max_pixels: int = 8192 * 8192
     """Frames of more pixels are refused (``too_large``)."""
     max_duration_s: float = 0.0
-    """Only the first so many seconds are analysed, with a warning; 0 means all."""
+    """Only the first so many seconds are analyzed, with a warning; 0 means all."""
     stream: int | None = None
     """Index in the container of the video stream to scan; None takes the default one or one that is much
     larger."""

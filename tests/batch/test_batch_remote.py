@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-import fake_scanner  # noqa: F401 - puts its folder's neighbours on the path of the workers too
+import fake_scanner  # noqa: F401 - puts its folder's neighbors on the path of the workers too
 import pytest
 
 from vidscan.batch.discover import discover

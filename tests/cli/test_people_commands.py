@@ -76,7 +76,7 @@ def test_enroll_says_what_was_learnt(vidscan_run: Run) -> None:
     )
     model = PeopleStore().load("Ada")
     assert model.judge(person_series(sum(b"ada"), clip=5)).status == "ok"
-    # the longest track was learnt, not the first
+    # the longest track was learned, not the first
     own, other = (model.judge(person_series(sum(b"ada") + i, clip=5)).score or 0 for i in (0, 1))
     assert own < other
 
@@ -174,7 +174,7 @@ def test_plot(vidscan_run: Run, tmp_path: Path) -> None:
     assert vidscan_run("people", "plot", "-o", "people.png")[:2] == (0, "people.png\n")
     picture = cv2.imread("people.png")
     assert min(picture.shape[:2]) > 500 and np.median(picture) == 255
-    # both people's colours (BGR) are there
+    # both people's colors (BGR) are there
     for colour in ((178, 114, 0), (0, 94, 213)):
         near = np.abs(picture.astype(int) - colour).max(2) < 70
         assert near.sum() > 300

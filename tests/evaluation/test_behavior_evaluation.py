@@ -117,6 +117,6 @@ def test_the_eye_network_is_measured_where_it_was_asked() -> None:
 
 def test_markdown_says_it_all() -> None:
     text = "\n".join(markdown(tabulate([reading(0)])))
-    assert f"1 clips of 1 people, {COUNT} labelled frames." in text
+    assert f"1 clips of 1 people, {COUNT} labeled frames." in text
     for word in (*CONDITIONS, "100.0%", "AU 12", "openness", "followed"):
         assert word in text

@@ -67,7 +67,7 @@ def test_rows_by_hand() -> None:
 
 def test_rates_have_exact_binomial_intervals() -> None:
     rates = {rate.name: rate for rate in evaluate(clips(), MODELS, "dev").rates}
-    forged = rates["forged clips labelled manipulated"]
+    forged = rates["forged clips labeled manipulated"]
     wanted = binomtest(3, 5).proportion_ci(0.95, method="exact")
     assert forged.interval == pytest.approx((wanted.low, wanted.high))
     assert rates[FALSE_ALARMS].count == 0

@@ -90,9 +90,9 @@ def test_rates_by_hand() -> None:
     ]
     rates = [(r.name, r.count, r.of) for r in tabulate(genuine, edited)]
     assert rates == [
-        ("genuine clips labelled manipulated, unedited", 0, 4),
-        ("genuine clips labelled manipulated, edited", 2, 4),
+        ("genuine clips labeled manipulated, unedited", 0, 4),
+        ("genuine clips labeled manipulated, edited", 2, 4),
         ("make up", 1, 2),
         ("resampling", 1, 2),
-        ("genuine clips labelled manipulated or uncertain, edited", 3, 4),
+        ("genuine clips labeled manipulated or uncertain, edited", 3, 4),
     ]

@@ -1,4 +1,4 @@
-"""The quality gate on spoilt clips: what is done to frames, what is counted, and the command itself."""
+"""The quality gate on spoiled clips: what is done to frames, what is counted, and the command itself."""
 
 from __future__ import annotations
 

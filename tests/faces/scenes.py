@@ -16,14 +16,14 @@ def astronaut() -> NDArray[np.uint8]:
 
 
 def other_person() -> NDArray[np.uint8]:
-    """The mirrored picture in other colours and proportions: a face, but not that one."""
+    """The mirrored picture in other colors and proportions: a face, but not that one."""
     image = astronaut()[:, ::-1].astype(np.float32)
     swapped = image[..., [0, 2, 1]] * [0.7, 0.55, 0.45] + [10, 5, 0]
     return np.ascontiguousarray(swapped.clip(0, 255).astype(np.uint8))
 
 
 def backdrop(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Smooth coloured texture without a face."""
+    """Smooth colored texture without a face."""
     noise = np.random.default_rng(seed).uniform(0, 255, (height // 40 + 2, width // 40 + 2, 3))
     return cv2.resize(noise.astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 

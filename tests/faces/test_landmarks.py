@@ -59,7 +59,7 @@ def record(network: LandmarkNetwork, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def placement(angle: float, scale: float, x: float, y: float) -> np.ndarray:
-    """(1, 2, 3) from crop to frame: turned by degrees (clockwise) and enlarged about the crop's centre."""
+    """(1, 2, 3) from crop to frame: turned by degrees (clockwise) and enlarged about the crop's center."""
     linear = scale * rotation_matrix(np.array([0, 0, angle]))[:2, :2]
     centre = np.full(2, (SIZE - 1) / 2)
     return np.concatenate([linear, (np.array([x, y]) - linear @ centre)[:, None]], 1)[None]

@@ -15,7 +15,7 @@ FLOOR = np.log(0.02)
 
 
 def grey_noise(inner: float, outer: float, amplitude: float) -> torch.Tensor:
-    """(1, 3, S, S) mid grey, with noise where the distance to the centre is within ``inner``..``outer``."""
+    """(1, 3, S, S) mid gray, with noise where the distance to the center is within ``inner``..``outer``."""
     axis = torch.arange(SIZE) - (SIZE - 1) / 2
     radius = torch.hypot(axis[:, None], axis[None, :])
     noise = amplitude * torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(0))

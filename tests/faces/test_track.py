@@ -69,7 +69,7 @@ def test_a_pan_is_one_smooth_track(detector):
     )
     (reference,) = detector.detect(astronaut()[None])[0]
     assert np.abs(still - reference.points).mean() < 2.5
-    # The crop's centre neither jumps nor trembles from frame to frame.
+    # The crop's center neither jumps nor trembles from frame to frame.
     assert np.abs(np.diff(still.mean(axis=1), axis=0)).max() < 0.6
     box = np.array([(f.box[:2] + f.box[2:]) / 2 for f in faces])
     true = np.array([m[:, :2] @ (reference.box[:2] + reference.box[2:]) / 2 + m[:, 2] for m in maps])

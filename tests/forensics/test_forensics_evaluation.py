@@ -1,4 +1,4 @@
-"""Rows of the table of instruments, and the fingerprints that are learnt from a corpus."""
+"""Rows of the table of instruments, and the fingerprints that are learned from a corpus."""
 
 from __future__ import annotations
 

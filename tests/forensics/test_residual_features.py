@@ -36,7 +36,7 @@ def test_noise_spreads_what_stillness_gathers() -> None:
     flat = np.full((1, 128, 128, 3), 77, np.uint8)
     for features, kernels, cells in ((srm.features, 5, 125), (cooccurrence.features, 2, 81)):
         quiet = features(flat).reshape(kernels, cells)
-        # All neighbours are 0: the middle cell of every kernel.
+        # All neighbors are 0: the middle cell of every kernel.
         assert quiet[:, cells // 2] == pytest.approx(1)
         loud = features(windows(1, 6.0)).reshape(kernels, cells)
         assert loud[:, cells // 2].max() < 0.5

@@ -1,4 +1,4 @@
-"""Traces of up-sampling in the spectrum, and fingerprints learnt from made generators."""
+"""Traces of up-sampling in the spectrum, and fingerprints learned from made generators."""
 
 from __future__ import annotations
 

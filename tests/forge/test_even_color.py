@@ -1,4 +1,4 @@
-"""Even colour: brightness stays, colour variation goes, and no more of it than the footage has is left."""
+"""Even color: brightness stays, color variation goes, and no more of it than the footage has is left."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _LUMINANCE = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
 def _blotchy(amount: float, seed: int = 0) -> Tensor:
-    """(4, 3, 64, 64) grey pictures with colour noise of ``amount`` grey levels on them."""
+    """(4, 3, 64, 64) gray pictures with color noise of ``amount`` gray levels on them."""
     generator = torch.Generator().manual_seed(seed)
     noise = amount * torch.randn(4, 3, 64, 64, generator=generator)
     return 128 + noise - (noise * _LUMINANCE).sum(1, keepdim=True)
 
 
 def _colour(images: Tensor) -> Tensor:
-    """(N,) spread of the colour difference."""
+    """(N,) spread of the color difference."""
     return (images - (images * _LUMINANCE).sum(1, keepdim=True)).std((1, 2, 3))
 
 

@@ -78,7 +78,7 @@ def test_a_donor_fits_a_face_that_swells(
 
 
 def in_face(mask: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2,) centre of a mask, in units of the distance of the eyes, seen from between them."""
+    """(2,) center of a mask, in units of the distance of the eyes, seen from between them."""
     ys, xs = np.nonzero(mask > 60)
     eyes = points[:2].mean(0)
     return (np.array([xs.mean(), ys.mean()]) - eyes) / np.linalg.norm(points[1] - points[0])

@@ -1,4 +1,4 @@
-"""What goes along with the pictures: sound, tags, grey frames, a picture's comment."""
+"""What goes along with the pictures: sound, tags, gray frames, a picture's comment."""
 
 from __future__ import annotations
 

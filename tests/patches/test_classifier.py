@@ -50,7 +50,7 @@ def test_fusing_batch_norm_changes_nothing(architecture: str, depth: int) -> Non
     x = torch.randn(2, 3, 75, 75, generator=torch.Generator().manual_seed(0))
     before = net(x)
     fuse_batch_norm(net)
-    if architecture not in ("meso4", "mesoinception4"):  # they normalise after the ReLU: nothing to fold
+    if architecture not in ("meso4", "mesoinception4"):  # they normalize after the ReLU: nothing to fold
         assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
     assert float(before.std()) > 1e-3
     assert float((net(x) - before).abs().max() / before.abs().max()) < 1e-4
@@ -186,7 +186,7 @@ def test_crop_quality_by_hand() -> None:
     red = torch.zeros(3, 64, 64)
     red[0] = 200.0
     sharpness, brightness = crop_quality(torch.stack([flat, board.expand(3, -1, -1), red]))
-    # on a chequerboard each pixel differs from its four neighbours by 100
+    # on a chequerboard each pixel differs from its four neighbors by 100
     assert sharpness.tolist() == pytest.approx([0, 400, 0], abs=1e-2)
     assert brightness.tolist() == pytest.approx([90, 50, 0.299 * 200], rel=1e-4)
 

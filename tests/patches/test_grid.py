@@ -48,7 +48,7 @@ def test_changed_discs_are_found_where_they_are() -> None:
         rows, columns = np.nonzero(whole > 0.5 * whole.max())
         return np.array([columns.mean() - x, rows.mean() - y])
 
-    # What a learnt network answers to an edge leans to one side or the other; places even that out.
+    # What a learned network answers to an edge leans to one side or the other; places even that out.
     places = [(x, y) for x in (80.0, 112.0, 145.0) for y in (85.0, 115.0, 140.0)]
     mended, plainly = (
         np.mean([off(x, y, grid) for x, y in places], axis=0) for grid in (classifier.grid, None)

@@ -1,4 +1,4 @@
-"""Enrolled people: told apart, calibrated on what they were not learnt from, stored whole or not at all."""
+"""Enrolled people: told apart, calibrated on what they were not learned from, stored whole or not at all."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_calibration_leaves_each_clip_out(model: PersonModel) -> None:
 
 
 def overlapping(clips: list[Windows], window_s: float) -> int:
-    """Pairs of a learnt and a tested window of one fold that share an instant."""
+    """Pairs of a learned and a tested window of one fold that share an instant."""
     count = 0
     for fold in folds(clips, window_s):
         tested, learnt = clips[fold.clip], fold.learnt[fold.clip]

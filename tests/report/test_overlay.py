@@ -227,7 +227,7 @@ def test_a_box_has_the_colour_of_its_frame(
     corner = image[206:214, 140:160].astype(int)  # the lower left corner of its box
     assert bool((corner[..., 0] - corner[..., 1]).max() > 80) == red
     if not red:
-        assert corner.min(-1).max() > 150  # a box is there, in a neutral colour
+        assert corner.min(-1).max() > 150  # a box is there, in a neutral color
 
 
 def test_a_tag_has_the_colour_of_the_face_whatever_the_frame(tmp_path: Path) -> None:

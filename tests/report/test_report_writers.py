@@ -149,7 +149,7 @@ def test_text_on_terminals(width: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     plain = Terminal()
     TextWriter(plain).write(sample("manipulated", path="[red]x.mp4"))
-    assert "\x1b" not in plain.getvalue()  # neither colour nor bold
+    assert "\x1b" not in plain.getvalue()  # neither color nor bold
     assert "[red]x.mp4" in plain.getvalue()
     assert max(map(len, plain.getvalue().splitlines())) <= int(width)
 

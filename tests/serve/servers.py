@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fake_service  # noqa: F401 - puts its folder's neighbours on the path of the workers too
+import fake_service  # noqa: F401 - puts its folder's neighbors on the path of the workers too
 import httpx
 
 from vidscan.batch.engine import Identity, ScannerSpec

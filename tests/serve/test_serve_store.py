@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import fake_service  # noqa: F401 - puts its folder's neighbours on the path
+import fake_service  # noqa: F401 - puts its folder's neighbors on the path
 import pytest
 from sample_reports import sample
 

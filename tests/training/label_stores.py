@@ -17,7 +17,7 @@ from vidscan.training.teacher import BLENDSHAPES
 
 
 def label_landmarks(model: np.ndarray = FACE_MODEL) -> np.ndarray:
-    """(68, 3) float32 a face of the model's shape in the middle of a labelled crop."""
+    """(68, 3) float32 a face of the model's shape in the middle of a labeled crop."""
     fit = similarity(five_points(FACE_MODEL[None]), LABEL_SPEC.points)
     scale = np.hypot(*fit[0, :, 0])
     flat = apply_affine(fit, model[None, :, :2])[0]

@@ -139,7 +139,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(labels: Labels, tmp_path: Pat
 def test_what_cannot_be_trained_is_said_in_one_line(folder: Path, labels: Labels, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no label store"):
         train_blink(tmp_path / "nothing", tmp_path / "work", tmp_path / "weights", SMALL)
-    with pytest.raises(SetupError, match="100 labelled frames"):
+    with pytest.raises(SetupError, match="100 labeled frames"):
         EyeSource(labels, sequences(labels), replace(SMALL, frames=100))
     work = tmp_path / "work"
     EyeTrainer(replace(SMALL, seed=5)).save(work / CHECKPOINT)

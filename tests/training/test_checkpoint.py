@@ -16,7 +16,7 @@ from vidscan.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 class Run:
-    """Two small networks, and an optimiser that has moments to keep."""
+    """Two small networks, and an optimizer that has moments to keep."""
 
     def __init__(self, seed: int, width: int = 3) -> None:
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Batched JPEG quantisation: what a real coder would have given, whatever the size and the quality."""
+"""Batched JPEG quantization: what a real coder would have given, whatever the size and the quality."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_it_is_what_opencv_gives(picture: np.ndarray, quality: int) -> None:
     expected = tensor(jpeg(picture, quality, "opencv"))
     found = dct_jpeg(tensor(picture), torch.tensor([quality]))
     difference = (found - expected).abs()
-    assert float(difference.mean()) < 0.8  # a colour conversion in whole numbers costs about half a level
+    assert float(difference.mean()) < 0.8  # a color conversion in whole numbers costs about half a level
     lost = float((tensor(picture) - expected).abs().mean())
     assert float(difference.mean()) < 0.5 * lost  # nearer to it than to the original
 

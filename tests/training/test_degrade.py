@@ -20,11 +20,11 @@ from vidscan.training.degrade import (
 )
 
 QUIET = Degradation(light=0, blur=0, noise=0, h264=0, h265=0, jpeg=0, again=0)
-"""No codec and no other change but, rarely, to grey."""
+"""No codec and no other change but, rarely, to gray."""
 
 
 def coarse(images: np.ndarray, *, codec: str, crf: int, preset: str) -> np.ndarray:
-    """A repeatable stand-in for an encoder: grey levels in steps of ``crf``."""
+    """A repeatable stand-in for an encoder: gray levels in steps of ``crf``."""
     assert codec == "libx264"
     assert preset
     return images // crf * crf
@@ -102,12 +102,12 @@ def test_jpeg_by_either_library(picture: np.ndarray) -> None:
     done = {coder: jpeg(picture, 60, coder).astype(int) for coder in ("opencv", *PILLOW_CHROMA)}
     for out in done.values():
         assert out.shape == picture.shape
-        assert 0.5 < np.abs(out - picture).mean() < 8  # lossy, and the colours are in their order
+        assert 0.5 < np.abs(out - picture).mean() < 8  # lossy, and the colors are in their order
     assert np.abs(done["4:2:0"] - done["opencv"]).mean() < 0.5
     red = np.zeros((64, 64, 3), np.uint8)
     red[:, ::2] = (255, 0, 0)
     sharp, soft = (float(jpeg(red, 95, c)[..., 0].std()) for c in ("4:4:4", "4:2:0"))
-    assert sharp > 1.2 * soft  # fine colour is what subsampling costs
+    assert sharp > 1.2 * soft  # fine color is what subsampling costs
 
 
 def test_blur_has_its_range(picture: np.ndarray) -> None:
@@ -165,4 +165,4 @@ def test_look_by_hand_and_without_aliasing() -> None:
     stripes = np.zeros((240, 240), np.float32)
     stripes[:, ::2] = 255
     small = look(stripes, Geometry(np.array([[0.3, 0, 0], [0, 0.3, 0]]), 72, False))
-    assert small[8:-8, 8:-8].std() < 12  # fine stripes fade to grey, they do not fold into coarse ones
+    assert small[8:-8, 8:-8].std() < 12  # fine stripes fade to gray, they do not fold into coarse ones

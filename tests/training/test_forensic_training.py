@@ -67,7 +67,7 @@ def test_sources_left_out_are_told(name: str, windows: list[Window], tmp_path: P
     assert learnt.left_out.keys() == {w.entry.file for w in windows}
     genuine = np.array([learnt.left_out[w.entry.file] for w in windows if w.entry.genuine])
     forged = [learnt.left_out[w.entry.file] for w in windows if not w.entry.genuine]
-    # Pixel values say little of a trace that lies between neighbours; the others read it.
+    # Pixel values say little of a trace that lies between neighbors; the others read it.
     assert auc(genuine, forged) > {"pixel_pairs": 0.5, **dict.fromkeys(NETWORKS, 0.6)}.get(name, 0.8)
     levels = genuine_levels(learnt, windows)
     assert levels == sorted(levels) and levels[0] == pytest.approx(genuine.min())

@@ -21,7 +21,7 @@ WINDOWS = st.lists(MARGIN, min_size=1, max_size=12)
 
 
 def windows(rng: np.random.Generator, shape: tuple[int, ...], correlation: float) -> np.ndarray:
-    """(..., w) standard normal margins; neighbours along the last axis correlate (AR(1))."""
+    """(..., w) standard normal margins; neighbors along the last axis correlate (AR(1))."""
     noise = rng.standard_normal(shape)
     for i in range(1, shape[-1]):
         fresh = math.sqrt(1 - correlation**2) * noise[..., i]

@@ -50,7 +50,7 @@ FITTED: list[AnomalyModel] = [SVM, PLANE, DISTANCE, IsolationForest(POINTS, tree
 EACH = pytest.mark.parametrize("model", FITTED, ids=lambda model: type(model).__name__)
 
 
-# Standardisation
+# Standardization
 
 
 def test_standardised_by_hand() -> None:

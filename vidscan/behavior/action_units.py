@@ -110,7 +110,7 @@ def describe(series: FaceSeries) -> dict[str, float] | None:
 
 
 def _activity(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(C,) mean absolute change a second between neighbouring blocks (B, 1 + C) that were both seen; 0 where
+    """(C,) mean absolute change a second between neighboring blocks (B, 1 + C) that were both seen; 0 where
     there are none."""
     steps = np.diff(blocks, axis=0)
     steps = steps[np.isfinite(steps).all(axis=1)]

@@ -174,7 +174,7 @@ def _pearson(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means (W, C) and coefficients (W, C (C-1) / 2) of ``rows[first:last]``, none of them empty.
 
-    Windows are gathered side by side and centred on their own means: running sums would be quicker, but lose
+    Windows are gathered side by side and centered on their own means: running sums would be quicker, but lose
     the digits of signals that vary little about a large value.
     """
     size = last - first

@@ -26,7 +26,7 @@ _OPEN_QUANTILE = 0.8
 """Eyes are open for most of the time, and noise lifts the extremes: their level is a high quantile."""
 _SHUT_EAR, _SHUT_OPENNESS = 0.15, 0.3
 """What is left of the open level when eyes are shut: landmarks of shut lids stay apart, and the teacher,
-from whom openness and the probability were learnt, hardly ever calls an eye shut altogether. Both are near
+from whom openness and the probability were learned, hardly ever calls an eye shut altogether. Both are near
 the medians at the peaks of blinks in the training clips' labels."""
 _LEAST_EAR, _LEAST_OPENNESS = 0.14, 0.3
 """Open-eye levels under these are those of people who keep their eyes shut throughout."""

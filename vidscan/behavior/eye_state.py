@@ -104,7 +104,7 @@ def eye_crops(
 
     Returns
     -------
-    (N, 2, 24, 40) float32 grey 0..255: left and right eye as seen in the image, the right one mirrored. NaN
+    (N, 2, 24, 40) float32 gray 0..255: left and right eye as seen in the image, the right one mirrored. NaN
     where the face was lost.
 
     Raises
@@ -130,7 +130,7 @@ def eye_crops(
 
 
 def normalise_eyes(crops: Tensor) -> Tensor:
-    """(..., H, W) grey 0..255 to mean 0 and deviation 1 each: light and skin do not matter.
+    """(..., H, W) gray 0..255 to mean 0 and deviation 1 each: light and skin do not matter.
 
     Training and scanning both call this.
     """
@@ -189,7 +189,7 @@ class EyeNetwork(nn.Module):
         Parameters
         ----------
         crops
-            (B, T, 1, 24, 40) grey 0..255.
+            (B, T, 1, 24, 40) gray 0..255.
         state
             What an earlier call returned for the same eyes; None at their first frame.
 

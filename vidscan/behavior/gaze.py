@@ -44,7 +44,7 @@ FEATURES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class GazeSteps:
-    """Angular velocities between neighbouring fifths of a second that were both seen: N steps."""
+    """Angular velocities between neighboring fifths of a second that were both seen: N steps."""
 
     times: NDArray[np.float64]
     """(N,) seconds, middle of the step."""

@@ -1,4 +1,4 @@
-"""What the behaviour measures share: stretches of a series, and which of its rows are seen."""
+"""What the behavior measures share: stretches of a series, and which of its rows are seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The behaviour of a track, window by window, measured while the clip streams by.
+"""The behavior of a track, window by window, measured while the clip streams by.
 
 Series of an hour-long clip would not fit into memory, so only the rows that a coming window needs are
 kept, unless the whole series is asked for.

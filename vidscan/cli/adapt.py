@@ -23,7 +23,7 @@ def adapt(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Genuine clip or picture of the same source, whose look is not learnt; may be repeated.",
+            help="Genuine clip or picture of the same source, whose look is not learned; may be repeated.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
@@ -62,7 +62,7 @@ def adapt(
         return
     after = "" if done.after is None else f", {done.after:.2f} from heads that did not see the file judged"
     typer.echo(
-        f"learnt from {done.fakes} fakes: {done.before:.2f} deviations above genuine clips before{after}"
+        f"learned from {done.fakes} fakes: {done.before:.2f} deviations above genuine clips before{after}"
     )
     typer.echo(f"generators known before: area {done.known[0]:.2f} before, {done.known[1]:.2f} after")
     typer.echo(f"VIDSCAN_WEIGHTS={done.folder} vidscan check CLIP")

@@ -156,7 +156,7 @@ def shown(path: Path) -> str:
 
 
 def _learnt(model: PersonModel) -> str:
-    """What was learnt, for people; one clip alone cannot say how the person differs from day to day."""
+    """What was learned, for people; one clip alone cannot say how the person differs from day to day."""
     n = len(model.statistics)
     how = {
         "clips": f"calibrated on {n} clips, each left out in turn",
@@ -165,7 +165,7 @@ def _learnt(model: PersonModel) -> str:
     }[model.left_out]
     clips = "1 clip" if model.clips == 1 else f"{model.clips} clips"
     return (
-        f"{model.name}: learnt {model.seconds:.1f} s in {model.windows} windows of {model.window_s:g} s "
+        f"{model.name}: learned {model.seconds:.1f} s in {model.windows} windows of {model.window_s:g} s "
         f"from {clips}; {how}"
     )
 

@@ -1,4 +1,4 @@
-"""``vidscan evaluate``: how good the verdicts are on a labelled corpus."""
+"""``vidscan evaluate``: how good the verdicts are on a labeled corpus."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def evaluate(
     ] = False,
     jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
 ) -> None:
-    """Scan a labelled corpus and print AUC, AP and false-alarm tables.
+    """Scan a labeled corpus and print AUC, AP and false-alarm tables.
 
     CORPUS/manifest.csv names the clips, their labels, methods, families, people and pairs. Scans
     are kept in --out by content, models and settings, so that a run goes on where it stopped.

@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.callback()
 def people() -> None:
-    """List, remove or draw the people that vidscan enroll has learnt."""
+    """List, remove or draw the people that vidscan enroll has learned."""
 
 
 @app.command("list")
@@ -37,7 +37,7 @@ def list_people(
     dir: Dir = None,
     json: Annotated[bool, typer.Option("--json", help="Print one object a line.")] = False,
 ) -> None:
-    """List the people with the material that was learnt.
+    """List the people with the material that was learned.
 
     Files that cannot be used are reported, and the exit code is 2.
     """

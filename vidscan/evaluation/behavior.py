@@ -57,7 +57,7 @@ class Sample:
     seconds
         How much of it, from its start.
     every
-        Every so many frames are labelled by the teacher.
+        Every so many frames are labeled by the teacher.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Truth and answers for the labelled frames of one clip.
+    """Truth and answers for the labeled frames of one clip.
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ def _series(faces: list[Face], readings: list[FaceReadings]) -> FaceSeries:
 
 
 def tabulate(readings: Sequence[Reading]) -> BehaviorEvaluation:
-    """All rows; blinks only from clips whose every frame was labelled."""
+    """All rows; blinks only from clips whose every frame was labeled."""
     blinks = []
     rule: Rule
     for rule in get_args(Rule):
@@ -361,7 +361,7 @@ def _row(readings: Sequence[Reading], condition: str) -> BehaviorRow:
 
 
 def _nme(reading: Reading, condition: str) -> NDArray[np.float64]:
-    """(T,) normalised mean error; NaN where the face was lost."""
+    """(T,) normalized mean error; NaN where the face was lost."""
     truth = np.asarray(reading.truth.landmarks[..., :2], np.float64)
     answer = np.asarray(reading.answers[condition].landmarks[..., :2], np.float64)
     ocular = np.linalg.norm(truth[:, OUTER_EYE_CORNERS[0]] - truth[:, OUTER_EYE_CORNERS[1]], axis=1)
@@ -415,7 +415,7 @@ def markdown(result: BehaviorEvaluation) -> list[str]:
     ]
     tracked = ", ".join(f"{name} {error:.2%}" for name, error in result.tracked_nme.items())
     return [
-        f"{clean.clips} clips of {result.people} people, {clean.frames:,} labelled frames.",
+        f"{clean.clips} clips of {result.people} people, {clean.frames:,} labeled frames.",
         "",
         *table(("condition", *heads), lines),
         "",

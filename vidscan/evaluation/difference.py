@@ -2,8 +2,8 @@
 
 Both show the same footage, but each was encoded on its own, and often scaled and recoloured a little. The
 difference is therefore taken at equal times and equal size, less the clip's usual difference of each
-colour, as the root mean square of a small neighbourhood. Half of the pixels lie below the median, which is
-what encoding alone makes different: :data:`TIMES_NOISE` times that, and :data:`LEAST_LEVELS` grey levels at
+color, as the root mean square of a small neighborhood. Half of the pixels lie below the median, which is
+what encoding alone makes different: :data:`TIMES_NOISE` times that, and :data:`LEAST_LEVELS` gray levels at
 least, is called changed.
 """
 
@@ -38,7 +38,7 @@ _SAME_TIME_S = 1e-3
 _FINE_SIGMA = 1.0
 """Pixels; takes out what differs from pixel to pixel."""
 _NEAR, _CLOSE, _SPECK, _LEAST_SIDE = 1 / 100, 1 / 25, 1 / 50, 1 / 25
-"""Shares of the shorter side: neighbourhood, gaps closed, specks dropped, side of the smallest region."""
+"""Shares of the shorter side: neighborhood, gaps closed, specks dropped, side of the smallest region."""
 
 
 class NoPlaceError(InputError):
@@ -52,9 +52,9 @@ class Noise:
     """How two clips differ where nothing was changed."""
 
     offset: NDArray[np.float32]
-    """(3,) usual signed difference of R, G and B, in grey levels."""
+    """(3,) usual signed difference of R, G and B, in gray levels."""
     level: float
-    """Median of :func:`local_difference`, in grey levels."""
+    """Median of :func:`local_difference`, in gray levels."""
 
     @property
     def threshold(self) -> float:
@@ -115,7 +115,7 @@ def measure_noise(forged: Path, genuine: Path) -> Noise:
 def local_difference(
     image: NDArray[np.uint8], other: NDArray[np.uint8], offset: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(H, W) root mean square of the difference about each pixel, in grey levels.
+    """(H, W) root mean square of the difference about each pixel, in gray levels.
 
     ``image`` and ``other`` (H, W, 3) RGB uint8; ``offset`` (3,) is taken off first.
     """

@@ -40,7 +40,7 @@ _FEATURES: tuple[tuple[str, list[int], float], ...] = (
     ("eyes", REGIONS["right_eye"][0], 1.8),
     ("eyes", REGIONS["left_eye"][0], 1.8),
 )
-"""Part, face-mesh polygon, and scale about its centre: lids belong to the eyes, a little skin to the lips."""
+"""Part, face-mesh polygon, and scale about its center: lids belong to the eyes, a little skin to the lips."""
 _OUTLINE = REGIONS["hull"][0]
 _FINE = 8
 """Samples along a cell's side that tell what covers it."""

@@ -40,7 +40,7 @@ def saved_pixels(picture: Picture, quality: int, rounding: Rounding) -> Picture:
 
 
 def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = np.rint) -> Path:
-    """A grey JPEG file whose coefficients were rounded by ``rounding``, such as ``np.floor``.
+    """A gray JPEG file whose coefficients were rounded by ``rounding``, such as ``np.floor``.
 
     The pixels are made from the rounded coefficients and coded with the same table, which keeps each one.
     """

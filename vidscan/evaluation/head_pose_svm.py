@@ -30,7 +30,7 @@ from vidscan.training.reading import Reading
 
 NAME = "head pose, SVM of Yang et al."
 FRAMES = 60
-"""Frames of a clip, evenly spaced: neighbours say the same, and fitting takes time with their square."""
+"""Frames of a clip, evenly spaced: neighbors say the same, and fitting takes time with their square."""
 
 
 def keep_poses(task: Reading) -> None:

@@ -95,7 +95,7 @@ class MapSink:
         """One of these is for one clip."""
 
     def write(self, frame: FrameMaps) -> str | None:
-        """Takes an analysed frame; maps that were only carried over are passed over."""
+        """Takes an analyzed frame; maps that were only carried over are passed over."""
         if frame.interpolated:
             return None
         for region in frame.faces:

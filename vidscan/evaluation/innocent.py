@@ -160,5 +160,5 @@ def tabulate(genuine: Sequence[Scored], edited: Sequence[tuple[str, Scored]]) ->
         rate(f"{FALSE_ALARMS}, unedited", flags(genuine)),
         rate(f"{FALSE_ALARMS}, edited", flags(clips)),
         *kinds,
-        rate("genuine clips labelled manipulated or uncertain, edited", doubts(clips)),
+        rate("genuine clips labeled manipulated or uncertain, edited", doubts(clips)),
     )

@@ -126,7 +126,7 @@ def plan_forgeries(corpus: Path, scored: Sequence[Scored], folder: Path) -> list
     chosen = choose(large, CLIPS)
     if len({entry.identity for entry in chosen}) < 2:
         raise SetupError(
-            f"localisation needs genuine clips of two people whose faces have {_LEAST_FACE_PX:g} px or more"
+            f"localization needs genuine clips of two people whose faces have {_LEAST_FACE_PX:g} px or more"
         )
     kinds = [kind for kind, about in KINDS.items() if not about.whole_frame]
     common = [kind for kind in kinds if kind.value not in HELD_OUT]
@@ -167,7 +167,7 @@ def localisation(
     failures = derive_all(forge, tasks, jobs=how.jobs, advance=stage("forging clips", len(tasks)))
     tasks = [task for task in tasks if task.target not in failures]
     if not tasks:
-        raise SetupError("localisation: none of the clips could be forged")
+        raise SetupError("localization: none of the clips could be forged")
     scores = scan_masks([task.target for task in tasks], how, stage("comparing masks", len(tasks)))
     mix = ((record.get("recipe") or {}).get("pairs") or {}).get("mix") or {}
     return tabulate(

@@ -20,7 +20,7 @@ from vidscan.types import FrameMaps, ModelRef, Report, ScanSettings, VideoInfo
 
 _LEVELS = 256
 _HALF = 128
-"""Smallest grey level that stands for a probability above one half."""
+"""Smallest gray level that stands for a probability above one half."""
 
 
 def overlap(predicted: NDArray[np.bool_], exact: NDArray[np.bool_]) -> float:
@@ -30,7 +30,7 @@ def overlap(predicted: NDArray[np.bool_], exact: NDArray[np.bool_]) -> float:
 
 
 def pixel_auc(genuine: NDArray[np.int64], forged: NDArray[np.int64]) -> float | None:
-    """Area under the ROC curve over pixels, from how many have each grey level.
+    """Area under the ROC curve over pixels, from how many have each gray level.
 
     ``genuine`` and ``forged`` (256,) counts. None where a side has no pixel.
     """
@@ -47,12 +47,12 @@ def pointing(mask: NDArray[np.uint8], exact: NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MaskScores:
-    """One clip's analysed frames against its exact masks.
+    """One clip's analyzed frames against its exact masks.
 
     Attributes
     ----------
     frames
-        Frames compared: analysed ones, whose exact mask is not empty.
+        Frames compared: analyzed ones, whose exact mask is not empty.
     iou
         Mean over frames of the overlap at probability .5, in the whole frame.
     face_auc, frame_auc
@@ -93,7 +93,7 @@ class Comparison:
         """One comparison is for one clip."""
 
     def write(self, frame: FrameMaps) -> str | None:
-        """Takes an analysed frame; masks that were only carried over are passed over."""
+        """Takes an analyzed frame; masks that were only carried over are passed over."""
         if frame.interpolated or not frame.faces or frame.index >= len(self._exact):
             return None
         height, width = self._exact.shape[1:]

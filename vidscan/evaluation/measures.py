@@ -26,7 +26,7 @@ from vidscan.verdict.judge import worth_judging
 _LIST = "behavior.csv"
 _LONG_S, _SHORT_S = 30.0, 4.0
 _EVERY = 5
-"""Of dev clips every fifth frame is labelled; the long clips are labelled whole, for blinks."""
+"""Of dev clips every fifth frame is labeled; the long clips are labeled whole, for blinks."""
 
 Stage = Callable[[str, int], Callable[[], None]]
 

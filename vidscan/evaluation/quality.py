@@ -1,6 +1,6 @@
 """The quality gate on clips made poor: how often the verdict holds back, and what it says where it does not.
 
-Genuine clips are cut to their first seconds and spoilt in one way each, at two strengths: a little, which
+Genuine clips are cut to their first seconds and spoiled in one way each, at two strengths: a little, which
 a verdict should survive, and too far. Face size and blur go by the size of the face in the clip, so
 that they mean the same for every clip.
 """
@@ -31,7 +31,7 @@ SUSPICIOUS = "looks suspicious"
 """Stands for the gate's code where a clip is uncertain for what it shows."""
 _CRF = 18
 _SECONDS = 5.0
-"""Enough for behaviour to be measured (four seconds), and a table in minutes."""
+"""Enough for behavior to be measured (four seconds), and a table in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Spoiling:
     blur
         Sigma of a Gaussian, as a share of the face's size.
     light
-        What grey levels are multiplied with.
+        What gray levels are multiplied with.
     seconds
         Of the clip that are kept, from its start.
     crf
@@ -73,13 +73,13 @@ SPOILINGS: dict[str, Spoiling] = {
     "crf 40": Spoiling(crf=40),
     "crf 48": Spoiling(crf=48),
 }
-"""On either side of the limits that are the same for every model: 48 px, grey level 25 and half a second; and
+"""On either side of the limits that are the same for every model: 48 px, gray level 25 and half a second; and
 blur and compression, whose limits are fitted, from strong to extreme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What became of the clips that were spoilt in one way."""
+    """What became of the clips that were spoiled in one way."""
 
     name: str
     false_alarms: Rate
@@ -96,7 +96,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Spoilt:
-    """One clip to be spoilt."""
+    """One clip to be spoiled."""
 
     source: Path
     target: Path
@@ -106,7 +106,7 @@ class Spoilt:
 
 
 def spoil_frame(image: NDArray[np.uint8], spoiling: Spoiling, face_px: float) -> NDArray[np.uint8]:
-    """One frame, (H, W, 3) RGB uint8, spoilt; sides become even, for the encoder, where it is shrunk.
+    """One frame, (H, W, 3) RGB uint8, spoiled; sides become even, for the encoder, where it is shrunk.
 
     ``face_px`` is the face's size in it. Nothing is ever enlarged.
     """
@@ -122,7 +122,7 @@ def spoil_frame(image: NDArray[np.uint8], spoiling: Spoiling, face_px: float) ->
 
 
 def spoil(task: Spoilt) -> None:
-    """Write the spoilt clip, as H.264 with its frames' times; raises InputError where it cannot be read."""
+    """Write the spoiled clip, as H.264 with its frames' times; raises InputError where it cannot be read."""
     how = SPOILINGS[task.name]
 
     def change(chunk: FrameChunk) -> NDArray[np.uint8]:
@@ -139,7 +139,7 @@ def quality(
     how: Scanning,
     stage: Callable[[str, int], Callable[[], None]],
 ) -> tuple[Gate, ...]:
-    """Spoil, scan and count; spoilt clips go to ``out/derived/quality``.
+    """Spoil, scan and count; spoiled clips go to ``out/derived/quality``.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def quality(
     ]
     failures = derive_all(spoil, tasks, jobs=how.jobs, advance=stage("spoiling clips", len(tasks)))
     made = [task.target for task in tasks if task.target not in failures]
-    reports = scan_reports(made, out / "quality.jsonl", how, stage("scanning spoilt clips", len(made)))
+    reports = scan_reports(made, out / "quality.jsonl", how, stage("scanning spoiled clips", len(made)))
     return tabulate({n: [reports.get(t.target) for t in tasks if t.name == n] for n in SPOILINGS})
 
 

@@ -1,6 +1,6 @@
 """Other one-class models, which the shipped one has to beat; none is ever stored.
 
-Each is made from standardised genuine windows (n, d), in which 0 is neutral, and has the interface of
+Each is made from standardized genuine windows (n, d), in which 0 is neutral, and has the interface of
 :class:`vidscan.verdict.one_class.AnomalyModel`.
 """
 

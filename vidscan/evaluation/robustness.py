@@ -111,7 +111,7 @@ TREATMENTS: dict[str, tuple[Step, float]] = {
     "noise 3": (partial(_noisy, sigma=3), _CRF),
     "JPEG 50": (partial(_jpeg, quality=50), _CRF),
 }
-"""What is done to each frame, and the crf of the encode; sigmas in pixels and grey levels."""
+"""What is done to each frame, and the crf of the encode; sigmas in pixels and gray levels."""
 
 
 def treat(treatment: Treatment) -> None:

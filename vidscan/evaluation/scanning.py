@@ -1,4 +1,4 @@
-"""Scanning labelled files with the very pipeline that users run, and keeping what it said."""
+"""Scanning labeled files with the very pipeline that users run, and keeping what it said."""
 
 from __future__ import annotations
 

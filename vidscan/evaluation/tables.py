@@ -21,7 +21,7 @@ from vidscan.training.figures import markdown as figures_table
 from vidscan.training.transfer import auc
 from vidscan.types import ModelRef
 
-FALSE_ALARMS = "genuine clips labelled manipulated"
+FALSE_ALARMS = "genuine clips labeled manipulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Row:
     tpr_at_1: float
     tpr_at_5: float
     flagged: float
-    """Share labelled ``manipulated`` at the shipped threshold."""
+    """Share labeled ``manipulated`` at the shipped threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def evaluate(scored: Sequence[Scored], models: tuple[ModelRef, ...], split: str,
     rates = (
         rate("genuine clips with a face found", [s.label != "no_face" and not s.error for s in genuine]),
         rate(FALSE_ALARMS, flags(genuine)),
-        rate("genuine clips labelled manipulated or uncertain", doubts(genuine)),
-        rate("forged clips labelled manipulated", flags(forged)),
-        rate("forged clips labelled manipulated or uncertain", doubts(forged)),
+        rate("genuine clips labeled manipulated or uncertain", doubts(genuine)),
+        rate("forged clips labeled manipulated", flags(forged)),
+        rate("forged clips labeled manipulated or uncertain", doubts(forged)),
     )
     errors = {s.entry.file: s.error for s in scored if s.error}
     found = figures(
@@ -86,12 +86,12 @@ def evaluate(scored: Sequence[Scored], models: tuple[ModelRef, ...], split: str,
 
 
 def flags(clips: Sequence[Scored]) -> list[bool]:
-    """Which clips are labelled ``manipulated``."""
+    """Which clips are labeled ``manipulated``."""
     return [s.label == "manipulated" for s in clips]
 
 
 def doubts(clips: Sequence[Scored]) -> list[bool]:
-    """Which clips are labelled ``manipulated`` or ``uncertain``."""
+    """Which clips are labeled ``manipulated`` or ``uncertain``."""
     return [s.label in ("manipulated", "uncertain") for s in clips]
 
 
@@ -184,7 +184,7 @@ def row_cells(row: Row) -> list[str]:
 
 
 def record_false_alarms(result: Evaluation) -> None:
-    """Write the measured rate of genuine clips labelled manipulated into the verdict model's record.
+    """Write the measured rate of genuine clips labeled manipulated into the verdict model's record.
 
     Reports show it beside the target; it changes no verdict.
     """

@@ -78,7 +78,7 @@ def align(
     spec
         The crop.
     rounded
-        On the CPU, reduce uint8 frames in whole grey levels: twice as fast, and off by a quarter of a level
+        On the CPU, reduce uint8 frames in whole gray levels: twice as fast, and off by a quarter of a level
         on average. For what looks at shapes, not at the finest texture.
 
     Returns
@@ -232,7 +232,7 @@ def to_window(
         (H, W) of the frame.
     grid
         Where the cells belong. None where they cover the crop from edge to edge: cell (i, j) then has
-        the rows i*size/h .. (i+1)*size/h and columns likewise, and belongs to its centre.
+        the rows i*size/h .. (i+1)*size/h and columns likewise, and belongs to its center.
 
     Returns
     -------

@@ -22,7 +22,7 @@ _LOOK = CropSpec(size=32, margin=1.1)
 class SmallFrame:
     """A frame scaled down for following.
 
-    ``rgb`` is (h, w, 3) and ``grey`` (h, w), both uint8; ``scale`` is the number of its pixels
+    ``rgb`` is (h, w, 3) and ``gray`` (h, w), both uint8; ``scale`` is the number of its pixels
     per pixel of the full frame.
     """
 
@@ -40,18 +40,18 @@ class SmallFrame:
         return cls(image, np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8), scale)
 
     def from_full(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., 2) full-frame pixels to this frame's: edges coincide, centres do not."""
+        """(..., 2) full-frame pixels to this frame's: edges coincide, centers do not."""
         return (np.asarray(points, np.float64) + 0.5) * self.scale - 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a face looks like: an aligned thumbnail, its brightness taken out, and its colour."""
+    """What a face looks like: an aligned thumbnail, its brightness taken out, and its color."""
 
     thumb: NDArray[np.float32]
     """(1024,) float32 of zero mean and unit length (all zero where the face is flat)."""
     chroma: NDArray[np.float64]
-    """(2,) share of red and of green in the mean colour."""
+    """(2,) share of red and of green in the mean color."""
 
     @classmethod
     def of(cls, frame: SmallFrame, points: NDArray[np.floating]) -> Look:
@@ -142,7 +142,7 @@ def follow(
 def _flow(
     before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where (K, 1, 2) points of one grey frame are in the next, and which (K,) were found."""
+    """Where (K, 1, 2) points of one gray frame are in the next, and which (K,) were found."""
     guess = points.copy()
     moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, guess, winSize=(17, 17), maxLevel=3)
     return np.asarray(moved, np.float32), np.asarray(found).ravel() > 0

@@ -1,6 +1,6 @@
 """Where an aligned crop lies in its frame: the canonical face, and the maps between their pixels.
 
-Coordinates follow :mod:`vidscan.types`: pixel centres are at whole numbers, x to the right, y down, in
+Coordinates follow :mod:`vidscan.types`: pixel centers are at whole numbers, x to the right, y down, in
 the frame as well as in the crop.
 """
 
@@ -77,7 +77,7 @@ class CropSpec:
         return self.from_template(TEMPLATE)
 
     def from_template(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Maps (..., 2) template pixels to crop pixels; centres of both squares coincide."""
+        """Maps (..., 2) template pixels to crop pixels; centers of both squares coincide."""
         return (points - (TEMPLATE_SIDE - 1) / 2) * self.scale + (self.size - 1) / 2
 
 
@@ -85,7 +85,7 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     """Least-squares similarity (rotation, one scale, translation) from points to points.
 
     Umeyama (1991) in two dimensions without mirroring, where it has a closed form: with
-    centred points as complex numbers the rotation and scale are one complex factor.
+    centered points as complex numbers the rotation and scale are one complex factor.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def crop_transform(
     out = np.where(broken[:, None, None], fallback, out)
     ratio = similarity_scale(out) / similarity_scale(fallback)
     correction = np.clip(ratio, 1 / _MAX_SCALE_RATIO, _MAX_SCALE_RATIO) / ratio
-    # Rescaling about the crop's centre keeps the pose.
+    # Rescaling about the crop's center keeps the pose.
     centre = (spec.size - 1) / 2
     out *= correction[:, None, None]
     out[:, :, 2] += centre * (1 - correction[:, None])

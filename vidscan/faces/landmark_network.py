@@ -38,7 +38,7 @@ class NetworkOutput:
     Attributes
     ----------
     landmarks
-        (N, 68, 3) x, y and depth as shares of the crop's side; x and y from its centre.
+        (N, 68, 3) x, y and depth as shares of the crop's side; x and y from its center.
     units
         (N, 17) intensities 0..5, not clipped.
     openness
@@ -80,7 +80,7 @@ class _Residual(nn.Module):
 
 
 class LandmarkNetwork(nn.Module):
-    """(N, 3, 112, 112) RGB 0..255 to :class:`NetworkOutput`; normalises its input itself."""
+    """(N, 3, 112, 112) RGB 0..255 to :class:`NetworkOutput`; normalizes its input itself."""
 
     def __init__(self) -> None:
         super().__init__()

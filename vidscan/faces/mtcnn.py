@@ -170,7 +170,7 @@ class MTCNN:
         chosen = _without_duplicates(boxes, confidence)
         # MTCNN's boxes measure from the frame's edge, its points half a pixel more (measured:
         # mirrored pictures give mirrored faces only so). Scaling keeps edges where they are,
-        # and in vidscan whole numbers are pixel centres.
+        # and in vidscan whole numbers are pixel centers.
         boxes = boxes * np.tile(ratio, 2) - 0.5
         points = (points - 0.5) * ratio - 0.5
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -281,7 +281,7 @@ class _Sums:
 
 
 def _cells(lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """(N, count) where each of ``count`` cells of (N,) lengths begins and ends; neighbours may share one."""
+    """(N, count) where each of ``count`` cells of (N,) lengths begins and ends; neighbors may share one."""
     cell = torch.arange(count, device=lengths.device)
     return cell * lengths[:, None] // count, -(-(cell + 1) * lengths[:, None] // count)
 

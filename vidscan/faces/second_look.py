@@ -64,7 +64,7 @@ def _surest(faces: list[Detection]) -> float:
 
 
 def _with_margin(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Place]:
-    """The frame at half its size within grey, and the way back."""
+    """The frame at half its size within gray, and the way back."""
     import cv2
 
     height, width = image.shape[:2]
@@ -75,7 +75,7 @@ def _with_margin(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Place]:
         image, (wide, high), interpolation=cv2.INTER_AREA
     )
     ratio, corner = np.array([width / wide, height / high]), np.array([left, top])
-    # Pixels' edges stay where they are, not their centres.
+    # Pixels' edges stay where they are, not their centers.
     return canvas, lambda points: (points - corner + 0.5) * ratio - 0.5
 
 

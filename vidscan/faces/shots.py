@@ -14,16 +14,16 @@ _THUMB = (32, 18)
 _SAME_PICTURE = 0.6
 """Correlation of thumbnails below which the composition has changed."""
 _SAME_COLOURS = 0.6
-"""Overlap of colour histograms (0..1) below which the scene has changed."""
+"""Overlap of color histograms (0..1) below which the scene has changed."""
 _FLAT = 6.0
-"""Standard deviation in grey levels under which a frame (white flash, black fade) says nothing."""
+"""Standard deviation in gray levels under which a frame (white flash, black fade) says nothing."""
 
 
 class CutDetector:
     """Compares each frame with the last one that showed something.
 
-    A cut changes both the composition (correlation of small grey thumbnails, blind to
-    brightness and contrast) and the colours (histogram). A fast pan changes the first only, a
+    A cut changes both the composition (correlation of small gray thumbnails, blind to
+    brightness and contrast) and the colors (histogram). A fast pan changes the first only, a
     cut between two cameras in the same room possibly too: that is reported as doubtful, and
     it takes a look at the faces to tell. Flat frames are skipped, so that neither a white flash
     nor its end counts as a cut.
@@ -48,7 +48,7 @@ class CutDetector:
 
 
 def _histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(512,) shares of 8 x 8 x 8 colours, blurred so that a shade lighter is no other colour."""
+    """(512,) shares of 8 x 8 x 8 colors, blurred so that a shade lighter is no other color."""
     counts = np.asarray(cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3), np.float32)
     for axis in range(3):
         padded = np.pad(counts, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHANNELS = ("luminance", "blue")
-"""Luminance, and the blue colour difference of BT.601, in which a swapped face differs most."""
+"""Luminance, and the blue color difference of BT.601, in which a swapped face differs most."""
 SCALES = (0.5, 1.0, 2.0, 4.0)
-"""Standard deviations in crop pixels (a face is about 77 px wide); neighbours bound the bands."""
+"""Standard deviations in crop pixels (a face is about 77 px wide); neighbors bound the bands."""
 BANDS = len(SCALES) - 1
 SHAPE = (len(CHANNELS), BANDS, 2)
 

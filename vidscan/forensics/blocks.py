@@ -30,7 +30,7 @@ class Coefficients:
     levels
         (h, w, 8, 8) int32, in steps of ``steps``; rows are vertical frequencies.
     steps
-        (8, 8) the quantisation table; ones for pixels that came from no JPEG file.
+        (8, 8) the quantization table; ones for pixels that came from no JPEG file.
     """
 
     levels: NDArray[np.int32]
@@ -80,7 +80,7 @@ def coefficients(material: Material) -> Coefficients:
 def jpeg_coefficients(path: PathLike) -> Coefficients | None:
     """The luminance of a JPEG file as it is coded; None where it has none of 8 bits.
 
-    They are had from the decoded luminance, which no colour conversion has touched: the rounding of pixels is
+    They are had from the decoded luminance, which no color conversion has touched: the rounding of pixels is
     smaller than half a step but for the finest tables and for clipped blocks.
     """
     from PIL import Image

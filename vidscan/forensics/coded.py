@@ -58,7 +58,7 @@ class Strip:
     thumbs
         (T, 36, 64) float32 luminance.
     still_change
-        (T,) change of luminance from the frame before, in grey levels, mean over blocks that count 2 at most;
+        (T,) change of luminance from the frame before, in gray levels, mean over blocks that count 2 at most;
         0 for the first.
     pairs
         Spread over the clip.

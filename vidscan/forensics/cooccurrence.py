@@ -19,9 +19,9 @@ _LEVELS, _COUNT, _STEP = 1, 4, 2.0
 
 
 def features(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, 162) square roots of the shares of four neighbours' third-order residuals, of (N, S, S, 3) windows.
+    """(N, 162) square roots of the shares of four neighbors' third-order residuals, of (N, S, S, 3) windows.
 
-    Neighbours along the derivative, then across it; rows and columns are counted together. Roots bring the
+    Neighbors along the derivative, then across it; rows and columns are counted together. Roots bring the
     rare patterns up to the frequent ones.
     """
     return np.stack([_features(window) for window in windows])

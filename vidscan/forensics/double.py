@@ -1,4 +1,4 @@
-"""Double compression: histograms of DCT coefficients that were quantised twice have periodic gaps and peaks.
+"""Double compression: histograms of DCT coefficients that were quantized twice have periodic gaps and peaks.
 
 A. C. Popescu and H. Farid, *Statistical Tools for Digital Forensics*, IH 2004; for pixels that were a JPEG
 once: Z. Fan and R. L. de Queiroz, *Identification of Bitmap Compression History*, IEEE TIP 2003.
@@ -34,14 +34,14 @@ _NONE, _PLAIN = 0.07, 0.25
 
 
 class DoubleCompression:
-    """Looks for the period that a first quantisation leaves in the histogram of each low frequency."""
+    """Looks for the period that a first quantization leaves in the histogram of each low frequency."""
 
     name = "double_compression"
     title = "Double JPEG compression"
     source = "A. C. Popescu, H. Farid: Statistical Tools for Digital Forensics. IH 2004"
 
     def examine(self, material: Material) -> Finding:
-        """Pictures only: frames of a clip were quantised by another transform."""
+        """Pictures only: frames of a clip were quantized by another transform."""
         if material.kind != "picture" and material.info.codec != "mjpeg":
             return not_applicable(self, "Frames of this clip are not coded as JPEG.")
         found = coefficients(material)
@@ -82,18 +82,18 @@ def _best(found: Coefficients, row: int, column: int) -> float | None:
 
 
 def gain(counts: NDArray[np.float64], first: int, step: int) -> float:
-    """Nats a coefficient by which a first quantisation explains a histogram better than none does.
+    """Nats a coefficient by which a first quantization explains a histogram better than none does.
 
     Parameters
     ----------
     counts
         (N,) coefficients at levels 1 to N, of either sign.
     first
-        Step of the first quantisation.
+        Step of the first quantization.
     step
         Step of the second: a level is so much.
     """
-    # A running mean over whole periods of the first quantisation is the course without it.
+    # A running mean over whole periods of the first quantization is the course without it.
     width = max(3, 2 * round(first / step) + 1)
     edge = np.pad(counts, (width // 2, width // 2), mode="reflect")
     course = np.maximum(np.convolve(edge, np.ones(width) / width, mode="valid"), 1e-3)

@@ -17,7 +17,7 @@ from vidscan.types import TimeMark
 
 _LEAST_FRAMES = 25
 _STILL = 0.09
-"""Mean difference in grey levels of small pictures that a copy of the frame before makes at most."""
+"""Mean difference in gray levels of small pictures that a copy of the frame before makes at most."""
 _MOVING = 0.5
 """The same between frames while things move."""
 _BESIDE = 4
@@ -117,7 +117,7 @@ class MissingFrames(StripInstrument):
 
 
 def changes(strip: Strip) -> NDArray[np.float64]:
-    """(T - 1,) mean change in grey levels from each frame to the next, of their small pictures."""
+    """(T - 1,) mean change in gray levels from each frame to the next, of their small pictures."""
     return np.abs(np.diff(strip.thumbs, axis=0)).mean(axis=(1, 2)).astype(np.float64)
 
 
@@ -130,7 +130,7 @@ def repetitions(strip: Strip) -> list[tuple[int, int, int]]:
     same = _matches(apart)
     found: list[tuple[int, int, int]] = []
     for lag in range(_NEAREST, len(same) - _RUN):
-        # One frame in between may be spoilt by coding.
+        # One frame in between may be spoiled by coding.
         row = binary_closing(np.pad(np.diagonal(same, -lag), 1)).astype(np.int8)
         edges = np.flatnonzero(np.diff(row))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
@@ -151,7 +151,7 @@ def _misfit(apart: NDArray[np.float32], first: int, last: int, lag: int) -> floa
 
 
 def distances(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, T) root mean square difference in grey levels of any two frames' small pictures (T, h, w)."""
+    """(T, T) root mean square difference in gray levels of any two frames' small pictures (T, h, w)."""
     flat = thumbs.reshape(len(thumbs), -1)
     flat = flat - flat.mean()
     squares = np.square(flat).sum(axis=1)
@@ -171,7 +171,7 @@ def jumps(strip: Strip) -> NDArray[np.float64]:
     """(T - 1,) change from frame to frame over the usual change beside it; 0 at cuts between scenes."""
     change = changes(strip)
     beside = np.maximum(median_filter(change, size=9, mode="nearest"), _LEAST_CHANGE)
-    # The neighbours' peaks count too: a hand that flies through the picture is no single jump.
+    # The neighbors' peaks count too: a hand that flies through the picture is no single jump.
     padded = np.pad(change, 2)
     neighbours = np.maximum.reduce([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
     ratio = change / np.maximum(beside, neighbours / 2)

@@ -2,7 +2,7 @@
 
 W. Wang and H. Farid, *Exposing Digital Forgeries in Interlaced and Deinterlaced Video*, IEEE TIFS 2007. In
 interlaced video the motion between the two fields of a frame goes on into the next frame; de-interlacing
-makes the lines of one field out of their neighbours, which shows in how well these predict them. A part that
+makes the lines of one field out of their neighbors, which shows in how well these predict them. A part that
 was pasted in from other footage does neither.
 """
 
@@ -23,9 +23,9 @@ _COMBED = 1.6
 _LEAST_SHARE = 0.03
 """Of the textured blocks that must be combed for a clip to count as interlaced."""
 _TEXTURE = 2.0
-"""Mean square of grey levels below which a block tells nothing."""
+"""Mean square of gray levels below which a block tells nothing."""
 _MOTION = 30.0
-"""Mean square of grey levels from frame to frame from which a block counts as moving."""
+"""Mean square of gray levels from frame to frame from which a block counts as moving."""
 _LEAST_MOVING = 20
 _MADE = 0.2
 """Logarithm of the ratio of prediction errors by which one field counts as made out of the other."""
@@ -101,7 +101,7 @@ def combing(pair: FieldPair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def parity(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(h, w) logarithm of how much worse even lines are predicted by their neighbours than odd ones.
+    """(h, w) logarithm of how much worse even lines are predicted by their neighbors than odd ones.
 
     NaN in blocks without detail. Above 0 the odd lines are the made ones.
     """
@@ -117,7 +117,7 @@ def parity(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
 def field_motion(pair: FieldPair) -> NDArray[np.float64]:
     """(h, w) difference of a frame's fields over that from the frame to the next; NaN without motion.
 
-    Both are mean squares of grey levels, the first less the detail that lines of one field have as well.
+    Both are mean squares of gray levels, the first less the detail that lines of one field have as well.
     """
     first, second = pair.first.astype(np.float32), pair.second.astype(np.float32)
     onward = _blocks(np.square(second[1:-1] - first[1:-1]))

@@ -1,4 +1,4 @@
-"""Instruments that learnt from the corpus: one window per face, features, one classifier each."""
+"""Instruments that learned from the corpus: one window per face, features, one classifier each."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from vidscan.color import luminance
 
 
 class ConstrainedConv2d(nn.Conv2d):
-    """Filters that predict the middle pixel from its neighbours: -1 in the middle, the rest sums to 1.
+    """Filters that predict the middle pixel from its neighbors: -1 in the middle, the rest sums to 1.
 
     Bayar & Stamm, *A Deep Learning Approach to Universal Image Manipulation Detection Using a New
     Convolutional Layer* (IH&MMSec 2016). The constraint holds in every pass, and gradients go through it.

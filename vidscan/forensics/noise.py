@@ -24,7 +24,7 @@ BLOCK = 16
 _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _MIN_BLOCKS = 12
 _FLOOR = 0.05
-"""Of the noise in grey levels: codecs leave whole blocks without any."""
+"""Of the noise in gray levels: codecs leave whole blocks without any."""
 _FULL = 4.0
 """Deviations of the scene that color the map fully."""
 

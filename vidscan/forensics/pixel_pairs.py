@@ -1,4 +1,4 @@
-"""Co-occurrence of neighbouring pixels in every color channel.
+"""Co-occurrence of neighboring pixels in every color channel.
 
 Nataraj et al., *Detecting GAN generated Fake Images using Co-occurrence Matrices* (EI 2019). They count whole
 pictures at 256 levels and show the matrices to a network; a face window has too few pixels for that, so here

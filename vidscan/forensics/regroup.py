@@ -3,7 +3,7 @@
 D. Vazquez-Padin, M. Fontani, T. Bianchi, P. Comesana, A. Piva, M. Barni, *Detection of Video Double Encoding
 with GOP Size Estimation*, WIFS 2012. W. Wang and H. Farid, *Exposing Digital Forgeries in Video by Detecting
 Double MPEG Compression*, MM&Sec 2006. A frame that was a key frame in an earlier coding differs in quality
-from its neighbours, and costs the second coder more: this comes back at the period of the first coder.
+from its neighbors, and costs the second coder more: this comes back at the period of the first coder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Resampled regions: patches that were enlarged, reduced, turned or sheared, and whose neighbours were not.
+"""Resampled regions: patches that were enlarged, reduced, turned or sheared, and whose neighbors were not.
 
 Bunk et al., *Detection and Localization of Image Forgeries using Resampling Features and Deep Learning*
 (CVPR Workshops 2017), after Popescu & Farid, *Exposing Digital Forgeries by Detecting Traces of Resampling*
-(TSP 2005): interpolated pixels are predicted by their neighbours at a period that the factor decides. The
+(TSP 2005): interpolated pixels are predicted by their neighbors at a period that the factor decides. The
 Laplacian shows how well, the Radon transform adds up what runs in one direction, and the Fourier transform
 turns the period into peaks. Six two-layer classifiers read them, each for one characteristic.
 """

@@ -101,7 +101,7 @@ def peaks(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     risen = detrended(spectrum)
     offset = np.abs(np.arange(SIDE) - SIDE // 2)
-    # A tile's window spreads a frequency over its neighbours.
+    # A tile's window spreads a frequency over its neighbors.
     multiples = np.minimum(offset % _GRID, -offset % _GRID) <= 1
     on_grid = multiples[:, None] & multiples[None]
     odd = multiples & ((offset + 1) // _GRID % 2 == 1) & (offset > _LOWEST)
@@ -149,7 +149,7 @@ def _length(bins: int) -> str:
 
 
 def _drawn(spectrum: NDArray[np.float64], places: list[tuple[int, int]]) -> NDArray[np.float32]:
-    """The spectrum as a grey picture, four pixels a bin, with rings about places and their mirror images."""
+    """The spectrum as a gray picture, four pixels a bin, with rings about places and their mirror images."""
     low, high = np.quantile(spectrum, [0.01, 0.995])
     grey = np.clip((spectrum - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     drawn = cv2.resize(grey, None, fx=_SHOWN, fy=_SHOWN, interpolation=cv2.INTER_NEAREST)

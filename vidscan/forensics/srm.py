@@ -2,7 +2,7 @@
 
 Fridrich & Kodovsky, *Rich Models for Steganalysis of Digital Images* (TIFS 2012), as splicing detectors use
 them (Zhou et al., *Learning Rich Features for Image Manipulation Detection*, CVPR 2018): what linear
-predictors of a pixel leave over, quantised and cut off, and how often its values stand beside one another.
+predictors of a pixel leave over, quantized and cut off, and how often its values stand beside one another.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KERNELS: dict[str, NDArray[np.float64]] = {
 
 
 def features(windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, 625) shares of three neighbours' residuals, by kernel, of (N, S, S, 3) RGB windows.
+    """(N, 625) shares of three neighbors' residuals, by kernel, of (N, S, S, 3) RGB windows.
 
     Kernels that point along rows are turned to columns as well, and both counted together.
     """
@@ -56,12 +56,12 @@ def _features(window: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def quantised(residual: NDArray[Any], levels: int, step: float = 1.0) -> NDArray[np.int64]:
-    """A residual in steps of ``step`` grey levels, cut off at ``levels`` steps either way."""
+    """A residual in steps of ``step`` gray levels, cut off at ``levels`` steps either way."""
     return np.clip(np.rint(residual / step), -levels, levels).astype(np.int64)
 
 
 def neighbours(values: NDArray[np.int64], levels: int, count: int) -> NDArray[np.float64]:
-    """((2 ``levels`` + 1) ** ``count``,) how often ``count`` neighbours in a row have which values.
+    """((2 ``levels`` + 1) ** ``count``,) how often ``count`` neighbors in a row have which values.
 
     ``values`` (h, w) are -``levels`` .. ``levels``.
     """

@@ -37,7 +37,7 @@ def scene_window(
 ) -> NDArray[np.uint8] | None:
     """(side, side, 3) of ``image`` (H, W, 3) that no box touches, the one with most texture.
 
-    None where faces leave no room. Texture is the deviation of the grey levels: flat walls and clipped skies
+    None where faces leave no room. Texture is the deviation of the gray levels: flat walls and clipped skies
     have no noise to compare.
     """
     height, width = image.shape[:2]

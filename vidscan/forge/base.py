@@ -57,7 +57,7 @@ Forgery = Callable[[Faces, torch.Generator], Forged]
 FORGERIES: dict[str, Forgery] = {}
 
 HELD_OUT = frozenset({"spliced_region", "inpainted"})
-"""Kinds that no model may train on: they show whether localisation carries over (:mod:`.held_out`)."""
+"""Kinds that no model may train on: they show whether localization carries over (:mod:`.held_out`)."""
 
 
 def forgery(name: str) -> Callable[[Forgery], Forgery]:

@@ -1,7 +1,7 @@
-"""Even colour: what generators make of skin.
+"""Even color: what generators make of skin.
 
-Decoders are trained on brightness far more than on colour, and render a face in fewer colours than a
-camera records: blotches of skin, stubble and reflected light are missing from the colour channels
+Decoders are trained on brightness far more than on color, and render a face in fewer colors than a
+camera records: blotches of skin, stubble and reflected light are missing from the color channels
 while the brightness is sharp. Of the low-level differences between face swaps and their own original
 footage, this is the plainest (docs/experiments.md).
 """
@@ -19,7 +19,7 @@ _LEVELS = 5
 
 
 def _octaves(images: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Laplacian pyramid, finest octave first, of the colour difference (image less its luminance)."""
+    """Laplacian pyramid, finest octave first, of the color difference (image less its luminance)."""
     level = images - luminance(images)
     octaves: list[Tensor] = []
     while len(octaves) < _LEVELS and min(level.shape[-2:]) >= 8:
@@ -41,7 +41,7 @@ def even_colour(
     share: float = 0.65,
     like: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Take colour variation of 1 to 32 px out of a random ``share`` of the images; brightness stays.
+    """Take color variation of 1 to 32 px out of a random ``share`` of the images; brightness stays.
 
     Each octave is weakened by an amount of its own, from nothing to nine tenths.
 
@@ -51,7 +51,7 @@ def even_colour(
         (N, 3, S, S) RGB.
     like
         Footage (N, 3, S, S) that the images are to be pasted into, and where (N, 1, S, S): octaves
-        in which they have more colour than it are brought down to its level first.
+        in which they have more color than it are brought down to its level first.
     """
     n = len(images)
     octaves, base = _octaves(images)
@@ -66,7 +66,7 @@ def even_colour(
     chosen = chance(generator, share, n, 1, 1, 1)
     gains = []
     for i, limit in enumerate(limits):
-        # The coarsest octave holds lips and cheeks, which generators do colour.
+        # The coarsest octave holds lips and cheeks, which generators do color.
         most = 0.5 if i == len(octaves) - 1 else 0.9
         gain = limit * (1 - strength * uniform(generator, 0.2, most, n, 1, 1, 1))
         gains.append(torch.where(chosen, gain, torch.ones_like(gain)))

@@ -1,4 +1,4 @@
-"""Writing a forged clip and its mask: one encode, labelled as what it is."""
+"""Writing a forged clip and its mask: one encode, labeled as what it is."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_forgery(
     """Forge a clip or picture into ``output`` and its mask into ``mask``.
 
     A clip becomes H.264 (yuv420p, its frames' times, upright, with the sound where the container can
-    hold it), its mask lossless FFV1 in grey; a picture becomes a PNG, and so does its mask. Both carry a
+    hold it), its mask lossless FFV1 in gray; a picture becomes a PNG, and so does its mask. Both carry a
     comment that says that they are forged, how, and by what. They appear when they are complete.
 
     Parameters

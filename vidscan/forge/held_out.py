@@ -1,4 +1,4 @@
-"""Two kinds of forgery that are kept out of every training, to test localisation with.
+"""Two kinds of forgery that are kept out of every training, to test localization with.
 
 What marks them is not what marks the kinds that models train on: a spliced region has no feather and
 no generator's look, an inpainted one has lost its content. :data:`vidscan.forge.base.HELD_OUT` names
@@ -34,7 +34,7 @@ def spliced_region(faces: Faces, generator: torch.Generator) -> Forged:
     """Replace a region by the same region of another face of the batch, cut out with a hard edge.
 
     The other face (another person, or another time of one clip) is warped onto this one's landmarks;
-    a face alone gets its own mirror image. Half of the splices have their colours matched, the others
+    a face alone gets its own mirror image. Half of the splices have their colors matched, the others
     what Poisson blending adds (Perez et al. 2003).
     """
     images, n = faces.images, len(faces)

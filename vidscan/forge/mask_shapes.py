@@ -32,7 +32,7 @@ REGIONS: dict[str, tuple[list[int], tuple[float, float]]] = {
     "left_eye": (_LEFT_EYE, (1.3, 2.2)),
     "nose": (_NOSE, (0.95, 1.2)),
 }
-"""Ordered face-mesh polygons and the range of scales drawn about their centre."""
+"""Ordered face-mesh polygons and the range of scales drawn about their center."""
 
 KINDS = (*REGIONS, "forehead", "eyes", "oval", "polygon")
 _GRID = 128

@@ -25,7 +25,7 @@ _EDGE = 0.08
 _GAP_S = 0.3
 """A face that was away for longer is smoothed afresh."""
 _LABEL_S = 0.04
-"""Time constant in seconds by which a labeller's landmarks are smoothed."""
+"""Time constant in seconds by which a labeler's landmarks are smoothed."""
 
 Labeller = Callable[[NDArray[np.uint8]], "NDArray[np.float32] | None"]
 """(S, S, 3) RGB uint8 crop -> (478, 2) landmarks in its pixels, or None where it finds no face."""
@@ -101,7 +101,7 @@ def cut_face(
     device: torch.device,
     label: Labeller | None,
 ) -> Faces:
-    """One aligned face with its landmarks: the labeller's, else an average face's on the points.
+    """One aligned face with its landmarks: the labeler's, else an average face's on the points.
 
     ``image`` (H, W, 3) RGB uint8; ``points`` (5, 2) in its pixels; ``to_crop`` (2, 3).
     """
@@ -118,7 +118,7 @@ class TrackForger:
     """Forges one face through a clip; frames have to come in order.
 
     The forgery's generator is seeded alike for each frame and it is given one face at a time, so that it
-    draws the same every time, in coordinates of the crop: mask, colour, warp and generator pattern stick
+    draws the same every time, in coordinates of the crop: mask, color, warp and generator pattern stick
     to the face. Strength (3 %) and place (.3 % of the face) tremble a little, correlated in time, as what
     is composited frame by frame does.
 
@@ -188,7 +188,7 @@ class TrackForger:
         return self._back(image, change[0].cpu().numpy(), to_crop)
 
     def _steadied(self, faces: Faces, time_s: float) -> Faces:
-        """With a labeller's landmarks averaged over the last frames."""
+        """With a labeler's landmarks averaged over the last frames."""
         if self._label is None:
             return faces
         landmarks, away_s = faces.landmarks, time_s - self._seen_s

@@ -2,7 +2,7 @@
 
 A picture passed through one keeps its content and gains the decoder's up-sampling pattern and lost
 micro-texture (AlignedForensics, arXiv 2410.11835; DDA, arXiv 2505.14359). One simulator does not
-cover other decoders, so the recipes differ in up-sampler, latent, quantisation and loss.
+cover other decoders, so the recipes differ in up-sampler, latent, quantization and loss.
 """
 
 from __future__ import annotations

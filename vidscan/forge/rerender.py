@@ -32,7 +32,7 @@ class Rendering:
         self.renderers = renderers
 
     def render(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(N, 3, S, S) through decoders at .6 to 1.15 times their size, in the originals' colours."""
+        """(N, 3, S, S) through decoders at .6 to 1.15 times their size, in the originals' colors."""
         n = len(images)
         rendered = torch.empty_like(images)
         for part in torch.arange(n, device=images.device).tensor_split(min(4, n)):

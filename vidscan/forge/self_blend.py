@@ -26,7 +26,7 @@ def draw_ratio(generator: torch.Generator, n: int) -> Tensor:
 
 
 def alter(images: Tensor, generator: torch.Generator, amount: Tensor) -> Tensor:
-    """Change colour, sharpness and texture of each image by up to ``amount`` (N,) in 0..1."""
+    """Change color, sharpness and texture of each image by up to ``amount`` (N,) in 0..1."""
     n, size = len(images), images.shape[-1]
     a = amount.view(n, 1, 1, 1)
     shift = uniform(generator, -20, 20, n, 3, 1, 1) * chance(generator, 0.5, n, 1, 1, 1)

@@ -1,6 +1,6 @@
-"""Face swaps between two people, colour-matched, smoothly warped, softly blended.
+"""Face swaps between two people, color-matched, smoothly warped, softly blended.
 
-Real swaps are smoother and more even than the footage they replace, so a step in colour or sharpness
+Real swaps are smoother and more even than the footage they replace, so a step in color or sharpness
 teaches the wrong thing; difficulty is drawn from easy to imperceptible.
 """
 

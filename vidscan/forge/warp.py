@@ -1,4 +1,4 @@
-"""Warping artefacts and reenactment-like displacements.
+"""Warping artifacts and reenactment-like displacements.
 
 Li & Lyu, *Exposing DeepFake Videos By Detecting Face Warping Artifacts* (CVPRW 2019): a generator of
 fixed size leaves a face resampled differently from its surroundings. Reenactment moves landmarks by a

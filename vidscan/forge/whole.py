@@ -17,7 +17,7 @@ from vidscan.forge.rerender import Rendering
 
 
 def guided_smoothing(images: Tensor, sigma: Tensor, contrast: Tensor) -> Tensor:
-    """Smooth what varies less than ``contrast`` grey levels and keep the edges.
+    """Smooth what varies less than ``contrast`` gray levels and keep the edges.
 
     The self-guided filter of He et al., *Guided Image Filtering* (ECCV 2010), with Gaussian windows.
     ``images`` (N, C, H, W); ``sigma`` in pixels and ``contrast`` (N,) each.

@@ -187,7 +187,7 @@ def _rgb(image: Image) -> NDArray[np.uint8]:
     """(H, W, 3): any mode, transparent pixels over white, 16 bits to 8."""
     from PIL import Image as Pillow
 
-    if image.mode.startswith("I"):  # 16 bits of grey, whatever it is called
+    if image.mode.startswith("I"):  # 16 bits of gray, whatever it is called
         grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if "A" in image.mode or "transparency" in image.info:

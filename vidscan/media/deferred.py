@@ -70,7 +70,7 @@ class DeferredChunk(FrameChunk):
     converter
         Makes RGB of them.
     tells
-        Whether the decoder was asked for quantisers.
+        Whether the decoder was asked for quantizers.
     """
 
     def __init__(
@@ -123,6 +123,6 @@ class DeferredChunk(FrameChunk):
             self._converter,
             tells=self._tells,
         )
-        # A frame can be asked for its quantisers only once.
+        # A frame can be asked for its quantizers only once.
         taken._told = {row - start: told for row, told in self._told.items() if start <= row < stop}
         return taken

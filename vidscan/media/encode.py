@@ -34,7 +34,7 @@ def default_pix_fmt(codec: str) -> str:
 def encoder_options(codec: str, crf: float, preset: str | None) -> dict[str, str]:
     """Options for constant quality ``crf`` (0 best, 51 worst, on x264's scale).
 
-    Codecs that know no CRF get the quantiser that doubles every six steps, like x264's.
+    Codecs that know no CRF get the quantizer that doubles every six steps, like x264's.
     """
     if codec in _CRF_CODECS:
         options = {"crf": f"{crf:g}"}
@@ -62,7 +62,7 @@ def padded_size(width: int, height: int, pix_fmt: str) -> tuple[int, int]:
 def set_up(
     context: VideoCodecContext, width: int, height: int, pix_fmt: str, options: dict[str, str]
 ) -> None:
-    """Give an encoder its size, format, options and colour declaration."""
+    """Give an encoder its size, format, options and color declaration."""
     context.width, context.height, context.pix_fmt = width, height, pix_fmt
     context.options = options
     if pix_fmt.startswith("yuv"):
@@ -71,7 +71,7 @@ def set_up(
 
 
 def to_frame(image: NDArray[np.uint8], width: int, height: int, pix_fmt: str) -> VideoFrame:
-    """An encoder's frame of an RGB or grey ``image``, last row and column repeated up to the size given."""
+    """An encoder's frame of an RGB or gray ``image``, last row and column repeated up to the size given."""
     import av
 
     pad = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))[: image.ndim]
@@ -95,7 +95,7 @@ def reencode(
     preset: str = "veryfast",
     pix_fmt: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Send frames through a real encoder and decoder, in memory: the artefacts without the file.
+    """Send frames through a real encoder and decoder, in memory: the artifacts without the file.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _MIRRORED = frozenset({2, 4, 5, 7})
 def read_picture(path: PathLike, kind: str, max_pixels: int) -> tuple[VideoInfo, NDArray[np.uint8]]:
     """Read one picture.
 
-    EXIF orientation is obeyed, grey becomes RGB, 16 bits become 8, and transparent pixels are laid
+    EXIF orientation is obeyed, gray becomes RGB, 16 bits become 8, and transparent pixels are laid
     over white, the way a page shows them.
 
     Returns
@@ -60,7 +60,7 @@ def read_picture(path: PathLike, kind: str, max_pixels: int) -> tuple[VideoInfo,
     raw = np.frombuffer(data, np.uint8)
     image: NDArray[Any] | None
     try:
-        # Only pictures that can have alpha are asked for it: it would keep 16 bits and grey as well.
+        # Only pictures that can have alpha are asked for it: it would keep 16 bits and gray as well.
         image = _over_white(cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)) if kind in ("png", "webp") else None
         if image is None:
             # Which formats it turns upright depends on its version.

@@ -1,7 +1,7 @@
 """How coarsely each part of a frame was coded, as H.264 tells it: what a file's size cannot, part by part.
 
 A still desktop around a small moving face, or a black lead-in, costs next to no bits, whatever is left of the
-face. FFmpeg hands the quantiser of every macroblock over (0 to 51; six more double the step).
+face. FFmpeg hands the quantizer of every macroblock over (0 to 51; six more double the step).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ OPTION = {"export_side_data": "venc_params"}
 _BLOCK = 16
 _H264 = 1
 _HEAD = struct.Struct("<I4xQQii")
-"""Of AVVideoEncParams: blocks, where they begin, bytes of each, codec, quantiser of the frame."""
+"""Of AVVideoEncParams: blocks, where they begin, bytes of each, codec, quantizer of the frame."""
 
 
 def quantiser_map(frame: VideoFrame) -> NDArray[np.uint8] | None:
-    """(h, w) quantiser of each 16 x 16 block of a decoded frame; None where the decoder does not tell.
+    """(h, w) quantizer of each 16 x 16 block of a decoded frame; None where the decoder does not tell.
 
     A frame tells it once: its side data is let go of.
     """
@@ -44,7 +44,7 @@ def quantiser_map(frame: VideoFrame) -> NDArray[np.uint8] | None:
     shape = (-(-frame.height // _BLOCK), -(-frame.width // _BLOCK))
     if codec != _H264 or count != shape[0] * shape[1] or at + count * size > len(data):
         return None
-    # Each block: x, y, width, height, difference of its quantiser; further fields are not set.
+    # Each block: x, y, width, height, difference of its quantizer; further fields are not set.
     blocks = np.ndarray((count, 5), "<i4", data, at, (size, 4))
     if (blocks[:, 0] % _BLOCK).any() or (blocks[:, 1] % _BLOCK).any():
         return None
@@ -59,7 +59,7 @@ def quantiser_map(frame: VideoFrame) -> NDArray[np.uint8] | None:
 def within(
     quantisers: NDArray[np.uint8], box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> float:
-    """Mean quantiser of the blocks that a box (x0, y0, x1, y1) touches in a frame of (width, height)."""
+    """Mean quantizer of the blocks that a box (x0, y0, x1, y1) touches in a frame of (width, height)."""
     rows, columns = quantisers.shape
     x0, x1 = _span(box[0] / size[0] * columns, box[2] / size[0] * columns, columns)
     y0, y1 = _span(box[1] / size[1] * rows, box[3] / size[1] * rows, rows)

@@ -44,7 +44,7 @@ class VideoSource(ABC):
     warnings : list of Note
         Grows while reading: ``decoder_fallback`` (PyAV took over from decord), ``damaged`` (parts
         could not be decoded), ``max_duration`` (reading stopped at the limit), ``other_streams`` (video
-        streams that are not read), ``tone_mapped`` (high dynamic range), ``palette`` (few colours),
+        streams that are not read), ``tone_mapped`` (high dynamic range), ``palette`` (few colors),
         ``time_stamps`` (the clock was mended; ``info`` has the right duration and rate at the end).
     """
 

@@ -202,7 +202,7 @@ def write_png(path: PathLike, image: NDArray[np.uint8], *, comment: str = "") ->
     path
         Replaced where it exists.
     image
-        uint8, (H, W) grey or (H, W, 3) RGB.
+        uint8, (H, W) gray or (H, W, 3) RGB.
     comment
         Latin-1 text for the picture's ``Comment`` tag.
 

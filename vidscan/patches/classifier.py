@@ -1,4 +1,4 @@
-"""From frames and faces to patch maps: crop, normalise, classify, pool."""
+"""From frames and faces to patch maps: crop, normalize, classify, pool."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def crop_quality(crops: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32
     Returns
     -------
     tuple
-        (N,) mean absolute Laplacian of the luminance in the middle half, in grey levels, and (N,)
+        (N,) mean absolute Laplacian of the luminance in the middle half, in gray levels, and (N,)
         mean luminance there, 0..255.
     """
     grey = luminance(crops)

@@ -2,9 +2,9 @@
 
 Chai et al., *What makes fake images detectable?* (ECCV 2020), cut an image classifier after an early
 block and put a 1x1 convolution on the feature grid: each cell sees only a local patch, so the
-classifier can learn only local artefacts, and those are what transfers between generators.
+classifier can learn only local artifacts, and those are what transfers between generators.
 
-Every network here maps (N, 3, H, W) float, normalised as its registry record says, to (N, 1, h, w)
+Every network here maps (N, 3, H, W) float, normalized as its registry record says, to (N, 1, h, w)
 patch logits (log-odds of *manipulated*). The whole networks of :mod:`vidscan.patches.whole_networks` are
 offered under the same interface: their map is one cell.
 """
@@ -193,9 +193,9 @@ _STRIP = 64
 
 @torch.no_grad()
 def receptive_grid(network: nn.Module, size: int) -> CellGrid:
-    """Which crop pixels the fields of a network's cells are centred on.
+    """Which crop pixels the fields of a network's cells are centered on.
 
-    Padding that is not the same on both sides moves the centres: EfficientNet-Lite0's second stage has
+    Padding that is not the same on both sides moves the centers: EfficientNet-Lite0's second stage has
     cell i at 8i + 7, not at 8i + 3.5, in crops of 224 pixels. Found out by where a bright column spreads
     to in a copy whose weights are all positive.
 
@@ -209,9 +209,9 @@ def receptive_grid(network: nn.Module, size: int) -> CellGrid:
     Returns
     -------
     CellGrid
-        For a network of one cell a crop, the crop's centre.
+        For a network of one cell a crop, the crop's center.
     """
-    # In double precision convolutions are plain: none mixes neighbouring pixels before it multiplies.
+    # In double precision convolutions are plain: none mixes neighboring pixels before it multiplies.
     copy = deepcopy(network).cpu().double().eval()
     for name, values in [*copy.named_parameters(), *copy.named_buffers()]:
         if name.endswith(("bias", "running_mean")):

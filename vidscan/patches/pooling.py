@@ -29,7 +29,7 @@ def pool(logits: Tensor, how: str, top_k: float = 0.25, radius: float | None = N
     top_k
         Share of the patches that ``top_k`` averages, in (0, 1].
     radius
-        Only patches whose centre lies within this share of half the crop's side from its centre count:
+        Only patches whose center lies within this share of half the crop's side from its center count:
         what is behind the head is no evidence about the face. None counts all.
 
     Returns
@@ -55,7 +55,7 @@ def pool(logits: Tensor, how: str, top_k: float = 0.25, radius: float | None = N
 
 
 def within(height: int, width: int, radius: float) -> Tensor:
-    """(h, w) bool: patches whose centre is within ``radius`` half sides of the crop's centre.
+    """(h, w) bool: patches whose center is within ``radius`` half sides of the crop's center.
 
     Raises ValueError where there is none.
     """

@@ -47,7 +47,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """A learnt gain for each channel."""
+    """A learned gain for each channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each normalised before and scaled after."""
+    """Attention and MLP, each normalized before and scaled after."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class VisionTransformer(nn.Module):
         Parameters
         ----------
         pictures
-            (N, 3, 14 side, 14 side) float32, normalised.
+            (N, 3, 14 side, 14 side) float32, normalized.
 
         Returns
         -------

@@ -36,7 +36,7 @@ def _meso_tail(inputs: int) -> list[nn.Module]:
 
 
 def _meso_layer(inputs: int, outputs: int, kernel: int, shrink: int) -> list[nn.Module]:
-    """Unlike most networks, MesoNet normalises after the ReLU."""
+    """Unlike most networks, MesoNet normalizes after the ReLU."""
     return [
         nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2),
         nn.ReLU(),

@@ -1,1 +1,1 @@
-"""Enrolled people: how one person moves. What is learnt here never changes a label."""
+"""Enrolled people: how one person moves. What is learned here never changes a label."""

@@ -1,6 +1,6 @@
 """Does this person move like themselves: a one-class SVM on the correlations between facial movements.
 
-After Agarwal et al. 2019 (Protecting World Leaders Against Deep Fakes). The machine is learnt from genuine
+After Agarwal et al. 2019 (Protecting World Leaders Against Deep Fakes). The machine is learned from genuine
 clips of one person alone and calibrated on clips it did not see.
 """
 
@@ -58,14 +58,14 @@ class TooLittleMaterialError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class MovementSvm:
-    """A one-class SVM over standardised windows."""
+    """A one-class SVM over standardized windows."""
 
     centre: NDArray[np.float64]
     """(210,) mean of every feature."""
     weight: NDArray[np.float64]
     """(210,) one over its standard deviation; 0 where the feature is not used."""
     machine: OneClassSVM
-    """Learnt from standardised windows (W, 210)."""
+    """Learnt from standardized windows (W, 210)."""
 
     @classmethod
     def fit(
@@ -103,7 +103,7 @@ class MovementSvm:
         """(W,) how far out windows (W, 210) lie: 0 on the boundary, positive outside.
 
         -log(1 + margin / rho), which falls strictly with the margin but, unlike it, does not level off
-        far from everything known, and does not depend on how many windows were learnt.
+        far from everything known, and does not depend on how many windows were learned.
         """
         return self.machine.score_samples(standardise(features, self.centre, self.weight))
 
@@ -126,7 +126,7 @@ class PersonModel:
     clips: int
     windows: int
     seconds: float
-    """Material that was learnt: clips, windows, seconds."""
+    """Material that was learned: clips, windows, seconds."""
     vectors: NDArray[np.float16]
     """(V, 210) features of the (thinned) windows, for the picture of all people."""
 
@@ -142,7 +142,7 @@ class PersonModel:
     ) -> PersonModel:
         """Enrol a person from tracks of genuine clips, one per clip.
 
-        Every clip is left out in turn and judged by a machine that was learnt from the others; see
+        Every clip is left out in turn and judged by a machine that was learned from the others; see
         :func:`vidscan.people.windows.folds` for a clip that makes up most of the material.
 
         Raises
@@ -261,7 +261,7 @@ def _too_little(name: str, clips: Sequence[FaceSeries], seconds: float, least: f
     if clips and all(map(still, clips)):
         where += " (it does not move, as in a photograph)"
     return (
-        f"too little to enrol {name}: a face was followed for {found:.1f} s in {where}, {seconds:.1f} s of "
+        f"too little to enroll {name}: a face was followed for {found:.1f} s in {where}, {seconds:.1f} s of "
         f"it in whole windows of {window_s:g} s; {least:g} s in such windows are needed, "
         f"{least - seconds:.1f} s are missing"
     )

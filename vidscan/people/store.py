@@ -182,7 +182,7 @@ class PeopleStore:
         except OSError as error:
             raise PersonError(f"{record.name}: cannot read {path}: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != record.sha256:
-            raise PersonError(f"{record.name}: {path} is damaged (sha256): enrol them again")
+            raise PersonError(f"{record.name}: {path} is damaged (sha256): enroll them again")
         return _from_bytes(content, record, path)
 
     def records(self) -> tuple[list[PersonRecord], list[PersonError]]:
@@ -258,7 +258,7 @@ def _read_record(path: Path) -> PersonRecord:
         if not re.fullmatch(rf"{re.escape(path.stem)}\.[0-9a-f]+\.safetensors", record.file):
             raise ValueError(f"file {record.file!r}")
     except (OSError, KeyError, TypeError, ValueError, RecursionError, PersonError) as error:
-        raise PersonError(f"cannot use {path}: {error}: enrol the person again") from error
+        raise PersonError(f"cannot use {path}: {error}: enroll the person again") from error
     return record
 
 

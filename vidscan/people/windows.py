@@ -137,7 +137,7 @@ def folds(clips: Sequence[Windows], window_s: float) -> list[Fold]:
     """Leave each clip out; of a clip without which too little is left, one block after another.
 
     Blocks are disjoint. Windows that reach into a tested block are used for nothing in its fold, so
-    that nothing is tested that overlaps what was learnt. A part without which there is nothing left
+    that nothing is tested that overlaps what was learned. A part without which there is nothing left
     gets no fold.
     """
     everything = [np.ones(len(clip), bool) for clip in clips]

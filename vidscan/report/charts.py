@@ -2,7 +2,7 @@
 
 Positions along the time axis are percentages and heights are pixels, so a chart stretches with the page
 while text and dots keep their size; only lines live in a nested, stretched coordinate system with strokes
-that do not scale. Colours, dashes and fonts come from the style sheet, by class. Nothing is told by colour
+that do not scale. Colors, dashes and fonts come from the style sheet, by class. Nothing is told by color
 alone.
 """
 

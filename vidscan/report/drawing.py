@@ -1,4 +1,4 @@
-"""What overlays are drawn with: colours, crisp text, boxes, lines.
+"""What overlays are drawn with: colors, crisp text, boxes, lines.
 
 Images are (H, W, 3) RGB uint8 and are changed in place. Positions are pixels, x to the right, y down;
 whatever reaches beyond the image is cut off.
@@ -44,7 +44,7 @@ TRACK_COLOURS: tuple[Colour, ...] = (
     (206, 210, 130),
     (182, 198, 216),
 )
-"""Lines of faces, in turn; apart from the colours of labels."""
+"""Lines of faces, in turn; apart from the colors of labels."""
 
 HEAT_FROM, HEAT_FULL, HEAT_OPACITY = 0.2, 0.5, 0.5
 """Below the first probability the picture stays clear; from the second on half of it shines through."""
@@ -54,7 +54,7 @@ _FIXED = 4
 
 
 def track_colour(track_id: int) -> Colour:
-    """The colour of a face's line."""
+    """The color of a face's line."""
     return TRACK_COLOURS[track_id % len(TRACK_COLOURS)]
 
 
@@ -63,10 +63,10 @@ def track_colour(track_id: int) -> Colour:
 
 @lru_cache(maxsize=1)
 def heat_table() -> tuple[Image, NDArray[np.float32]]:
-    """Colours (256, 3) and opacities (256,) 0..1 of grey levels 0..255 of a mask.
+    """Colours (256, 3) and opacities (256,) 0..1 of gray levels 0..255 of a mask.
 
-    The colours are *inferno*, which grows lighter step by step as the eye sees it, also for those who do
-    not see colours.
+    The colors are *inferno*, which grows lighter step by step as the eye sees it, also for those who do
+    not see colors.
     """
     import cv2
 
@@ -101,7 +101,7 @@ def draw_heat(image: Image, mask: Image, outline: float) -> None:
 
 
 def paint(image: Image, alpha: Image, x: float, y: float, colour: Colour, opacity: float = 1.0) -> None:
-    """Lay ``colour`` over the image where ``alpha`` (h, w), 0..255, says, its corner at (x, y)."""
+    """Lay ``color`` over the image where ``alpha`` (h, w), 0..255, says, its corner at (x, y)."""
     left, top = round(x), round(y)
     height, width = alpha.shape
     x0, y0 = max(left, 0), max(top, 0)
@@ -181,7 +181,7 @@ def draw_box(image: Image, box: tuple[float, float, float, float], colour: Colou
 def draw_text(
     image: Image, text: str, x: float, y: float, size: int, colour: Colour = TEXT, opacity: float = 1.0
 ) -> None:
-    """A line of text whose left end is at ``x`` and whose capitals are centred on ``y``."""
+    """A line of text whose left end is at ``x`` and whose capitals are centered on ``y``."""
     alpha, base = _letters(text, size)
     paint(image, alpha, x, round(y + 0.36 * size) - base, colour, opacity)
 

@@ -1,4 +1,4 @@
-"""Crops beside maps over them, as one picture with titles and a colour bar."""
+"""Crops beside maps over them, as one picture with titles and a color bar."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Panel:
 
 
 def compose(panels: Sequence[Panel], title: str, legend: str) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB uint8: each crop, its map, and the map laid over the greyed crop.
+    """(H, W, 3) RGB uint8: each crop, its map, and the map laid over the grayed crop.
 
     One panel runs across, several stand side by side. ``title`` heads the picture, ``legend`` says what
-    the colours from 0 to 1 mean.
+    the colors from 0 to 1 mean.
     """
     from PIL import Image, ImageDraw
 
@@ -88,7 +88,7 @@ def compose(panels: Sequence[Panel], title: str, legend: str) -> NDArray[np.uint
 
 
 def _views(panel: Panel) -> list[NDArray[np.uint8]]:
-    """Crop, map, and map over the greyed crop, each (side, side, 3) uint8."""
+    """Crop, map, and map over the grayed crop, each (side, side, 3) uint8."""
     crop = _sized(panel.pixels.transpose(1, 2, 0)).clip(0, 255)
     values = _sized(panel.map).clip(0, 1)
     colours = _coloured(values)

@@ -46,7 +46,7 @@ _OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(INDEX_NAME)}|{re.escape(VIDEO_NAM
 
 _BYTES: dict[MaskFormat, tuple[float, int]] = {"png": (0.34, 26_000), "video": (0.18, 16_000)}
 """For each pixel, and for each frame: a face that fills the frame takes less, were every patch at odds with
-its neighbours."""
+its neighbors."""
 _BYTES_PER_ENTRY = 1200
 """In the index and around the pixels."""
 
@@ -57,7 +57,7 @@ class MaskWriter:
     """Writes ``FOLDER/<stem>-<first 8 of the sha256>/`` with the masks of a clip and ``masks.json``.
 
     As pictures there is ``<index>.png`` for every frame with a face. As a video there is ``masks.mkv``
-    (FFV1, grey, lossless), with the times of the clip's frames and black where there is no face, so
+    (FFV1, gray, lossless), with the times of the clip's frames and black where there is no face, so
     that it runs in step with the clip.
 
     ``masks.json`` appears when the clip is complete. It is written as the frames come: memory does not
@@ -104,7 +104,7 @@ class MaskWriter:
         head: dict[str, Any] = {"sha256": sha256, "width": info.width, "height": info.height}
         head |= {
             "scale": _SCALE,
-            "meaning": "grey level / scale is the probability that the pixel is manipulated",
+            "meaning": "gray level / scale is the probability that the pixel is manipulated",
             "format": self.format,
             "every": self._every,
         }

@@ -307,7 +307,7 @@ class _Drawing:
 
     def _marked(self, face: FrameReport) -> bool:
         """Whether a face looks suspicious in this very frame: within a suspicious stretch, or in a picture,
-        which is all there is of its face. Only there colour and heat are laid on it."""
+        which is all there is of its face. Only there color and heat are laid on it."""
         if self._picture:
             label = self._labels.get(face.track_id)
             return label in ("uncertain", "manipulated") and face.track_id not in self._unjudged
@@ -336,7 +336,7 @@ class _Drawing:
         draw_pill(picture, place, INK, 0.8)
         draw_pill(picture, (x, y, x + own, y + high), self._colour(face.track_id), 0.92)
         draw_text(picture, look, x + own + 0.5 * size, y + high / 2, size, WHITE)
-        # The dot is in the colour of the face's line in the timeline.
+        # The dot is in the color of the face's line in the timeline.
         draw_dot(picture, x + 0.85 * size, y + high / 2, 0.4 * size, INK)
         draw_dot(picture, x + 0.85 * size, y + high / 2, 0.3 * size, track_colour(face.track_id))
         draw_text(picture, text, x + 1.5 * size, y + high / 2, size, WHITE)

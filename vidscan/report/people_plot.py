@@ -21,10 +21,10 @@ from vidscan.report.pyplot import load_pyplot
 from vidscan.spread import evenly
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe & Ito's, which the colour-blind tell apart; their yellow is too pale on white."""
+"""Okabe & Ito's, which the color-blind tell apart; their yellow is too pale on white."""
 _MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _MOST = 300
-"""Windows of a person in the picture; neighbours overlap nearly whole."""
+"""Windows of a person in the picture; neighbors overlap nearly whole."""
 _FEWEST = 4
 _PERPLEXITY = 30.0
 _SCRIPTS = ("Noto Sans CJK JP", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Yu Gothic")
@@ -132,7 +132,7 @@ def _groups(
                 {
                     "s": 26,
                     "color": _COLOURS[number % len(_COLOURS)],
-                    # Seven colours and eight marks: together they repeat only after fifty-six people.
+                    # Seven colors and eight marks: together they repeat only after fifty-six people.
                     "marker": _MARKS[number % len(_MARKS)],
                     "alpha": 0.35 if clips else 0.75,
                     "edgecolors": "white",

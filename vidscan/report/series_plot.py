@@ -26,7 +26,7 @@ MOST_TRACKS = 3
 """Tracks drawn: the longest."""
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
-"""Okabe & Ito's, which the colour-blind tell apart."""
+"""Okabe & Ito's, which the color-blind tell apart."""
 _INK, _PALE, _LOST = "#222222", "#777777", "#e8e8e8"
 _GAP_STEPS = 2.5
 """Rows further apart than so many median steps have a gap between them."""
@@ -216,7 +216,7 @@ def _draw_score(axes: Any, view: _View) -> None:
 def _draw_size(axes: Any, view: _View) -> None:
     sharpness = view.track.quality.sharpness
     if sharpness is not None:
-        axes.set_title(f"median sharpness {sharpness:.1f} grey levels", loc="right", fontsize=8, color=_PALE)
+        axes.set_title(f"median sharpness {sharpness:.1f} gray levels", loc="right", fontsize=8, color=_PALE)
     if not view.frames:
         _nothing(axes, "not measured frame by frame")
         return

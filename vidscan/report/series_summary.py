@@ -17,17 +17,17 @@ from vidscan.types import EyeRule, FaceSeries, Report
 from vidscan.verdict.groups import GROUPS
 
 _MEASURES = {name.replace("_", " "): name for name in DESCRIBERS if name != "flicker"}
-"""The behaviour that is told, by its name in words: what the evidence vector calls it."""
+"""The behavior that is told, by its name in words: what the evidence vector calls it."""
 _ROTATION = ("pitch", "yaw", "roll")
 _GAZE = ("yaw", "pitch")
 _EYES = ("left", "right")
 
 
 def summarise(report: Report, series: Sequence[FaceSeries], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Plain JSON of a clip: metadata, and every track's signals and behaviour.
+    """Plain JSON of a clip: metadata, and every track's signals and behavior.
 
     A signal has its median and its 5th and 95th percentile over the frames in which it was seen. A
-    behaviour measure is null where the track has too little material for it.
+    behavior measure is null where the track has too little material for it.
     """
     by_track = {own.track_id: own for own in series}
     return {

@@ -95,7 +95,7 @@ def _picture(number: int, telling: TellingCrop) -> TellingPicture:
     crop = np.asarray(cv2.resize(telling.crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     values = np.ascontiguousarray(telling.probability, np.float32)
     values = cv2.resize(values, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    # On grey, so that no colour of the face can be taken for one of the map.
+    # On gray, so that no color of the face can be taken for one of the map.
     grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8)
     heat = np.repeat(grey[..., None], 3, axis=2)
     draw_heat(heat, np.rint(values * 255).astype(np.uint8), side / 160)

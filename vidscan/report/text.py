@@ -1,4 +1,4 @@
-"""The report for people: colours and wrapping on a terminal, plain lines elsewhere."""
+"""The report for people: colors and wrapping on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TextWriter:
         if self._stream.isatty():
             self._paint(block)
         else:
-            # No wrapping and no colour: one fact a line, for grep and log files.
+            # No wrapping and no color: one fact a line, for grep and log files.
             self._stream.writelines(f"{'  ' * line.indent}{line.text}\n" for line in block)
         self._stream.flush()
 

@@ -1,4 +1,4 @@
-"""The panel below an overlay's picture: verdict, scores over time, and what the colours mean."""
+"""The panel below an overlay's picture: verdict, scores over time, and what the colors mean."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Panel:
         return f"{timecode(time_s)} / {timecode(self.duration_s)}"
 
     def _title(self) -> None:
-        """The verdict in words, beside its colour."""
+        """The verdict in words, beside its color."""
         size, label = self.size, self.report.verdict.label
         draw_dot(self._still, self._pad + 0.35 * size, self._title_y, 0.36 * size, LABEL_COLOURS[label])
         x = self._pad + round(1.2 * size)
@@ -263,7 +263,7 @@ class Panel:
         return {segment.track_id for segment in self.report.segments}
 
     def _line_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """For every colour of lines, whose they are, in several wordings."""
+        """For every color of lines, whose they are, in several wordings."""
         faces: dict[int, list[int]] = {}
         for track_id in self.lines:
             faces.setdefault(track_id % len(TRACK_COLOURS), []).append(track_id)

@@ -1,7 +1,7 @@
 """Adapting one of the encoder's heads to a new generator from a handful of its fakes, forgetting nothing.
 
-What the head learnt stays as it is; a correction is added that lives in few directions, and is learnt from
-the new fakes beside a memory of what the head learnt from. So a handful of examples cannot bend it anywhere,
+What the head learned stays as it is; a correction is added that lives in few directions, and is learned from
+the new fakes beside a memory of what the head learned from. So a handful of examples cannot bend it anywhere,
 and what other generators and genuine people get is held in place. The task is that of Cozzolino et al.,
 *ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv 1812.02510), whose
 auto-encoder is :mod:`vidscan.training.forensic_transfer`.
@@ -65,7 +65,7 @@ class AdaptRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a head learnt from, in few numbers; no picture can be made of it.
+    """What a head learned from, in few numbers; no picture can be made of it.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ def adapt(memory: Memory, fakes: Crops, recipe: AdaptRecipe, genuine: Crops | No
     """The correction that a head needs to find ``fakes``, crops of a new generator, as well.
 
     ``genuine`` may hold crops of the same source as the fakes, so that what the source looks like is not
-    learnt as a trace.
+    learned as a trace.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def adapt(memory: Memory, fakes: Crops, recipe: AdaptRecipe, genuine: Crops | No
         [memory.weights * (1 - recipe.share), *(np.full(len(o), share / len(o)) for (o, _), _ in given)]
     )
     weight, shift = _fit(points, offset, forged, weights, recipe.strength)
-    # What a correction does to crops that it learnt from is tamer than what it does to others.
+    # What a correction does to crops that it learned from is tamer than what it does to others.
     parts = np.append(memory.parts, np.full(len(points) - len(memory.points), -1))
     unseen = np.zeros(len(memory.points))
     for part in np.unique(memory.parts):

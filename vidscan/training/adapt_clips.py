@@ -35,7 +35,7 @@ class Adapted:
     encoder
         Name of the adapted model.
     fakes
-        Files with a face that were learnt from.
+        Files with a face that were learned from.
     before, after
         What the corrected head says of the fakes on average, in deviations of genuine clips; ``after`` is by
         heads that did not learn from the file that they judge, and None where there is one file only.
@@ -72,7 +72,7 @@ def adapt_to(
     out
         The new weights folder; must not exist.
     genuine
-        Genuine clips or pictures from the same source, so that its look is not learnt as a trace.
+        Genuine clips or pictures from the same source, so that its look is not learned as a trace.
     recipe
         How far the head may go.
     device

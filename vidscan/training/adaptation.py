@@ -39,7 +39,7 @@ class Adaptation:
     Attributes
     ----------
     method, film, count
-        The generator, whether its fakes are clips, and how many of them were learnt from.
+        The generator, whether its fakes are clips, and how many of them were learned from.
     area
         Of the generator's other fakes against genuine files of the same kind from unseen sources.
     others
@@ -62,7 +62,7 @@ class Adaptation:
 
 
 Adapter = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""From the crops that are learnt from, by number, to scores of all crops."""
+"""From the crops that are learned from, by number, to scores of all crops."""
 
 
 def memory_of(
@@ -74,7 +74,7 @@ def memory_of(
     directions: int = DIRECTIONS,
     seed: int = 0,
 ) -> Memory:
-    """The memory of ``head``, without crops of the part that it was learnt without."""
+    """The memory of ``head``, without crops of the part that it was learned without."""
     known = (
         np.flatnonzero(material.parts != leave_out)
         if leave_out is not None
@@ -101,7 +101,7 @@ def judge(
 ) -> list[Adaptation]:
     """Adapt the heads of every part, in turn, to each generator of the part that has fakes enough.
 
-    ``fitted`` (5,) are learnt without a part each (:func:`vidscan.training.encoder.fit_heads`). As in
+    ``fitted`` (5,) are learned without a part each (:func:`vidscan.training.encoder.fit_heads`). As in
     scanning the head that finds more counts, in deviations from genuine clips; one of them is corrected.
     """
     rows = [_rows(material, part) for part in range(len(fitted))]
@@ -264,7 +264,7 @@ def _file_scores(entries: Sequence[Entry], values: NDArray[np.float64]) -> dict[
 def markdown(named: Mapping[str, Sequence[Adaptation]]) -> str:
     """A Markdown table: means over generators, before and after, by detector, kind and number of fakes."""
     head = [
-        "detector", "fakes learnt from", "generators", "AUC", "own source", "other generators",
+        "detector", "fakes learned from", "generators", "AUC", "own source", "other generators",
         "false alarms",
     ]  # fmt: skip
     lines = []

@@ -30,7 +30,7 @@ def augment(
         Chance that a pair is blurred (sigma 0 to 3 pixels), and chance that it is put through a real
         JPEG coder (quality 30 to 100, OpenCV or Pillow).
     dct
-        Chance that a pair gets JPEG's quantisation (:func:`vidscan.training.dct.dct_jpeg`), on ``device``.
+        Chance that a pair gets JPEG's quantization (:func:`vidscan.training.dct.dct_jpeg`), on ``device``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Training the eye-state network on genuine clips that the teacher has labelled.
+"""Training the eye-state network on genuine clips that the teacher has labeled.
 
 Material is drawn by :mod:`vidscan.training.eye_material`. People are set aside to judge by: none of theirs
 is trained on.

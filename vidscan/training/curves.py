@@ -19,7 +19,7 @@ _STEPS = ("crops", "faces", "steps")
 _LABELS = {
     "accuracy": "accuracy on our own forgeries",
     "high_band_auc": "AUC of high-band energy alone",
-    "nme": "normalised mean error of landmarks",
+    "nme": "normalized mean error of landmarks",
     "angle": "error of head rotation, degrees",
     "units": "action units, mean correlation",
     "worst_unit": "action units, lowest correlation",

@@ -1,6 +1,6 @@
 """JPEG's loss without its bit stream: batched, on any device.
 
-Blocks of 8 x 8 are transformed (DCT-II), quantised with the standard's tables scaled by quality as
+Blocks of 8 x 8 are transformed (DCT-II), quantized with the standard's tables scaled by quality as
 libjpeg scales them, and transformed back; chroma has half the resolution (4:2:0). What entropy coding
 does is lossless and left out. (ITU-T T.81, annex K.)
 """
@@ -55,7 +55,7 @@ def _from_blocks(coefficients: Tensor) -> Tensor:
 
 
 def _steps(table: tuple[int, ...], quality: Tensor) -> Tensor:
-    """(N, 1, 1, 8, 8) quantisation steps of ``quality`` (N,) 1..100."""
+    """(N, 1, 1, 8, 8) quantization steps of ``quality`` (N,) 1..100."""
     percent = torch.where(quality < 50, torch.floor(5000 / quality), 200 - 2 * quality)
     base = torch.tensor(table, device=quality.device, dtype=torch.float32).view(1, 1, 1, BLOCK, BLOCK)
     return torch.floor((base * percent.view(-1, 1, 1, 1, 1) + 50) / 100).clamp(1, 255)
@@ -80,7 +80,7 @@ def dct_jpeg(images: Tensor, quality: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (N, 3, H, W) float of whole grey levels, 0..255.
+        (N, 3, H, W) float of whole gray levels, 0..255.
     """
     height, width = images.shape[-2:]
     edge = 2 * BLOCK

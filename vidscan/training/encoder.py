@@ -137,7 +137,7 @@ def read_material(
 
 
 def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHeads]:
-    """Heads for each of ``leave_out``: learnt without that part, or with all where None.
+    """Heads for each of ``leave_out``: learned without that part, or with all where None.
 
     Raises SetupError where a side has no crops.
     """
@@ -247,7 +247,7 @@ class LeftOut:
 def left_out(material: Material, fitted: Sequence[LinearHeads]) -> LeftOut:
     """Every crop of the corpus judged by the heads that never saw its source.
 
-    ``fitted`` (5,) are learnt without a part each (:func:`fit_heads`).
+    ``fitted`` (5,) are learned without a part each (:func:`fit_heads`).
     """
     found = np.full((len(material.crops), len(fitted[0].bias)), np.nan)
     corpus = np.array([not c.own for c in material.crops])

@@ -21,7 +21,7 @@ def high_band_energy(crops: Tensor) -> NDArray[np.float32]:
     """(N,) natural logarithm of the mean energy of the upper DCT bands.
 
     ``crops`` (N, 3, H, W) RGB 0..255. Of each 8 x 8 block of the luminance the coefficients count whose
-    two frequencies add up to 8 or more; sides that are no multiple of 8 are cut. One squared grey level
+    two frequencies add up to 8 or more; sides that are no multiple of 8 are cut. One squared gray level
     is added, below which energy is rounding.
     """
     height, width = (side - side % BLOCK for side in crops.shape[-2:])

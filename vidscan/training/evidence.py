@@ -74,9 +74,9 @@ def gather_all(
 
 
 def as_unseen(clips: Sequence[ClipEvidence], encoder: ModelRecord | None) -> list[ClipEvidence]:
-    """Genuine clips that the encoder's heads learnt from, as if they had never seen their sources.
+    """Genuine clips that the encoder's heads learned from, as if they had never seen their sources.
 
-    Heads rate what they learnt from as more genuine than they rate new people. What they say of the clips is
+    Heads rate what they learned from as more genuine than they rate new people. What they say of the clips is
     moved and stretched so that its median and deviation are those of left-out genuine clips, which the
     encoder's record holds; without a record that does nothing changes.
     """

@@ -58,7 +58,7 @@ class Expression:
     Attributes
     ----------
     landmarks
-        (N, 68, 3) float32 pixels of the labelled picture.
+        (N, 68, 3) float32 pixels of the labeled picture.
     units
         (N, 17) float32 intensities 0..5.
     openness

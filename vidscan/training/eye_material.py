@@ -1,4 +1,4 @@
-"""What the eye-state network is trained on: augmented sequences of eyes from genuine, labelled clips.
+"""What the eye-state network is trained on: augmented sequences of eyes from genuine, labeled clips.
 
 The target is the teacher's ``eyeBlink`` blendshape of either eye, as it is (0..1); above one half an eye
 counts as closed.
@@ -52,9 +52,9 @@ class EyeRecipe:
     soften: float = 0.4
     """Chance of blur or low resolution."""
     light: float = 0.3
-    """Largest change of contrast, and of the exponent that bends the grey scale."""
+    """Largest change of contrast, and of the exponent that bends the gray scale."""
     noise: float = 4.0
-    """Largest standard deviation of noise, in grey levels."""
+    """Largest standard deviation of noise, in gray levels."""
     judged: float = 0.1
     """Share of the people who are set aside to judge by."""
     seed: int = 0
@@ -109,7 +109,7 @@ class EyeSource:
         self.labels, self.recipe = labels, recipe
         self.runs = [run for run in runs if len(run) >= recipe.frames]
         if not self.runs:
-            raise SetupError(f"no clip of the label store has {recipe.frames} labelled frames in a row")
+            raise SetupError(f"no clip of the label store has {recipe.frames} labeled frames in a row")
         self.targets = labels.blendshapes[:, BLINK]
         closed = [np.flatnonzero(self.targets[run].max(1) > 0.5) for run in self.runs]
         self.closed = [(n, int(i)) for n, places in enumerate(closed) for i in places]

@@ -1,7 +1,7 @@
 """The figures that detectors are chosen by: forged clips against genuine ones of their own source.
 
 Sources (repositories) differ more than genuine and forged clips do: in cameras, crops and encodes. A
-detector that has learnt the look of a source ranks forged clips well against genuine clips from elsewhere,
+detector that has learned the look of a source ranks forged clips well against genuine clips from elsewhere,
 and accuses everything from a source of that look. So each forged clip is also held against the genuine
 clips of its own source, and against the very footage it was made from.
 """

@@ -29,7 +29,7 @@ class TransferRecipe:
     tuning_steps, tuning_rate
         Of an adaptation.
     share
-        Of an adaptation's batches: new fakes; the rest is drawn from what was learnt before.
+        Of an adaptation's batches: new fakes; the rest is drawn from what was learned before.
     seed
         Of every draw.
     """
@@ -108,7 +108,7 @@ def tune(
     fakes: Tensor,
     recipe: TransferRecipe,
 ) -> None:
-    """Adapt a trained network to ``fakes`` (m, size) in place, beside what :func:`train` learnt from."""
+    """Adapt a trained network to ``fakes`` (m, size) in place, beside what :func:`train` learned from."""
     rng = np.random.default_rng(recipe.seed)
     chances = weights / weights.sum()
     new = max(1, round(recipe.share * recipe.batch))

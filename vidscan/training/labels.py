@@ -1,4 +1,4 @@
-"""Genuine training faces labelled by the teacher, cut once and kept on disk as flat arrays.
+"""Genuine training faces labeled by the teacher, cut once and kept on disk as flat arrays.
 
 A label store is a folder: ``crops.npy`` (N, 192, 192, 3) uint8 RGB, ``coded.npy`` (the same crops after a
 video encoder), ``landmarks.npy`` (N, 68, 3) float32 in crop pixels, ``blendshapes.npy`` (N, 52) and
@@ -40,7 +40,7 @@ _LOG = logging.getLogger("vidscan")
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """Where one labelled face came from."""
+    """Where one labeled face came from."""
 
     file: str
     identity: str
@@ -166,7 +166,7 @@ class _Parts:
         self._arrays["coded"].append(_coded(crops, entry.file))
         for face, _, label in kept:
             points = label.mesh[list(IBUG)] * 0.5
-            points[:, :2] -= 0.25  # pixel centres at whole numbers, before and after halving
+            points[:, :2] -= 0.25  # pixel centers at whole numbers, before and after halving
             self._arrays["landmarks"].append(points[None].astype(np.float32))
             self._arrays["blendshapes"].append(label.blendshapes[None])
             self._arrays["rotation"].append(label.rotation[None])

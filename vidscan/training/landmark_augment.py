@@ -1,4 +1,4 @@
-"""What a training step does to labelled faces: geometry, light, resolution, codec, things in front.
+"""What a training step does to labeled faces: geometry, light, resolution, codec, things in front.
 
 Every label follows the geometry: a crop that is turned by some degrees shows a head that rolls by as
 much, and in a mirrored one the person's eyes change places.
@@ -28,7 +28,7 @@ MIRRORED = (
 """Which iBUG point each point becomes in a mirrored face."""
 
 _ZOOM = LABEL_SPEC.scale / (SIZE / (112.0 * MARGIN))
-"""Pixels of a labelled crop per pixel of the network's crop."""
+"""Pixels of a labeled crop per pixel of the network's crop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Batch:
 
 
 def centre_cut(batch: Batch) -> Batch:
-    """The network's crop out of each labelled crop, without any augmentation."""
+    """The network's crop out of each labeled crop, without any augmentation."""
     count = len(batch.crops)
     return _move(batch, torch.zeros(count), torch.ones(count), torch.zeros(count, 2))
 
@@ -59,7 +59,7 @@ def augment_faces(batch: Batch, generator: torch.Generator, strays: float = 0.06
     Parameters
     ----------
     batch
-        Labelled crops of :data:`LABEL_SPEC`.
+        Labeled crops of :data:`LABEL_SPEC`.
     generator
         Draws everything.
     strays
@@ -154,7 +154,7 @@ def _light(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _occlude(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A hand, a microphone, a caption: rectangles of another face's crop or of one colour."""
+    """A hand, a microphone, a caption: rectangles of another face's crop or of one color."""
     out = images.clone()
     size = images.shape[-1]
     for i in torch.nonzero(torch.rand(len(images), generator=generator) < 0.15)[:, 0].tolist():
@@ -167,7 +167,7 @@ def _occlude(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _spoil(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Low resolution, blur, noise and JPEG's quantisation, each for a share of the batch."""
+    """Low resolution, blur, noise and JPEG's quantization, each for a share of the batch."""
     out = images.clamp(0, 255)
     rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
     size = images.shape[-1]

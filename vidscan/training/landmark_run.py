@@ -32,7 +32,7 @@ def label_corpus(corpus: Path, teacher: Path, work: Path) -> list[Labels]:
     SetupError
         Where it lacks both, or the teacher cannot be used.
     NoFaceError
-        Where nothing can be labelled.
+        Where nothing can be labeled.
     """
     entries = [e for e in read_manifest(corpus) if e.split == "train" and e.genuine]
     kinds = {
@@ -66,7 +66,7 @@ def run_landmarks(
     teacher
         Path of ``face_landmarker.task``; only needed where the labels are not there yet.
     seconds
-        Stop the optimiser after so long; the checkpoint stays and a further call goes on.
+        Stop the optimizer after so long; the checkpoint stays and a further call goes on.
     say
         Gets a line of progress now and then.
     """

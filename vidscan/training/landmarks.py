@@ -102,7 +102,7 @@ class LabelledFaces:
         return weights / weights.sum()
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
-        """``count`` labelled crops: a picture, or a person and then a frame."""
+        """``count`` labeled crops: a picture, or a person and then a frame."""
         people = list(self._clips)
         places = []
         for _ in range(count):
@@ -245,7 +245,7 @@ def train_landmarks(
 
 @torch.no_grad()
 def validate(network: LandmarkNetwork, faces: LabelledFaces) -> dict[str, float]:
-    """On held-out people: normalised mean error, worst and mean unit correlation, eyes, degrees.
+    """On held-out people: normalized mean error, worst and mean unit correlation, eyes, degrees.
 
     A correlation is 0 where the network's answer never changes; where the truth never changes there is
     none, and a figure that is left with none is left out. Without people held out there are no figures.

@@ -17,7 +17,7 @@ _STEPS = 80
 
 @dataclass(frozen=True, slots=True)
 class LinearHeads:
-    """``weight`` (k, d) float32 and ``bias`` (k,): what k heads say of raw, not standardised, features."""
+    """``weight`` (k, d) float32 and ``bias`` (k,): what k heads say of raw, not standardized, features."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float64]
@@ -27,7 +27,7 @@ class LinearHeads:
         return np.asarray(features, np.float64) @ self.weight.T.astype(np.float64) + self.bias
 
     def rescaled(self, centre: NDArray[np.float64], deviation: NDArray[np.float64]) -> LinearHeads:
-        """The same in units of (k,) ``deviation`` from ``centre``."""
+        """The same in units of (k,) ``deviation`` from ``center``."""
         weight = (self.weight / deviation[:, None]).astype(np.float32)
         return LinearHeads(weight, (self.bias - centre) / deviation)
 

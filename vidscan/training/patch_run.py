@@ -62,7 +62,7 @@ def train_patches(
     Parameters
     ----------
     seconds
-        Stop the optimiser after so long; the checkpoint stays and a further call goes on.
+        Stop the optimizer after so long; the checkpoint stays and a further call goes on.
     at
         Train no further, but export the averaged weights that the run had after so many crops.
     say

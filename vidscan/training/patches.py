@@ -57,7 +57,7 @@ class TrainRecipe:
     blur_jpeg: float = 0.0
     """Chance that a step's pair is blurred, and that it is put through JPEG (Wang et al. 2020)."""
     dct: float = 0.0
-    """Chance of JPEG's quantisation on the device, for pairs that saw no real codec."""
+    """Chance of JPEG's quantization on the device, for pairs that saw no real codec."""
     compiled: bool = False
     """Compile the network first: a minute once, then half as many crops again a second (needs a C
     compiler)."""

@@ -56,7 +56,7 @@ class VerdictRecipe:
     min_seconds: float = 0.5
     """In less, genuine clips are called uncertain more often than is promised."""
     min_crops: int = 3
-    """So many are analysed in two thirds of a second; one bad one among them is outvoted."""
+    """So many are analyzed in two thirds of a second; one bad one among them is outvoted."""
     bits_percentile: float = 0.5
     bits_share: float = 0.5
     """The least bits per pixel: this share of that percentile of the genuine clips, since newer codecs need
@@ -84,7 +84,7 @@ def fit_statistic(
 ) -> EvidenceStatistic:
     """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``.
 
-    ``rival`` fits another model than the shipped kind, :class:`LinearOneClassSVM`, to standardised windows
+    ``rival`` fits another model than the shipped kind, :class:`LinearOneClassSVM`, to standardized windows
     (n, d). Raises SetupError where clips are too few, or no face was found in them.
     """
     weights = _weights(recipe)
@@ -109,7 +109,7 @@ def _weights(recipe: VerdictRecipe) -> dict[str, float]:
 
 
 def with_quality(fitted: EvidenceStatistic, clips: Sequence[ClipEvidence]) -> EvidenceStatistic:
-    """The same, with the effect of quality learnt from the longest track of each of ``clips``."""
+    """The same, with the effect of quality learned from the longest track of each of ``clips``."""
     plain = replace(fitted, quality=QualityEffect.none())
     tracks = [(_longest(clip), clip.bits_per_pixel) for clip in clips]
     found = [(t, bits) for t, bits in tracks if t is not None]

@@ -25,7 +25,7 @@ def occlusion(
     only together counts for both.
 
     ``x`` (d,) evidence vector, ``valid`` (d,) its validity; ``groups`` the groups to name, all of the
-    standardiser's by default, in its order. A missing group has share 0.
+    standardizer's by default, in its order. A missing group has share 0.
 
     Raises ValueError where ``x`` and ``valid`` do not fit, or a group is unknown.
     """

@@ -15,7 +15,7 @@ FEATURES: dict[str, str] = {
 
 
 def describe(faces: list[FaceEvidence]) -> dict[str, float] | None:
-    """:data:`FEATURES` of analysed faces in time order; None where the encoder looked at none of them."""
+    """:data:`FEATURES` of analyzed faces in time order; None where the encoder looked at none of them."""
     scores = np.array([f.encoder for f in faces if f.encoder is not None])
     if not len(scores):
         return None

@@ -41,7 +41,7 @@ class Evidence:
 
 
 def evidence(track: Track, columns: Sequence[Column] = COLUMNS) -> list[Evidence]:
-    """The windows of a track that hold an analysed face, in time order; at least one where it has any.
+    """The windows of a track that hold an analyzed face, in time order; at least one where it has any.
 
     ``columns`` (d,) are what the vector holds.
     """

@@ -1,6 +1,6 @@
 """The groups of evidence: one record each, from which everything else takes what it needs.
 
-A new kind of evidence is a record here and the code that measures it: a function of a window's analysed
+A new kind of evidence is a record here and the code that measures it: a function of a window's analyzed
 faces (``measure``), or an entry of :data:`vidscan.behavior.windows.DESCRIBERS`. The vector, the reasons, the
 reports, training and evaluation follow from the record.
 """
@@ -81,7 +81,7 @@ class Group:
     wordings
         Of judged features, by name; one without a wording is not told in numbers.
     measure
-        Measures ``features`` of a window's analysed faces in time order, None where they are too few. Groups
+        Measures ``features`` of a window's analyzed faces in time order, None where they are too few. Groups
         without it are measured while the clip streams by (:mod:`vidscan.behavior.windows`).
     """
 
@@ -156,7 +156,7 @@ GROUPS: dict[str, Group] = {
             weight=0.3,
             wordings={
                 "flicker_blue_coarse": Wording(
-                    "colour trembles {} times as strongly in the face as around it", number=math.exp
+                    "color trembles {} times as strongly in the face as around it", number=math.exp
                 )
             },
         ),

@@ -74,14 +74,14 @@ class QualityLimits:
         inside: float = 1.0,
         quantiser: float | None = None,
     ) -> tuple[Note, ...]:
-        """What is wrong with a face of this size (px), sharpness and brightness (grey levels).
+        """What is wrong with a face of this size (px), sharpness and brightness (gray levels).
 
         Parameters
         ----------
         bits_per_pixel
             Of the clip; None where it is not known.
         seen
-            For how many seconds, and in how many analysed frames; None for a picture, which is short by
+            For how many seconds, and in how many analyzed frames; None for a picture, which is short by
             nature.
         detail_px
             Real detail of the face (px), however far it was enlarged.
@@ -128,7 +128,7 @@ class QualityLimits:
         return tuple(found)
 
     def quality(self, track: Track, bits_per_pixel: float | None, picture: bool) -> Quality:
-        """Medians over a track's analysed faces, and what is wrong with them; ``picture``: of a still."""
+        """Medians over a track's analyzed faces, and what is wrong with them; ``picture``: of a still."""
         faces = track.faces
         face_px, sharpness, brightness, detail = (
             float(np.median([getattr(f, name) for f in faces]))

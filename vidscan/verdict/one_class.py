@@ -1,6 +1,6 @@
-"""One-class models: how unlike genuine windows a standardised evidence vector is.
+"""One-class models: how unlike genuine windows a standardized evidence vector is.
 
-Learnt from genuine windows alone. scikit-learn fits; what is kept are plain arrays (safetensors and
+Learned from genuine windows alone. scikit-learn fits; what is kept are plain arrays (safetensors and
 JSON, no pickle), and scoring needs numpy only. All models read vectors of
 :class:`vidscan.verdict.standardiser.Standardiser`, in which 0 is neutral.
 """
@@ -25,7 +25,7 @@ class AnomalyModel(Protocol):
     """A fitted one-class model."""
 
     def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(n,) anomaly of standardised ``points`` (n, d); higher is more anomalous."""
+        """(n,) anomaly of standardized ``points`` (n, d); higher is more anomalous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class OneClassSVM:
     def fit(
         cls, points: NDArray[np.floating], *, nu: float = 0.05, gamma: float | None = None
     ) -> OneClassSVM:
-        """From standardised genuine windows ``points`` (n, d).
+        """From standardized genuine windows ``points`` (n, d).
 
         ``nu`` bounds the share of them outside; ``gamma`` None takes 1 / (d var(points)), one over the
         number of groups where each has weight 1 and spread 1.
@@ -118,7 +118,7 @@ class LinearOneClassSVM:
     offset
         rho: the plane's distance from the corner, times the length of the normal.
     corner
-        (d,) the standardised vector of all features at their limit.
+        (d,) the standardized vector of all features at their limit.
     """
 
     name: ClassVar[str] = "linear_one_class_svm"
@@ -131,7 +131,7 @@ class LinearOneClassSVM:
     def fit(
         cls, points: NDArray[np.floating], *, corner: NDArray[np.floating], nu: float = 0.1
     ) -> LinearOneClassSVM:
-        """From signed standardised genuine windows ``points`` (n, d); ``nu`` bounds the share outside.
+        """From signed standardized genuine windows ``points`` (n, d); ``nu`` bounds the share outside.
 
         Raises ValueError where the points are not finite or do not vary.
         """

@@ -31,7 +31,7 @@ _MIN_CROPS = 3
 
 
 def describe(faces: list[FaceEvidence]) -> dict[str, float] | None:
-    """:data:`FEATURES` of analysed faces in time order; None without any.
+    """:data:`FEATURES` of analyzed faces in time order; None without any.
 
     With fewer than three crops (a picture, a glimpse) only their level is told.
     """

@@ -46,14 +46,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Standardiser:
-    """Robust, group-weighted standardisation of evidence vectors.
+    """Robust, group-weighted standardization of evidence vectors.
 
-    A value is centred on the genuine median, divided by the genuine spread, kept within +-``limit``;
+    A value is centered on the genuine median, divided by the genuine spread, kept within +-``limit``;
     turned round where low values are suspicious; on the side that is not it counts as zero, unless the
-    standardiser is ``signed``. It is then weighted by its
+    standardizer is ``signed``. It is then weighted by its
     group's weight over the root of the group's number of features in use, so that a group of twenty
     features weighs no more than one of three. That number is the fitted one and not that of the window:
-    else a window in which one feature is missing would count its neighbours more, and the lack would be
+    else a window in which one feature is missing would count its neighbors more, and the lack would be
     evidence.
 
     Attributes
@@ -63,7 +63,7 @@ class Standardiser:
     centre, scale
         (d,) median and spread of genuine windows, in the feature's own unit.
     weight
-        (d,) what a standardised value is multiplied with; 0 for a feature that does not vary among
+        (d,) what a standardized value is multiplied with; 0 for a feature that does not vary among
         genuine windows or is seen too rarely.
     limit
         (d,) standard deviations at which each feature is winsorised.
@@ -134,7 +134,7 @@ class Standardiser:
         return tuple(c.name for c, w in zip(self.columns, self.weight, strict=True) if w == 0)
 
     def transform(self, features: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(n, d) standardised vectors of ``features`` (n, d); 0 where ``valid`` (n, d) is False.
+        """(n, d) standardized vectors of ``features`` (n, d); 0 where ``valid`` (n, d) is False.
 
         Raises ValueError where shapes disagree or a valid value is not finite.
         """
@@ -148,7 +148,7 @@ class Standardiser:
         return z * self.weight
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """``centre``, ``scale``, ``weight``, ``limit`` (d,) float64."""
+        """``center``, ``scale``, ``weight``, ``limit`` (d,) float64."""
         import torch
 
         return {name: torch.from_numpy(getattr(self, name).copy()) for name in _TENSORS}
@@ -162,7 +162,7 @@ class Standardiser:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Standardiser:
-        """The standardiser that :meth:`to_tensors` and :meth:`settings` describe.
+        """The standardizer that :meth:`to_tensors` and :meth:`settings` describe.
 
         Raises WeightsError where they are not usable.
         """

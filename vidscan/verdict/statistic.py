@@ -76,7 +76,7 @@ class TrackStatistic(Protocol):
     """A way to judge a track."""
 
     def assess(self, track: Track, bits_per_pixel: float | None) -> Assessment:
-        """What the evidence of a track with at least one analysed face says."""
+        """What the evidence of a track with at least one analyzed face says."""
 
 
 class PatchStatistic:

@@ -1,4 +1,4 @@
-"""The classifiers of windows: learnt with every source left out once, then with all of them."""
+"""The classifiers of windows: learned with every source left out once, then with all of them."""
 
 from __future__ import annotations
 

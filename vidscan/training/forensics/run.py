@@ -80,7 +80,7 @@ def train_forensics(
     weights
         Where the models are registered.
     recipe
-        What is learnt, and how.
+        What is learned, and how.
     beside
         Scores by file of another detector, for a row of the table ("beside").
     stage
