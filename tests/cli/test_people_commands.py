@@ -71,7 +71,7 @@ def test_enroll_says_what_was_learnt(vidscan_run: Run) -> None:
     code, out, err = vidscan_run("enroll", "Ada", "ada-0.mp4", "ada-1.mp4")
     assert (code, err) == (0, "")
     assert out == (
-        "Ada: learnt 60.0 s in 82 windows of 10 s from 2 clips; "
+        "Ada: learned 60.0 s in 82 windows of 10 s from 2 clips; "
         "calibrated on 2 clips, each left out in turn\n"
     )
     model = PeopleStore().load("Ada")

@@ -28,6 +28,7 @@ from vidscan.report.words import (
     likeness_words,
     one_in,
     person_words,
+    score_digits,
     score_words,
     strongest_words,
 )
@@ -279,3 +280,10 @@ def test_the_columns_of_the_csv_are_documented() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
     for name, meaning in COLUMNS.items():
         assert f"| `{name}` | {meaning} |" in docs
+
+
+@pytest.mark.parametrize(
+    ("score", "told"), [(0.7968, "0.79"), (0.8, "0.80"), (0.57, "0.57"), (0.999, "0.99"), (1.0, "1.00")]
+)
+def test_a_score_never_reads_as_if_it_had_reached_a_threshold(score: float, told: str) -> None:
+    assert score_digits(score) == told

@@ -16,6 +16,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from vidscan.report.words import score_digits
 from vidscan.types import Thresholds
 
 _WIDE = 1000
@@ -103,7 +104,7 @@ def score_scale(score: float, thresholds: Thresholds, label: str) -> Markup:
     anchor = "start" if at < 6 else "end" if at > 94 else "middle"
     nudge = {"start": -8, "middle": 0, "end": 8}[anchor]
     parts.append(
-        _tag("text", f"{score:.2f}", class_="value", x=_pc(at), dx=nudge, y=top - 16, text_anchor=anchor)
+        _tag("text", score_digits(score), class_="value", x=_pc(at), dx=nudge, y=top - 16, text_anchor=anchor)
     )
     return _chart(parts, top + deep + 24, label, "scale")
 

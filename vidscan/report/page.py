@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidscan import __version__
 from vidscan.outputs import Replacement
-from vidscan.report.words import count, escape, timecode
+from vidscan.report.words import count, escape, score_digits, timecode
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -156,7 +156,7 @@ def _environment(package: str) -> Environment:
         # Text direction marks and control characters in a file name could make a page read otherwise.
         finalize=visible,
     )
-    environment.filters.update(timecode=timecode, size=size)
+    environment.filters.update(timecode=timecode, size=size, score_digits=score_digits)
     environment.globals.update(count=count)
     return environment
 

@@ -18,6 +18,7 @@ from vidscan.report.words import (
     label_words,
     likeness_words,
     person_words,
+    score_digits,
     score_words,
     strongest_words,
     timecode,
@@ -105,7 +106,7 @@ def lines(report: Report) -> Iterator[Line]:
 
 
 def _track(track: TrackReport, picture: bool) -> Line:
-    score = "" if track.score is None else f" {track.score:.2f}"
+    score = "" if track.score is None else f" {score_digits(track.score)}"
     seen = [] if picture else [_span(track.start_s, track.end_s), count(track.frames, "frame")]
     facts = ", ".join([f"{label_words(track.label)}{score}", *seen, f"{track.face_px:.0f} px"])
     return Line(f"Face {track.track_id}: {facts}", 1, _STYLES[track.label])

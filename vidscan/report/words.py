@@ -28,6 +28,11 @@ LABEL_NAMES: dict[Label, str] = {
 assert set(LABEL_NAMES) == set(LABEL_SEVERITY)
 
 
+def score_digits(score: float) -> str:
+    """A score as it is told: rounded down, or it would read as if it had reached a threshold."""
+    return f"{math.floor(100 * score + 1e-6) / 100:.2f}"
+
+
 def label_words(label: Label) -> str:
     """The label within a line of text."""
     return LABEL_NAMES[label].lower()
@@ -130,7 +135,7 @@ def score_words(report: Report) -> str | None:
     if abstained(report):
         return "No score is given: for such material it would mean nothing (the JSON report keeps it)."
     return (
-        f"Score {verdict.score:.2f} on a scale from 0 (genuine) to 1 (manipulated): uncertain from "
+        f"Score {score_digits(verdict.score)} on a scale from 0 (genuine) to 1 (manipulated): uncertain from "
         f"{verdict.thresholds.uncertain:.3g}, manipulated from {verdict.thresholds.manipulated:.3g}."
     )
 
