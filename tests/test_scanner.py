@@ -262,7 +262,7 @@ def test_a_rate_is_every_nth_frame(weights: Path, clips: Path, every: int) -> No
     assert report.settings["analysis_fps"] == rate
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_is_above_0(weights: Path, rate: float) -> None:
     with pytest.raises(SetupError, match="analysis_fps"):
         scanner_with(weights, ScanSettings(analysis_fps=rate))

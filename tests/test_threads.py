@@ -68,5 +68,10 @@ def test_what_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         torch.set_num_threads(before)
     assert decoder_threads(4) == 3 and decoder_threads(2) == 2
+    try:
+        use_threads(10**8)
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert decoder_threads(4) == 1

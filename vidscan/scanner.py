@@ -26,6 +26,7 @@ from vidscan.faces.track import FaceTracker
 from vidscan.file_parts import worse_part
 from vidscan.lanes import Lane, shared_threads
 from vidscan.media import open_video
+from vidscan.media.sniff import is_picture
 from vidscan.models import ModelRecord, Registry, content_sha256, file_sha256, load_registry
 from vidscan.patches.classifier import PatchClassifier
 from vidscan.patches.encoder import EncoderClassifier
@@ -236,8 +237,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist, the rate of classification is not above 0, or the encoder's
-        is negative.
+        Where the rule for blinks does not exist, the rate of classification is not above 0, the encoder's is
+        negative, or either is infinite.
     WeightsError
         Where the registry lacks one.
     """
@@ -246,10 +247,10 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     patches = registry.get("patches", settings.patch_model)
     verdict = registry.get("verdict", settings.verdict_model or patches.settings.get("verdict", ""))
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
-    if not settings.analysis_fps > 0:
-        raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0")
-    if settings.encoder_fps < 0:
-        raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0")
+    if not 0 < settings.analysis_fps < math.inf:
+        raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0, or infinite")
+    if not 0 <= settings.encoder_fps < math.inf:
+        raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0, or infinite")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:
         records["encoder"] = registry.get("encoder", verdict.settings.get("encoder", ""))
     if settings.behavior_fps > 0:
@@ -320,7 +321,8 @@ class _Pass:
             self.stages.append(every_frame)
         self.stream(masks, progress, sha256)
         with self._clock("verdict"):
-            judgement = judge.judge(self.tracks(), self.bits_per_pixel())
+            picture = is_picture(self.info.container, self.info.duration_s)
+            judgement = judge.judge(self.tracks(), self.bits_per_pixel(), picture)
         if progress is not None:
             progress(1.0)
         self.spent["total"] = time.perf_counter() - start + self.spent["startup"]

@@ -64,8 +64,9 @@ def free_cores(before: CoreTimes | None, after: CoreTimes | None) -> int:
 
 def use_threads(count: int) -> None:
     """Have torch and OpenCV, where they are loaded, and decoders that are opened from now on take at most
-    ``count`` threads, 1 or more."""
+    ``count`` threads, 1 or more, and no more than the system has cores."""
     global _limit
+    count = min(count, os.cpu_count() or 1)
     _limit = count
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)

@@ -47,6 +47,20 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
         assert out.read_text() == text
 
 
+def test_reports_that_cannot_be_read_are_named_by_their_line(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    good = dumps(sample())
+    for bad, said in (
+        (good.replace('"schema_version":"2.0"', '"schema_version":"9.0"'), "line 2 .* schema version 9.0"),
+        (good.replace('"no_manipulation_found"', '"nonsense"'), "line 2 .* can read"),
+    ):
+        assert bad != good
+        out.write_text(f"{good}\n{bad}\n")
+        with pytest.raises(SetupError, match=said), ResultFile(out, resume=True) as results:
+            results.open(IDENTITY, Done())
+        assert out.read_text() == f"{good}\n{bad}\n"
+
+
 def test_a_whole_last_line_without_newline_is_completed(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text(dumps(sample()))

@@ -43,6 +43,8 @@ class FakeScanner:
             return []
         name, number = path.stem.split("-")
         person = sum(name.encode())
+        if path.stem.startswith("brief"):
+            return [cut(person_series(person, 12.0, clip=int(number)), 0, 6)]
         glimpse = cut(person_series(person + 1, 12.0, clip=int(number), track_id=0), 0, 12)
         return [glimpse, person_series(person, 30.0, clip=int(number), track_id=4)]
 
@@ -52,7 +54,7 @@ def vidscan_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.C
     monkeypatch.setattr(vidscan.scanner, "Scanner", FakeScanner)
     monkeypatch.setenv("VIDSCAN_PEOPLE", str(tmp_path / "people"))
     monkeypatch.chdir(tmp_path)
-    for name in ("ada-0", "ada-1", "ada-2", "bo-0", "bo-1", "damaged-0", "empty-0"):
+    for name in ("ada-0", "ada-1", "ada-2", "bo-0", "bo-1", "brief-0", "damaged-0", "empty-0"):
         Path(f"{name}.mp4").write_text(name)
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -118,6 +120,15 @@ def test_a_bad_clip_is_reported_and_the_others_count(vidscan_run: Run) -> None:
     code, out, err = vidscan_run("enroll", "Bo", "absent.mp4")
     assert (code, out, len(err.splitlines())) == (3, "", 1)
     assert "Bo" not in PeopleStore()
+
+
+def test_a_clip_that_teaches_nothing_is_reported_and_the_others_count(vidscan_run: Run) -> None:
+    code, out, err = vidscan_run("enroll", "Ada", "ada-0.mp4", "brief-0.mp4", "ada-1.mp4")
+    assert code == 3 and "from 2 clips" in out
+    assert len(err.splitlines()) == 1
+    assert "error[too_little_material]: brief-0.mp4: nothing was learned from it" in err
+    code, out, err = vidscan_run("enroll", "Bo", "brief-0.mp4")
+    assert (code, out, len(err.splitlines())) == (3, "", 1)
 
 
 def test_the_same_content_counts_once(vidscan_run: Run, tmp_path: Path) -> None:

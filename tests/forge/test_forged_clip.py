@@ -150,7 +150,7 @@ def test_every_face_or_the_one_asked_for(tmp_path: Path) -> None:
     [
         (Plan(Kind.swap), "swap needs a donor"),
         (Plan(Kind.mouth, donor="x.png"), "mouth takes no donor"),
-        (Plan(Kind.mouth, start_s=9), "not seen from 9"),
+        (Plan(Kind.mouth, start_s=9), "not seen from 9 s on, but"),
     ],
 )
 def test_plans_that_cannot_work(clip: Path, plan: Plan, message: str) -> None:

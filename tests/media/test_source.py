@@ -285,6 +285,9 @@ def test_limits(tmp_path):
     assert read(path, max_duration_s=60)[0].warnings == []
     with pytest.raises(SetupError):
         open_video(path, chunk=0)
+    # More than FFmpeg takes is no limit.
+    with open_video(path, max_pixels=10**30) as source:
+        assert sum(len(chunk.times) for chunk in source) > 0
 
 
 def test_info(tmp_path):

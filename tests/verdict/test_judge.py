@@ -128,6 +128,9 @@ def test_a_picture_is_judged_by_its_one_crop(level: float, label: str) -> None:
     judgement = GATED.judge([still(level), still(-3.0, track_id=1)], 0.2)
     assert judgement.verdict.label == label
     assert judgement.quality.flags == ()
+    # The same face in a clip that shows no more of it.
+    clip = GATED.judge([still(level)], 0.2, picture=False)
+    assert [f.code for f in clip.quality.flags] == ["too_short"] and clip.verdict.label == "uncertain"
     # The same single frame, but later than any picture has one.
     assert [f.code for f in GATED.judge([still(level, 5)], 0.2).quality.flags] == ["too_short"]
 

@@ -18,6 +18,7 @@ from vidscan.outputs import Replacement
 from vidscan.paths import path_names
 from vidscan.report import ReportWriter, open_writer
 from vidscan.report.json import DIGITS, dumps, loads
+from vidscan.report.upgrade import VERSIONS
 from vidscan.types import Report
 
 _START = '{"schema_version":'
@@ -143,11 +144,11 @@ class ResultFile:
         part = Replacement(self.path)
         try:
             with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-                for line, data in _lines(self.path):
+                for number, (line, data) in enumerate(_lines(self.path), 1):
                     ours = same_identity(data, identity)
                     if ours and data.get("error") and data["input"]["path"] in again:
                         continue
-                    report = loads(line)
+                    report = _loaded(line, number, self.path)
                     if ours and not (report.error and self._retry_errors):
                         done.add(report)
                     kept(report)
@@ -220,6 +221,13 @@ def _rounded(value: Any) -> Any:
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
+def _loaded(line: str, number: int, path: Path) -> Report:
+    try:
+        return loads(line)
+    except ValueError as error:
+        raise SetupError(f"line {number} of {path} is no report that this vidscan can read") from error
+
+
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The report lines of a file, without a half-written last one."""
     with path.open(encoding="utf-8", errors="surrogateescape") as stream:
@@ -227,7 +235,12 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             text = line.rstrip("\n")
             try:
                 data = json.loads(text)
-                if data["schema_version"] and data["input"]["path"]:
+                if data["schema_version"] not in VERSIONS:
+                    raise SetupError(
+                        f"line {number} of {path} is a report of schema version {data['schema_version']}; "
+                        f"this vidscan reads {' and '.join(VERSIONS)}"
+                    )
+                if data["input"]["path"]:
                     yield text, data
             except (ValueError, TypeError, KeyError) as error:
                 # A machine that lost power may leave zeros where the line was to be.

@@ -87,12 +87,18 @@ def check(
     outcome = options.Outcome(fail_on, exit_zero)
     given = options.expand_paths(clips, null)
     for text in given:
+        if not text:
+            raise UsageError("one of the paths is empty")
         if is_remote(text):
             raise UsageError(f"{text} is not on this machine: use vidscan scan")
     paths = [Path(text) for text in given]
     for path in paths:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: use vidscan scan")
+    if json and format.value not in ("text", "json"):
+        raise UsageError(f"--json and --format {format.value} contradict each other")
+    if frames and format.value == "csv":
+        raise UsageError("--frames has no place in --format csv: use json or jsonl")
     if (pose or gaze) and overlay is None:
         raise UsageError("--pose and --gaze need --overlay")
     if track is not None and person is None:

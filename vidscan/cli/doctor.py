@@ -22,7 +22,16 @@ _LIBRARIES = (
     "tqdm",
 )
 _EXTRAS = (
+    ("matplotlib", "plot"),
     ("mediapipe", "train"),
+    ("timm", "train"),
+    ("scikit-image", "forensics"),
+    ("captum", "explain"),
+    ("fastapi", "serve"),
+    ("uvicorn", "serve"),
+    ("python-multipart", "serve"),
+    ("httpx", "serve"),
+    ("prometheus-client", "serve"),
     ("ray", "ray"),
     ("fsspec", "remote"),
     ("pyarrow", "parquet"),

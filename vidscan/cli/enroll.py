@@ -27,6 +27,8 @@ class Window(str, Enum):
     five = "5"
 
 
+_NO_WINDOW = "nothing was learned from it: it holds no whole {:g} s in which the face is followed and moves"
+
 Dir = Annotated[
     Path | None,
     typer.Option(
@@ -83,14 +85,23 @@ def enroll(
     if name in store and not overwrite:
         raise UsageError(f"{name} is enrolled in {store.folder}: use --overwrite")
     with run.loading():
-        from vidscan.people.model import PersonModel
+        from vidscan.people.model import PersonModel, TooLittleMaterialError
+        from vidscan.people.windows import cut_windows
 
         scanner = run.scanner()
     with Progress(len(clips), quiet=run.quiet) as progress:
         used, failed = _learnable(scanner.series, clips, track, progress, run.quiet)
     if not used and failed:
         raise typer.Exit(failures.FAILED)
-    model = PersonModel.fit(name, used, window_s=float(window.value), min_seconds=min_seconds)
+    seconds = float(window.value)
+    usable = [one for one in used if len(cut_windows(one[1], seconds))]
+    if usable:  # else nothing is learned, which says why
+        failed = failed or len(usable) < len(used)
+        for path, _ in [one for one in used if one not in usable]:
+            complain(TooLittleMaterialError(f"{shown(path)}: {_NO_WINDOW.format(seconds)}"))
+    model = PersonModel.fit(
+        name, [series for _, series in usable or used], window_s=seconds, min_seconds=min_seconds
+    )
     record = store.save(model)
     typer.echo(json_module.dumps(record_dict(record), ensure_ascii=False) if json else _learnt(model))
     raise typer.Exit(failures.FAILED if failed else failures.OK)
@@ -102,11 +113,11 @@ def _learnable(
     tracks: Sequence[int] | None,
     progress: Progress,
     quiet: bool,
-) -> tuple[list[FaceSeries], bool]:
-    """The person's track of every clip that has one, and whether some clip had none."""
+) -> tuple[list[tuple[Path, FaceSeries]], bool]:
+    """Clips with the person's track, and whether some clip had none."""
     from vidscan.models import file_sha256
 
-    found: list[FaceSeries] = []
+    found: list[tuple[Path, FaceSeries]] = []
     failed = False
     known: dict[str, Path] = {}
     for number, path in enumerate(clips):
@@ -120,7 +131,7 @@ def _learnable(
             # Twice the same would be left out of calibration once, and still be known.
             first = known.setdefault(file_sha256(path), path)
             if first is path:
-                found.append(series)
+                found.append((path, series))
             else:
                 with progress.hidden():
                     say(f"vidscan: {shown(path)} is the same as {shown(first)}: counted once", quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -298,7 +299,13 @@ def scans(*settings: str, here: bool = True) -> Callable[[Callable[..., None]], 
             start_log(quiet, given.pop("verbose"))
             threads, file = given.pop("threads", 0), context.meta.get(SETTINGS_FILE)
             values = dict(context.find_root().obj or {})
+            for name, value in given.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise UsageError(f"--{name.replace('_', '-')} {value:g} is no number to work with")
             asked = {field: given.pop(flag) for flag, field in flags.items()}
+            for field in ("target_fpr", "uncertain_fpr"):
+                if asked.get(field) == 0:
+                    raise UsageError(f"--{field.replace('_', '-')} 0: no threshold keeps such a promise")
             values |= {field: _plain(value) for field, value in asked.items() if value is not None}
             command(Run(values, device, quiet, config, threads, file), **given)
 

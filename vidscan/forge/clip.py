@@ -242,8 +242,9 @@ def _chosen(found: dict[int, TrackPath], plan: Plan, name: str) -> dict[int, Tra
         raise SetupError(f"{name}: no track {plan.track}, there are {', '.join(map(str, sorted(found)))}")
     seen = np.concatenate([track.times for track in chosen.values()])
     if not ((seen >= plan.start_s) & (seen < plan.end_s)).any():
+        until = "on" if math.isinf(plan.end_s) else f"to {plan.end_s:g} s"
         raise SetupError(
-            f"{name}: the face is not seen from {plan.start_s:g} to {plan.end_s:g} s, "
+            f"{name}: the face is not seen from {plan.start_s:g} s {until}, "
             f"but from {seen.min():.2f} to {seen.max():.2f} s"
         )
     return chosen

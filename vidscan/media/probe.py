@@ -235,10 +235,14 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         raise TooLargeError(f"{name}: {width}x{height} is more than {max_pixels} pixels per frame")
 
 
+_NO_LIMIT = 2**31 - 1
+"""The most that FFmpeg takes."""
+
+
 def limit_pixels(stream: VideoStream, max_pixels: int) -> None:
     """Have the decoder of ``stream``, which is not open yet, refuse frames that are much larger."""
     # FFmpeg counts the sides as padded for its decoders, which for a narrow frame is many times more.
-    stream.codec_context.options = {"max_pixels": str(2 * max_pixels + _PADDING)}
+    stream.codec_context.options = {"max_pixels": str(min(2 * max_pixels + _PADDING, _NO_LIMIT))}
 
 
 _MOST_THREADS = 4

@@ -220,9 +220,14 @@ class Judge:
         whole = isinstance(self.statistic, EvidenceStatistic)
         self._survival = Survival.fit(scale.statistics) if whole else None
 
-    def judge(self, tracks: list[Track], bits_per_pixel: float | None) -> Judgement:
-        """Judge every track; the clip carries the label and score of the worst."""
-        picture = is_picture(tracks)
+    def judge(
+        self, tracks: list[Track], bits_per_pixel: float | None, picture: bool | None = None
+    ) -> Judgement:
+        """Judge every track; the clip carries the label and score of the worst.
+
+        ``picture`` says whether the file is a still, which is short by nature; None: by its tracks.
+        """
+        picture = is_picture(tracks) if picture is None else picture
         tracks = worth_judging(tracks)
         found = [self._among(self.statistic.assess(t, bits_per_pixel), len(tracks)) for t in tracks]
         judged = [self._track(t, j, bits_per_pixel, picture) for t, j in zip(tracks, found, strict=True)]
