@@ -43,12 +43,16 @@ def test_every_case_is_about_an_instrument() -> None:
 def test_made_material_is_told_apart(
     tmp_path: Path, footage: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = {("double_compression", "70, then 90"), ("spectrum", "transposed convolution")}
+    wanted = {
+        ("double_compression", "70, then 90"),
+        ("spectrum", "transposed convolution"),
+        ("noise", "a face with noise of 3 gray levels more"),
+    }
     chosen = tuple(c for c in evaluation.cases() if (c.instrument, c.material) in wanted)
     monkeypatch.setattr(evaluation, "cases", lambda: chosen)
     save_clip(footage[:4], tmp_path / "a.mp4", crf=10)
     rows = evaluation.made_rows(tmp_path, [entry("a.mp4")], quiet)
-    assert [(row.auc, row.negatives, row.positives) for row in rows] == [(1.0, 1, 1)] * 2
+    assert [(row.auc, row.negatives, row.positives) for row in rows] == [(1.0, 1, 1)] * 3
     assert "| double_compression | 70, then 90 | 1 + 1 | 1.00 |" in evaluation.markdown(rows)
 
 

@@ -67,6 +67,21 @@ def with_ghost(picture: Picture, quality: int, rest: int) -> tuple[Picture, NDAr
     return resaved(made, rest), where
 
 
+def middle(picture: Picture) -> tuple[float, float, float, float]:
+    """The middle third of a picture as a box (x0, y0, x1, y1)."""
+    height, width = picture.shape[:2]
+    return width / 3, height / 3, 2 * width / 3, 2 * height / 3
+
+
+def with_noise(picture: Picture, amount: float = 3.0) -> Picture:
+    """A picture whose middle has more noise, of ``amount`` gray levels, than the rest."""
+    x0, y0, x1, y1 = map(round, middle(picture))
+    noisy = picture.astype(np.float32)
+    shape = (y1 - y0, x1 - x0, 1)
+    noisy[y0:y1, x0:x1] += np.random.default_rng(0).normal(0, amount, shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
 def with_enlarged(picture: Picture, factor: float = 1.4) -> Picture:
     """A picture whose middle, half as wide and high, shows its own middle enlarged."""
     height, width = picture.shape[:2]

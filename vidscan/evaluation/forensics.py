@@ -47,6 +47,7 @@ class Case:
     """One instrument against one kind of known material.
 
     ``without`` and ``within`` make a file without and with what it looks for, from the frames of a source.
+    ``face`` says that the middle of the frame is given as a face.
     """
 
     instrument: str
@@ -54,6 +55,7 @@ class Case:
     moving: bool
     without: Make
     within: Make
+    face: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,15 @@ def cases() -> tuple[Case, ...]:
             "resampling_learned", "the same, saved at 75", False,
             png(lambda p: made.resaved(p, 75)), png(lambda p: made.resaved(made.with_enlarged(p), 75)),
         ),
+        Case(
+            "noise", "a face with noise of 3 gray levels more", False,
+            png(lambda p: p), png(made.with_noise), face=True,
+        ),
+        Case(
+            "noise", "the same, saved at 75", False,
+            png(lambda p: made.resaved(p, 75)), png(lambda p: made.resaved(made.with_noise(p), 75)),
+            face=True,
+        ),
         Case("former_groups", "key frames every 12, then finer", True, clip(same, 18), twice(28, 18)),
         Case("former_groups", "key frames every 12, then alike", True, clip(same), twice(23, 23)),
         Case(
@@ -185,7 +196,8 @@ def made_rows(corpus: Path, sources: Sequence[Entry], stage: Stage) -> list[Row]
             for case, found in scores.items():
                 for side, make in zip(found, (case.without, case.within), strict=True):
                     path = make(frames if case.moving else frames[:1], Path(folder) / "made")
-                    finding = shelf.examine(Material(path), [case.instrument])[0]
+                    faces = {0: [made.middle(frames[0])]} if case.face else None
+                    finding = shelf.examine(Material(path, faces=faces), [case.instrument])[0]
                     # An instrument that could not tell has not found anything.
                     side.append(finding.score or 0.0)
                 advance()
