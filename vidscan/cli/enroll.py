@@ -94,14 +94,12 @@ def enroll(
     if not used and failed:
         raise typer.Exit(failures.FAILED)
     seconds = float(window.value)
-    usable = [one for one in used if len(cut_windows(one[1], seconds))]
-    if usable:  # else nothing is learned, which says why
-        failed = failed or len(usable) < len(used)
-        for path, _ in [one for one in used if one not in usable]:
+    empty = [path for path, series in used if not len(cut_windows(series, seconds))]
+    if len(empty) < len(used):  # else nothing is learned, which says why
+        for path in empty:
             complain(TooLittleMaterialError(f"{shown(path)}: {_NO_WINDOW.format(seconds)}"))
-    model = PersonModel.fit(
-        name, [series for _, series in usable or used], window_s=seconds, min_seconds=min_seconds
-    )
+            failed = True
+    model = PersonModel.fit(name, [series for _, series in used], window_s=seconds, min_seconds=min_seconds)
     record = store.save(model)
     typer.echo(json_module.dumps(record_dict(record), ensure_ascii=False) if json else _learnt(model))
     raise typer.Exit(failures.FAILED if failed else failures.OK)
