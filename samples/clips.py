@@ -49,7 +49,7 @@ def make_clip(
 ) -> Path:
     """Encode ``images`` with the bare library, so that vidscan's writer is not tested by itself.
 
-    ``rotation`` is clockwise; ``color`` is (matrix, range) in FFmpeg's numbers. Skips the test where
+    ``rotation`` is clockwise; ``colour`` is (matrix, range) in FFmpeg's numbers. Skips the test where
     this build has no such encoder.
     """
     av = pytest.importorskip("av")

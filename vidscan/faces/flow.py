@@ -22,7 +22,7 @@ _LOOK = CropSpec(size=32, margin=1.1)
 class SmallFrame:
     """A frame scaled down for following.
 
-    ``rgb`` is (h, w, 3) and ``gray`` (h, w), both uint8; ``scale`` is the number of its pixels
+    ``rgb`` is (h, w, 3) and ``grey`` (h, w), both uint8; ``scale`` is the number of its pixels
     per pixel of the full frame.
     """
 

@@ -44,7 +44,7 @@ def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 def affine_grid(
     size: tuple[int, int], angle: Tensor, scale: Tensor, shift: Tensor, centre: Tensor | None = None
 ) -> Tensor:
-    """Pixel grid that rotates (radians), scales and shifts (pixels, (N, 2)) about ``center`` (N, 2)."""
+    """Pixel grid that rotates (radians), scales and shifts (pixels, (N, 2)) about ``centre`` (N, 2)."""
     n = len(angle)
     grid = identity_grid(n, size, angle.device)
     if centre is None:

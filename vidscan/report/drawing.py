@@ -101,7 +101,7 @@ def draw_heat(image: Image, mask: Image, outline: float) -> None:
 
 
 def paint(image: Image, alpha: Image, x: float, y: float, colour: Colour, opacity: float = 1.0) -> None:
-    """Lay ``color`` over the image where ``alpha`` (h, w), 0..255, says, its corner at (x, y)."""
+    """Lay ``colour`` over the image where ``alpha`` (h, w), 0..255, says, its corner at (x, y)."""
     left, top = round(x), round(y)
     height, width = alpha.shape
     x0, y0 = max(left, 0), max(top, 0)

@@ -24,7 +24,7 @@ def project_box(
 ) -> NDArray[np.float64]:
     """(8, 2) corners of a head's box in pixels, those of its front first.
 
-    ``rotation`` (3,) degrees, ``center`` (2,) and ``side`` in pixels.
+    ``rotation`` (3,) degrees, ``centre`` (2,) and ``side`` in pixels.
     """
     turned = _CORNERS @ rotation_matrix(rotation).T
     nearer = _DISTANCE / (_DISTANCE + turned[:, 2:])

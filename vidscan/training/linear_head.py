@@ -27,7 +27,7 @@ class LinearHeads:
         return np.asarray(features, np.float64) @ self.weight.T.astype(np.float64) + self.bias
 
     def rescaled(self, centre: NDArray[np.float64], deviation: NDArray[np.float64]) -> LinearHeads:
-        """The same in units of (k,) ``deviation`` from ``center``."""
+        """The same in units of (k,) ``deviation`` from ``centre``."""
         weight = (self.weight / deviation[:, None]).astype(np.float32)
         return LinearHeads(weight, (self.bias - centre) / deviation)
 

@@ -148,7 +148,7 @@ class Standardiser:
         return z * self.weight
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """``center``, ``scale``, ``weight``, ``limit`` (d,) float64."""
+        """``centre``, ``scale``, ``weight``, ``limit`` (d,) float64."""
         import torch
 
         return {name: torch.from_numpy(getattr(self, name).copy()) for name in _TENSORS}
