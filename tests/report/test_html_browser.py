@@ -259,10 +259,13 @@ def test_a_watched_index_reloads_itself_unless_somebody_is_at_it(browser: Any, t
     page.get_by_label("Find in names").fill("")
     page.get_by_label("Reload every").uncheck()
     assert stays()
+    assert page.url.endswith("index.html#still")
     page.reload()
     assert not page.get_by_label("Reload every").is_checked()
     page.get_by_label("Reload every").check()
+    assert page.url.endswith("index.html")
     reloads()
+    assert page.get_by_label("Reload every").is_checked()
     page.context.close()
     write_index(rows, tmp_path / "index.html")
     assert (

@@ -87,10 +87,12 @@
   const watch = document.getElementById("watch");
   if (watch) {
     const reload = document.getElementById("reload");
-    const kept = "vidscan-reload";
-    reload.checked = sessionStorage.getItem(kept) !== "no";
+    // Kept in the address: unlike storage it is there at once when the page is loaded again.
+    const still = "#still";
+    reload.checked = location.hash !== still;
     reload.closest("label").hidden = false;
-    reload.addEventListener("change", () => sessionStorage.setItem(kept, reload.checked ? "yes" : "no"));
+    reload.addEventListener("change", () =>
+      history.replaceState(null, "", location.href.split("#")[0] + (reload.checked ? "" : still)));
     // Nothing that somebody has found or sorted may be taken away, nor a page that nobody sees be loaded.
     const untouched = () =>
       !find.value && limit === step && boxes.every((box) => box.checked) && !document.querySelector("#files .sorted");
