@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
-from tests.patches.fixture_weights import register_patches
+from tests.patches.fixture_weights import register_patches, register_verdict
 from tests.patches.test_encoder import register_encoder
+from vidscan.faces.align import face_transforms
 from vidscan.patches.classifier import PatchClassifier
-from vidscan.patches.encoder import EncoderClassifier
-from vidscan.stages import EncoderStage, FaceBatch, PatchStage, Turns
-from vidscan.types import Face, FrameChunk, FrameFaces
+from vidscan.patches.encoder import SPEC, EncoderClassifier, EncoderReading
+from vidscan.patches.vision_transformer import PATCH
+from vidscan.report.masks import render
+from vidscan.stages import EncoderStage, FaceBatch, FrameStage, PatchStage, Turns
+from vidscan.types import Face, FrameChunk, FrameFaces, FrameMaps
+from vidscan.verdict.judge import load_judge
 
 FPS = 10.0
 
@@ -77,3 +83,85 @@ def test_only_the_faces_it_looked_at_carry_its_deviations(stages: tuple[PatchSta
     assert [f.time_s for f in faces if f.encoder is not None] == pytest.approx([0.0, 1.0])
     assert len(faces) == len(patches.evidence[0])
     assert faces[0].encoder == encoder.deviations[0, 0]
+
+
+def test_for_masks_it_looks_every_second_and_judges_as_before(
+    stages: tuple[PatchStage, EncoderStage],
+) -> None:
+    patches, encoder = stages
+    plain = EncoderStage(patches, encoder.classifier, 0.5)
+    encoder.mapped = True
+    mapped = []
+    for first in range(0, 120, 40):
+        for stage in (patches, encoder, plain):
+            stage.add(batch(first, 40))
+        mapped += [frame / FPS for frame, _ in encoder.maps]
+        assert all(cells.shape == (16, 16) for cells in encoder.maps.values())
+    assert sorted(mapped) == pytest.approx(range(12))
+    assert encoder.deviations == plain.deviations
+
+
+class Sink:
+    """Takes the frames of masks."""
+
+    def __init__(self) -> None:
+        self.frames: list[FrameMaps] = []
+
+    def write(self, frame: FrameMaps) -> None:
+        self.frames.append(frame)
+
+
+def masks(
+    stages: tuple[PatchStage, EncoderStage], tmp_path: Path, count: int, looks: list[NDArray[np.float32]]
+) -> list[FrameMaps]:
+    """Masks of a face in ``count`` frames, in which the encoder finds ``looks`` (16, 16) by turns."""
+    patches, encoder = stages
+    encoder.mapped = True
+    left = iter(looks)
+
+    def read(crops: torch.Tensor) -> EncoderReading:
+        return EncoderReading(np.zeros(len(crops)), np.stack([next(left) for _ in crops]))
+
+    encoder.classifier.read = read  # type: ignore[method-assign]
+    judge = load_judge(register_verdict(tmp_path / "verdict"), 0.01, 0.05)
+    sink = Sink()
+    frames = FrameStage(patches, encoder, judge, sink)  # type: ignore[arg-type]
+    whole = batch(0, count)
+    complete = [FrameFaces(face.frame_index, face.time_s, (face,)) for face in whole.faces]
+    for stage in (patches, encoder, frames):
+        stage.add(FaceBatch(whole.chunk, whole.faces, 1, complete, "cpu"))
+    assert len(sink.frames) == len(frames.reports) == count
+    return sink.frames
+
+
+@pytest.mark.parametrize("cell", [(3, 5), (12, 8), (7, 13)])
+def test_a_patch_lights_up_where_it_lies_in_the_frame(
+    stages: tuple[PatchStage, EncoderStage], tmp_path: Path, cell: tuple[int, int]
+) -> None:
+    hot = np.full((16, 16), -9, np.float32)
+    hot[cell] = 9
+    (frame,) = masks(stages, tmp_path, 1, [hot])
+    drawn = render(frame.shape, frame.faces)
+    row, column = np.unravel_index(drawn.argmax(), drawn.shape)
+    # The middle of the patch in the encoder's own crop, and from there straight to the frame.
+    middle = np.array([cell[1], cell[0]]) * PATCH + (PATCH - 1) / 2
+    to_crop = face_transforms(batch(0, 1).faces, SPEC)[0]
+    x, y = np.linalg.solve(to_crop[:, :2], middle - to_crop[:, 2])
+    assert (column, row) == pytest.approx((x, y), abs=1)
+    assert drawn.max() > 250
+    assert np.median(drawn) == 0
+
+
+def test_a_mask_keeps_a_fifth_of_what_was_seen_a_second_before(
+    stages: tuple[PatchStage, EncoderStage], tmp_path: Path
+) -> None:
+    looks = [np.full((16, 16), value, np.float32) for value in (0.2, 1.2)]
+    frames = masks(stages, tmp_path, 15, looks)
+    odds = [np.log(p / (1 - p)) for f in frames if (p := f.faces[0].probability.astype(float)).any()]
+    # The record's even odds are .2 and its slope is 2.
+    assert odds[0] == pytest.approx(0.0, abs=1e-4)
+    assert odds[9] == pytest.approx(0.0, abs=1e-4)
+    assert odds[10] == pytest.approx(2 * 0.8, abs=1e-4)
+    assert odds[14] == pytest.approx(2 * 0.8, abs=1e-4)
+    # In between the map moves along; frames are told from those in which the face was only followed.
+    assert [f.interpolated for f in frames] == [i % 2 == 1 for i in range(15)]

@@ -19,7 +19,8 @@ from samples.clips import make_clip, pattern
 from tests.behavior.blinking import disagreeing
 from tests.corpus import corpus_clips, shipped_registry
 from tests.patches.fixture_weights import make_weights, register_patches
-from vidscan import models
+from tests.patches.test_encoder import register_encoder
+from vidscan import models, stages
 from vidscan.errors import InputError, SetupError, WeightsError
 from vidscan.faces.landmarks import FaceReadings
 from vidscan.patches.parts import PARTS
@@ -375,7 +376,7 @@ def test_masks_are_steadied_and_even_odds_lie_where_the_record_says(tmp_path: Pa
     np.testing.assert_allclose(log_odds(scaled), 2 * (log_odds(plain) - 1), atol=2e-3)
     raw = Recorder()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vidscan.stages._STEADINESS", 0.0)
+        patch.setattr(stages, "_STEADINESS", 0.0)
         scanner_with(folder, ScanSettings(analysis_fps=1000.0)).scan(clips / "face.mp4", masks=raw)
     trembling = [np.abs(np.diff(log_odds(r), axis=0)).mean() for r in (scaled, raw)]
     assert trembling[0] < 0.6 * trembling[1]
@@ -407,6 +408,23 @@ def test_masks_change_nothing_else(report: Report, recorded: tuple[Report, Recor
     with_masks = without_times(recorded[0])
     del with_masks["frames"]
     assert with_masks == without_times(report)
+
+
+def test_with_an_encoder_masks_are_its_own_and_change_nothing_else(tmp_path: Path, clips: Path) -> None:
+    folder = make_weights(tmp_path)
+    register_encoder(folder, altered=1.2)
+    scanner = scanner_with(folder, ScanSettings(encoder_fps=0.1))
+    recorder = Recorder()
+    plain = scanner.scan(clips / "face.mp4")
+    masked = without_times(scanner.scan(clips / "face.mp4", masks=recorder))
+    del masked["frames"]
+    assert masked == without_times(plain)
+    regions = [region for _, _, faces, _ in recorder.written.values() for region in faces]
+    assert len(regions) >= FRAMES - 1
+    for region in regions:
+        assert region.crop_size == 96
+        assert region.probability.shape == (14, 14)  # of the encoder's 16, those within the smaller crop
+        assert region.probability == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-5)
 
 
 def test_frames_without_masks(scanner: Scanner, clips: Path, recorded: tuple[Report, Recorder]) -> None:

@@ -316,7 +316,11 @@ class _Pass:
         """The report of the clip; raises InputError where it cannot be scanned."""
         start = time.perf_counter()
         judge = self.scanner.judge
-        every_frame = FrameStage(self.patches, judge, masks) if frames or masks is not None else None
+        if self.encoder is not None:
+            self.encoder.mapped = masks is not None
+        every_frame = None
+        if frames or masks is not None:
+            every_frame = FrameStage(self.patches, self.encoder, judge, masks)
         if every_frame is not None:
             self.stages.append(every_frame)
         self.stream(masks, progress, sha256)

@@ -7,7 +7,7 @@ What it found it keeps.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.detail import detail_px
-from vidscan.patches.encoder import EncoderClassifier
+from vidscan.patches.encoder import EncoderClassifier, cells_within
 from vidscan.patches.parts import part_levels
 from vidscan.sinks import FrameSink
 from vidscan.types import (
@@ -38,8 +38,8 @@ from vidscan.types import (
 )
 from vidscan.verdict.judge import Judge
 
-_STEADINESS = 0.6
-"""Weight of the past in a mask, from one analyzed frame to the next: a forged part stays, noise does not."""
+_STEADINESS = 0.2
+"""Weight of a mask's past after a second: a forged part stays, noise does not."""
 
 
 class Uploaded(Sequence[Tensor]):
@@ -257,6 +257,12 @@ class EncoderStage(Stage):
         The encoder with its heads.
     rate
         Frames per second of every track.
+
+    Attributes
+    ----------
+    mapped
+        Masks are wanted, so every track is looked at about once a second. Looks that are not due otherwise
+        are for masks alone: whether they are written never changes a verdict.
     """
 
     clock = "classify"
@@ -264,20 +270,44 @@ class EncoderStage(Stage):
     def __init__(self, patches: PatchStage, classifier: EncoderClassifier, rate: float) -> None:
         self._patches, self.classifier, self._rate = patches, classifier, rate
         self._next: dict[int, tuple[int, float]] = {}
+        self._mapped_s: dict[int, float] = {}
+        self.mapped = False
         self.deviations: dict[tuple[int, int], float] = {}
         """By frame and track."""
+        self.maps: dict[tuple[int, int], NDArray[np.float32]] = {}
+        """(16, 16) log-odds that were found in the latest batch, by frame and track."""
 
     def add(self, batch: FaceBatch) -> None:
-        chosen = [
-            face
-            for face in batch.faces
-            if (face.frame_index, face.track_id) in self._patches.maps and self._due(face)
-        ]
-        if not chosen:
+        self.maps = {}
+        due: list[Face] = []
+        extra: list[Face] = []
+        for face in batch.faces:
+            if (face.frame_index, face.track_id) not in self._patches.maps:
+                continue
+            if self._due(face):
+                due.append(face)
+            elif self.mapped and face.time_s > self._mapped_s[face.track_id] + _FIRST_S - 1e-6:
+                extra.append(face)
+            else:
+                continue
+            self._mapped_s[face.track_id] = face.time_s
+        self._look(batch, due, judged=True)
+        # By themselves: in one batch with others a crop's answer differs by a millionth.
+        self._look(batch, extra, judged=False)
+
+    def _look(self, batch: FaceBatch, faces: list[Face], *, judged: bool) -> None:
+        if not faces:
             return
-        crops, _ = batch.crops(chosen, self.classifier.spec)
-        for face, value in zip(chosen, self.classifier.deviations(crops), strict=True):
-            self.deviations[face.frame_index, face.track_id] = float(value)
+        crops, _ = batch.crops(faces, self.classifier.spec)
+        found = self.classifier.read(crops)
+        for face, value, cells in zip(faces, found.deviations, found.maps, strict=True):
+            key = face.frame_index, face.track_id
+            self.maps[key] = cells
+            if judged:
+                self.deviations[key] = float(value)
+
+    def finish(self, rest: list[FrameFaces]) -> None:
+        self.maps = {}
 
     def _due(self, face: Face) -> bool:
         looks, time_s = self._next.get(face.track_id, (0, face.time_s))
@@ -330,7 +360,9 @@ class FrameStage(Stage):
     Parameters
     ----------
     patches
-        Whose maps these are; it comes before this stage.
+        Knows which frames were analyzed, and what was found in them; it comes before this stage.
+    encoder
+        Whose maps these are, unless there is none: then they are those of ``patches``. It comes before too.
     judge
         Knows the scale of scores.
     masks
@@ -338,6 +370,7 @@ class FrameStage(Stage):
     """
 
     patches: PatchStage
+    encoder: EncoderStage | None
     judge: Judge
     masks: FrameSink | None
     reports: list[FrameReport] = field(default_factory=list)
@@ -346,7 +379,11 @@ class FrameStage(Stage):
 
     def __post_init__(self) -> None:
         self._shape = (0, 0)
-        self._steady: dict[int, NDArray[np.float32]] = {}
+        self._steady: dict[int, tuple[float, NDArray[np.float32]]] = {}
+        self._grid, self._mask = self.patches.classifier.grid, self.patches.classifier.mask
+        if self.encoder is not None:
+            self._cells, self._grid = cells_within(self.patches.classifier.spec)
+            self._mask = self.encoder.classifier.mask
 
     def add(self, batch: FaceBatch) -> None:
         self._shape = batch.chunk.shape
@@ -358,20 +395,12 @@ class FrameStage(Stage):
             self._write(frame)
 
     def _write(self, frame: FrameFaces) -> None:
-        classifier, found = self.patches.classifier, self.patches.maps
-        fresh = {face.track_id: found.get((frame.index, face.track_id)) for face in frame.faces}
-        regions = []
-        for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
-            probability = self._probability(face.track_id, fresh[face.track_id])
-            if probability is not None:
-                regions.append(
-                    FaceMap(face.track_id, probability, to_crop, classifier.spec.size, classifier.grid)
-                )
+        fresh = {face.track_id: self.patches.maps.get((frame.index, face.track_id)) for face in frame.faces}
         name = None
         if self.masks is not None:
-            carried = any(patch_map is None for patch_map in fresh.values())
-            maps = FrameMaps(frame.index, frame.time_s, self._shape, tuple(regions), carried)
-            name = self.masks.write(maps)
+            followed = any(patch_map is None for patch_map in fresh.values())
+            regions = tuple(self._regions(frame))
+            name = self.masks.write(FrameMaps(frame.index, frame.time_s, self._shape, regions, followed))
         for face in frame.faces:
             patch_map = fresh[face.track_id]
             self.reports.append(
@@ -385,15 +414,31 @@ class FrameStage(Stage):
                 )
             )
 
-    def _probability(self, track_id: int, fresh: PatchMap | None) -> NDArray[np.float32] | None:
-        """Probability of each patch: what is seen now, steadied by what was; carried on in between."""
-        before = self._steady.get(track_id)
+    def _regions(self, frame: FrameFaces) -> Iterator[FaceMap]:
+        classifier = self.patches.classifier
+        for face, to_crop in zip(frame.faces, classifier.transforms(frame.faces), strict=True):
+            log_odds = self._log_odds(frame, face.track_id)
+            if log_odds is not None:
+                probability = self._mask.probability(log_odds)
+                yield FaceMap(face.track_id, probability, to_crop, classifier.spec.size, self._grid)
+
+    def _log_odds(self, frame: FrameFaces, track_id: int) -> NDArray[np.float32] | None:
+        """Of each patch: what is seen now, steadied by what was; carried on in between."""
+        fresh, before = self._fresh(frame.index, track_id), self._steady.get(track_id)
         if fresh is not None:
-            steady = (
-                fresh.logits if before is None else _STEADINESS * before + (1 - _STEADINESS) * fresh.logits
-            )
-            self._steady[track_id] = before = steady
-        return None if before is None else self.patches.classifier.mask_probability(before)
+            if before is not None:
+                past = np.float32(_STEADINESS ** (frame.time_s - before[0]))
+                fresh = past * before[1] + (1 - past) * fresh
+            self._steady[track_id] = before = frame.time_s, fresh
+        return None if before is None else before[1]
+
+    def _fresh(self, frame: int, track_id: int) -> NDArray[np.float32] | None:
+        """Log-odds of each patch of the patch classifier's crop that were found in this very frame."""
+        if self.encoder is not None:
+            cells = self.encoder.maps.get((frame, track_id))
+            return None if cells is None else cells[self._cells, self._cells]
+        found = self.patches.maps.get((frame, track_id))
+        return None if found is None else found.logits
 
 
 def frame_step(fps: float | None, rate: float) -> int:

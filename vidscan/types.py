@@ -280,7 +280,7 @@ class FrameMaps:
     faces: tuple[FaceMap, ...]
     """Empty without a face."""
     interpolated: bool
-    """Some map was carried over from an analyzed frame."""
+    """Some face was only followed here, and not classified."""
 
 
 @dataclass(frozen=True, slots=True)

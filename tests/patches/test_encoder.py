@@ -9,6 +9,7 @@ import torch
 
 from tests.patches.test_vision_transformer import random_encoder
 from vidscan.errors import WeightsError
+from vidscan.faces.align import CropSpec
 from vidscan.models import ModelRecord, register
 from vidscan.patches.encoder import (
     MEAN,
@@ -17,6 +18,7 @@ from vidscan.patches.encoder import (
     STD,
     Encoder,
     EncoderClassifier,
+    cells_within,
     describe,
     region_weights,
 )
@@ -24,17 +26,25 @@ from vidscan.patches.encoder import (
 WIDTH, TAPS = 64, (1, 2)
 
 
-def register_encoder(folder: Path, *, constant: float | None = None, seed: int = 3) -> ModelRecord:
-    """An untrained encoder with two heads; with ``constant`` every crop gets this many deviations."""
+def register_encoder(
+    folder: Path, *, constant: float | None = None, altered: float | None = None, seed: int = 3
+) -> ModelRecord:
+    """An untrained encoder with two heads and that of maps.
+
+    With ``constant`` every crop gets this many deviations, with ``altered`` every patch these log-odds.
+    """
     torch.manual_seed(seed)
     size = len(TAPS) * 2 * len(REGIONS) * WIDTH
     weight = torch.zeros(2, size) if constant is not None else torch.randn(2, size) * 0.1
     tensors = dict(random_encoder(TAPS, 16, WIDTH).state_dict())
     tensors |= {"head.weight": weight, "head.bias": torch.full((2,), constant or 0.0)}
+    map_weight = torch.randn(len(TAPS), WIDTH) * (altered is None)
+    tensors |= {"map.weight": map_weight, "map.bias": torch.tensor(0.5 if altered is None else altered)}
     settings = {
         "kind": "encoder",
         "taps": list(TAPS),
         "crop": asdict(SPEC),
+        "mask": {"even": 0.2, "slope": 2.0},
         "mean": list(MEAN),
         "std": list(STD),
     }
@@ -70,7 +80,7 @@ def test_a_description_is_mean_and_spread_of_the_tokens_of_each_region() -> None
 
 def test_the_head_that_finds_more_speaks(tmp_path: Path) -> None:
     classifier = EncoderClassifier(register_encoder(tmp_path))
-    found = classifier.deviations(crops(6))
+    found = classifier.read(crops(6)).deviations
     described = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS).describe(crops(6))
     each = described.double() @ classifier.weight.double().T + classifier.bias
     assert found == pytest.approx(each.max(1).values.numpy(), abs=1e-3)
@@ -79,9 +89,37 @@ def test_the_head_that_finds_more_speaks(tmp_path: Path) -> None:
 
 def test_a_crop_is_judged_alike_alone_and_among_others(tmp_path: Path) -> None:
     classifier = EncoderClassifier(register_encoder(tmp_path))
-    together = classifier.deviations(crops(9))
-    alone = [float(classifier.deviations(crops(9)[i : i + 1])[0]) for i in (0, 8)]
-    assert together[[0, 8]] == pytest.approx(alone, abs=1e-4)
+    together = classifier.read(crops(9))
+    for i in (0, 8):
+        alone = classifier.read(crops(9)[i : i + 1])
+        assert together.deviations[i] == pytest.approx(alone.deviations[0], abs=1e-4)
+        assert together.maps[i] == pytest.approx(alone.maps[0], abs=1e-4)
+
+
+def test_a_map_reads_every_patch_alone(tmp_path: Path) -> None:
+    record = register_encoder(tmp_path)
+    tensors = record.load()
+    found = EncoderClassifier(record).read(crops(2)).maps
+    assert found.shape == (2, 16, 16)
+    encoder = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS)
+    tokens = next(encoder.tokens(crops(2)))  # the third patch of the second row
+    assert found[1, 1, 2] == pytest.approx(
+        float((tokens[1, :, 18] * tensors["map.weight"]).sum() + 0.5), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.2, 1.4, 1.8])
+def test_cells_lie_in_another_crop_where_they_lie_on_the_face(margin: float) -> None:
+    spec = CropSpec(size=160, margin=margin)
+    cells, grid = cells_within(spec)
+    kept = np.arange(16)[cells]
+    # Middles of the encoder's patches, in sides of the face from its middle, and back into the other crop.
+    on_face = ((kept * 14 + 7) / SPEC.size - 0.5) * SPEC.margin
+    in_crop = (on_face / spec.margin + 0.5) * spec.size - 0.5
+    assert grid.offset + grid.stride * np.arange(len(kept)) == pytest.approx(in_crop)
+    assert in_crop.min() >= -0.5
+    assert in_crop.max() <= spec.size - 0.5
+    assert len(kept) == min(16, 2 * int((margin / SPEC.margin) * 8 + 0.5))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +128,8 @@ def test_a_crop_is_judged_alike_alone_and_among_others(tmp_path: Path) -> None:
         ("head.weight", (7,), "weights"),
         ("head.weight", (2, 7), "weights"),
         ("head.bias", (3,), "2 heads and 3 biases"),
+        ("map.weight", (2, 7), "map"),
+        ("map.bias", (3,), "map"),
     ],
 )
 def test_heads_of_another_size_are_refused(
@@ -101,7 +141,9 @@ def test_heads_of_another_size_are_refused(
         EncoderClassifier(register(tmp_path, "encoder-test", tensors, record.settings))
 
 
-@pytest.mark.parametrize("change", [{"crop": {"size": 224, "margin": 1.2}}, {"mean": None}, {"crop": {}}])
+@pytest.mark.parametrize(
+    "change", [{"crop": {"size": 224, "margin": 1.2}}, {"mean": None}, {"crop": {}}, {"mask": None}]
+)
 def test_a_record_of_other_crops_is_refused(tmp_path: Path, change: dict) -> None:
     record = register_encoder(tmp_path)
     with pytest.raises(WeightsError, match="does not fit"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from skimage.data import astronaut
 
@@ -101,6 +102,8 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert record.settings["left_out"]["clips"] == SOURCES
     assert record.settings["taps"] == [1, 2]
     classifier = EncoderClassifier(load_registry(tmp_path).get("encoder"))
+    assert record.settings["mask"]["slope"] > 0
+    assert classifier.read(torch.zeros(1, 3, 224, 224)).maps.shape == (1, 16, 16)
 
     # What was read is kept: without its weights the encoder could not read again.
     material = read_material(corpus, Path("gone.safetensors"), work, RECIPE, jobs=1)

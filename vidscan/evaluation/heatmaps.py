@@ -95,7 +95,7 @@ class MapSink:
         """One of these is for one clip."""
 
     def write(self, frame: FrameMaps) -> str | None:
-        """Takes an analyzed frame; maps that were only carried over are passed over."""
+        """Takes an analyzed frame; those in which faces were only followed are passed over."""
         if frame.interpolated:
             return None
         for region in frame.faces:
@@ -170,7 +170,7 @@ def heatmaps(
     """
     load_pyplot()  # before hours of scanning, not after
     record = load_registry().get("patches", how.settings.patch_model)
-    settings = replace(how.settings, behavior_fps=0.0)  # maps are of patches alone
+    settings = replace(how.settings, behavior_fps=0.0, encoder_fps=0.0)  # maps of the patch classifier
     identity = digest([record.name, record.sha256, asdict(settings)])
     tasks = {}
     for clip in scored:

@@ -160,8 +160,8 @@ def localisation(
 ) -> tuple[Localisation, ...]:
     """Forge, scan with masks, compare; forged clips go to ``out/derived/localisation``.
 
-    ``record`` is the patch model's registry record; ``stage`` is called with what comes next and of how
-    many files, and returns what to call after each.
+    ``record`` is the registry record of the model whose masks these are; ``stage`` is called with what comes
+    next and of how many files, and returns what to call after each.
     """
     tasks = plan_forgeries(corpus, scored, out / "derived" / "localisation")
     failures = derive_all(forge, tasks, jobs=how.jobs, advance=stage("forging clips", len(tasks)))

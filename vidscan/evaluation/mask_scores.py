@@ -93,7 +93,7 @@ class Comparison:
         """One comparison is for one clip."""
 
     def write(self, frame: FrameMaps) -> str | None:
-        """Takes an analyzed frame; masks that were only carried over are passed over."""
+        """Takes an analyzed frame; those in which faces were only followed are passed over."""
         if frame.interpolated or not frame.faces or frame.index >= len(self._exact):
             return None
         height, width = self._exact.shape[1:]

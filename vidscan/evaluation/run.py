@@ -26,6 +26,7 @@ from vidscan.evaluation.text import rate_table
 from vidscan.markdown import table
 from vidscan.models import load_registry
 from vidscan.outputs import write_text
+from vidscan.scanner import chosen_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ def _of_split(split: str, corpus: Path, out: Path, how: Scanning, wanted: Wanted
         rates = innocent(corpus, scored, out, how, stage)
         parts.append(Part("innocent", "Innocent edits", rate_table(rates), [asdict(row) for row in rates]))
     if wanted.localisation:
-        record = load_registry().get("patches", how.settings.patch_model).settings
+        used = chosen_models(load_registry(), how.settings)
+        record = (used.get("encoder") or used["patches"]).settings  # whichever draws the masks
         kinds = localisation.localisation(corpus, scored, out, how, record, stage)
         lines = localisation.markdown(kinds)
         parts.append(Part("localisation", "Localisation", lines, [asdict(row) for row in kinds]))

@@ -49,6 +49,17 @@ class MaskScale:
     even: float = 0.0
     slope: float = 1.0
 
+    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(h, w) probability 0..1 of every patch of a map (h, w).
+
+        Where even odds lie for a patch is not where they lie for a crop, which is judged by its most
+        suspicious patches.
+        """
+        import cv2
+
+        smooth = cv2.GaussianBlur(logits, (0, 0), self.smooth) if self.smooth > 0 else logits
+        return np.asarray(1 / (1 + np.exp(-self.slope * (smooth - self.even))), np.float32)
+
 
 class PatchClassifier:
     """A trained patch network with its preprocessing and pooling, as its registry record says.
@@ -116,18 +127,6 @@ class PatchClassifier:
     def pool(self, logits: Tensor) -> Tensor:
         """(N,) pooled log-odds, by the pooling the record names."""
         return pool(logits, self.pooling, self.top_k, self.radius)
-
-    def mask_probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(h, w) probability 0..1 of every patch of a map (h, w), for masks.
-
-        The map is smoothed, and the record's ``mask`` says where even odds lie: pooled scores and patches
-        need not agree on that, for a crop is judged by its most suspicious patches.
-        """
-        import cv2
-
-        smooth = cv2.GaussianBlur(logits, (0, 0), self.mask.smooth) if self.mask.smooth > 0 else logits
-        odds = self.mask.slope * (smooth - self.mask.even)
-        return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
     def maps(self, logits: Tensor, transforms: NDArray[np.float64]) -> list[PatchMap]:
         """Bundle logits, pooled scores and geometry."""

@@ -6,11 +6,14 @@ unlike genuine faces the crop is: one knows whole generated pictures, one region
 altered, and a crop is as suspicious as either finds it. Frozen encoders with linear heads carry over to
 unseen generators better than networks trained whole: Ojha et al., *Towards Universal Fake Image Detectors
 that Generalize Across Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
+
+A third head reads every patch alone, and says where the crop was altered: masks come from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -21,8 +24,9 @@ from torch import Tensor
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec
 from vidscan.models import ModelRecord
-from vidscan.patches.classifier import normalise
+from vidscan.patches.classifier import MaskScale, normalise
 from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
+from vidscan.types import CellGrid
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet, RGB 0..255: what the encoder was trained with."""
@@ -109,11 +113,41 @@ class Encoder:
     @torch.inference_mode()
     def describe(self, crops: Tensor) -> Tensor:
         """(N, d) float32 descriptions, on the CPU, of crops (N, 3, 224, 224) RGB 0..255."""
-        parts = [
-            describe(self.network(normalise(part.to(self.device), self.mean, self.std))).flatten(1).cpu()
-            for part in crops.split(self.batch)
-        ]
-        return torch.cat(parts)
+        return torch.cat([describe(tokens).flatten(1).cpu() for tokens in self.tokens(crops)])
+
+    @torch.inference_mode()
+    def tokens(self, crops: Tensor) -> Iterator[Tensor]:
+        """Batch by batch, on the device, tokens (n, taps, 256, width) of crops as in :meth:`describe`."""
+        for part in crops.split(self.batch):
+            yield self.network(normalise(part.to(self.device), self.mean, self.std))
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderReading:
+    """What the heads say of crops.
+
+    Attributes
+    ----------
+    deviations
+        (N,) how unlike genuine faces they are, by the head that finds more: in standard deviations of genuine
+        train clips, as judged by heads that never saw their sources. 0 is their median, higher is more like a
+        forgery.
+    maps
+        (N, 16, 16) float32 log-odds that a patch was altered, row 0 at the top of the crop.
+    """
+
+    deviations: NDArray[np.float64]
+    maps: NDArray[np.float32]
+
+
+@lru_cache(maxsize=4)
+def cells_within(spec: CropSpec, side: int = 16) -> tuple[slice, CellGrid]:
+    """Rows (and columns) of a map whose centers lie in another aligned crop, and where in it they lie."""
+    ratio = spec.size * SPEC.margin / (spec.margin * SPEC.size)
+    stride = SPEC.size / side * ratio
+    first = spec.size / 2 - (side - 1) / 2 * stride  # center of the outermost cell, the crop's edge is 0
+    cut = max(0, int(np.ceil(-first / stride)))
+    return slice(cut, side - cut), CellGrid(stride, first + cut * stride - 0.5)
 
 
 class EncoderClassifier:
@@ -138,8 +172,10 @@ class EncoderClassifier:
         tensors = record.load()
         try:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
+            map_weight, map_bias = tensors.pop("map.weight"), tensors.pop("map.bias")
             taps = tuple(int(tap) for tap in record.settings["taps"])
             mean, std = ([float(v) for v in record.settings[name]] for name in ("mean", "std"))
+            self.mask = MaskScale(**record.settings["mask"])
             if CropSpec(**record.settings["crop"]) != SPEC:
                 raise ValueError(f"crops are not {SPEC}")
         except (KeyError, TypeError, ValueError) as error:
@@ -152,13 +188,19 @@ class EncoderClassifier:
             raise WeightsError(f"the heads of {record.name} have {tuple(weight.shape)} weights")
         if bias.shape != weight.shape[:1]:
             raise WeightsError(f"{record.name} has {len(weight)} heads and {bias.numel()} biases")
+        if map_weight.shape != (len(taps), width) or map_bias.shape != ():
+            raise WeightsError(f"the map's head of {record.name} has {tuple(map_weight.shape)} weights")
         self.weight, self.bias = weight, bias
+        self._map_weight = map_weight.to(device)
+        self._map_bias = float(map_bias)
         self.record, self.device = record, device
 
-    def deviations(self, crops: Tensor) -> NDArray[np.float64]:
-        """(N,) how unlike genuine faces crops (N, 3, 224, 224) RGB 0..255 are, by the head that finds more.
-
-        In standard deviations of genuine train clips, as judged by heads that never saw their sources; 0 is
-        their median, higher is more like a forgery.
-        """
-        return (self.encoder.describe(crops) @ self.weight.T + self.bias).amax(1).double().numpy()
+    def read(self, crops: Tensor) -> EncoderReading:
+        """What the heads say of crops (N, 3, 224, 224) RGB 0..255."""
+        deviations, maps = [], []
+        for tokens in self.encoder.tokens(crops):
+            description = describe(tokens).flatten(1).cpu()
+            deviations.append((description @ self.weight.T + self.bias).amax(1).double())
+            altered = torch.einsum("ntpw,tw->np", tokens, self._map_weight) + self._map_bias
+            maps.append(altered.unflatten(1, (SPEC.size // PATCH, -1)).cpu())
+        return EncoderReading(torch.cat(deviations).numpy(), torch.cat(maps).numpy())

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidscan.digests import hashed
 from vidscan.errors import InputError, SetupError
 from vidscan.faces.align import CropSpec, align, crop_transform
 from vidscan.faces.detect import Detector, load_detector
@@ -21,12 +23,16 @@ from vidscan.outputs import Replacement
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut
 from vidscan.training.corpus import Entry
-from vidscan.training.own_pairs import FORGED_SPEC, PairMaker, PairRecipe
+from vidscan.training.own_pairs import FORGED_SPEC, OwnPairs, PairMaker, PairRecipe
 from vidscan.training.store import frames_at
 
 _FORMAT = 1
 _BATCH = 8
 """Genuine files whose faces are forged together."""
+_TOKENS = 20
+"""At most so many patches of each sort are kept of a pair."""
+_ALTERED, _UNTOUCHED = 0.6, 0.02
+"""A patch teaches that it is altered from this share of its pixels on, and that it is not up to that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,31 @@ class Described:
     features: NDArray[np.float16]
     forged: bool
     own: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairTokens:
+    """Patches of own pairs.
+
+    Attributes
+    ----------
+    entries
+        (n,) the genuine file of each patch.
+    features
+        (n, taps * width) float16.
+    altered
+        (n,) bool: more than half of it is forged.
+    taught
+        (n,) bool: clearly one or the other. Those at the border of a forgery are not, yet masks have them.
+    stands_for
+        (n,) how many patches of its sort in its crop each stands for; 0 for those that only teach.
+    """
+
+    entries: list[Entry]
+    features: NDArray[np.float16]
+    altered: NDArray[np.bool_]
+    taught: NDArray[np.bool_]
+    stands_for: NDArray[np.float32]
 
 
 def start_tensors(start: Path, taps: tuple[int, ...]) -> dict[str, torch.Tensor]:
@@ -115,22 +146,10 @@ class Describer:
         self, entries: Sequence[Entry], recipe: PairRecipe, advance: Callable[[], None]
     ) -> list[Described]:
         """Genuine ``entries`` beside their self-made forgeries (:mod:`vidscan.training.own_pairs`)."""
+        looks = pair_looks(entries, recipe)
         key = self._key(asdict(recipe), asdict(FORGED_SPEC))
-        moments = tuple(np.linspace(0.1, 0.9, recipe.per_clip).tolist())
-        looks = [(e, (m,)) for e in entries for m in (moments if e.kind == "video" else (0.0,))]
-        # In no order of people or sources, so that donors differ.
-        looks.sort(key=lambda look: _digest(f"{recipe.seed} {look[0].file} {look[1]}"))
-        batches = [looks[i : i + _BATCH] for i in range(0, len(looks), _BATCH)]
-        tasks = [
-            _Task(
-                tuple((self._corpus / e.file, moment) for e, moment in batch),
-                self._folder / f"{_digest(*(f'{e.file} {m}' for e, m in batch))}-{key}.npz",
-            )
-            for batch in batches
-        ]
-        self._run(tasks, recipe, advance)
         found = []
-        for batch, task in zip(batches, tasks, strict=True):
+        for batch, task in self._batches(looks, key, recipe, "pairs", advance):
             with np.load(task.target, allow_pickle=False) as data:
                 kind = str(data["kind"])
                 for i, genuine, forged in zip(data["rows"], data["genuine"], data["forged"], strict=True):
@@ -141,20 +160,70 @@ class Describer:
                     ]
         return found
 
+    def pair_tokens(
+        self, entries: Sequence[Entry], recipe: PairRecipe, most: int, advance: Callable[[], None]
+    ) -> PairTokens:
+        """Patches of at most ``most`` own pairs of ``entries``."""
+        looks = pair_looks(entries, recipe)[:most]
+        key = self._key("tokens", _TOKENS, _ALTERED, _UNTOUCHED, asdict(recipe), asdict(FORGED_SPEC))
+        owners: list[Entry] = []
+        found: list[list[NDArray]] = []
+        for batch, task in self._batches(looks, key, recipe, "tokens", advance):
+            with np.load(task.target, allow_pickle=False) as data:
+                owners += [batch[int(i)][0] for i in data["rows"]]
+                if len(data["rows"]):
+                    found.append([data[name] for name in _KEPT])
+        if not found:
+            raise SetupError("no own pair could be made: patches have nothing to learn from")
+        return PairTokens(owners, *map(np.concatenate, zip(*found, strict=True)))
+
+    def _batches(
+        self,
+        looks: Sequence[_Look],
+        key: str,
+        recipe: PairRecipe,
+        kept: Kept,
+        advance: Callable[[], None],
+    ) -> list[tuple[Sequence[_Look], _Task]]:
+        batches = [looks[i : i + _BATCH] for i in range(0, len(looks), _BATCH)]
+        tasks = [
+            _Task(
+                tuple((self._corpus / e.file, moment) for e, moment in batch),
+                self._folder / f"{_digest(*(f'{e.file} {m}' for e, m in batch))}-{key}.npz",
+                kept,
+            )
+            for batch in batches
+        ]
+        self._run(tasks, recipe, advance)
+        return list(zip(batches, tasks, strict=True))
+
     def _key(self, *parts: object) -> str:
         return _digest(json.dumps([_FORMAT, self._begin[1], *parts], sort_keys=True))[:8]
 
     def _run(self, tasks: Sequence[_Task], recipe: PairRecipe | None, advance: Callable[[], None]) -> None:
         missing = [task for task in tasks if not task.target.exists()]
-        for _ in range(len(tasks) - len(missing)):
-            advance()
+        for task in tasks:
+            if task.target.exists():
+                task.tell(advance)
         if not missing:
             return
         jobs = min(self._jobs or default_jobs("cpu"), len(missing))
         # Each worker has one thread: two of them read more crops per second than one with two.
         with get_context("spawn").Pool(jobs, _begin, (*self._begin, recipe)) as pool:
-            for _ in pool.imap_unordered(_describe, missing):
-                advance()
+            for task in pool.imap_unordered(_describe, missing):
+                task.tell(advance)
+
+
+_Look = tuple[Entry, tuple[float, ...]]
+Kept = Literal["crops", "pairs", "tokens"]
+_KEPT = ("features", "altered", "taught", "stands_for")
+
+
+def pair_looks(entries: Sequence[Entry], recipe: PairRecipe) -> list[_Look]:
+    """Genuine files and the moment of each pair, in no order of people or sources, so that donors differ."""
+    moments = tuple(np.linspace(0.1, 0.9, recipe.per_clip).tolist())
+    looks = [(e, (m,)) for e in entries for m in (moments if e.kind == "video" else (0.0,))]
+    return sorted(looks, key=lambda look: _digest(f"{recipe.seed} {look[0].file} {look[1]}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +231,58 @@ class _Task:
     looks: tuple[tuple[Path, tuple[float, ...]], ...]
     """Files and the moments of each."""
     target: Path
+    kept: Kept = "crops"
+
+    def tell(self, advance: Callable[[], None]) -> None:
+        """Every look is done."""
+        for _ in self.looks:
+            advance()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Some patches of one sort, of a forged crop or its genuine twin; fields as in :class:`PairTokens`.
+
+    Attributes
+    ----------
+    of
+        How many such patches there are; 0 where they only teach.
+    """
+
+    forged: bool
+    places: NDArray[np.int64]
+    altered: NDArray[np.bool_]
+    taught: bool
+    of: int
+
+
+def draw_patches(mask: NDArray[np.float32], rng: np.random.Generator) -> list[Drawn]:
+    """Patches of a pair with ``mask`` (224, 224), 0..1, by their place in the 16 x 16 grid, row by row.
+
+    A forgery that is blended in faintly is forged where its mask is above half of its largest value, as where
+    masks are compared.
+    """
+    side = SPEC.size // PATCH
+
+    def share(pixels: NDArray) -> NDArray[np.floating]:
+        return pixels.reshape(side, PATCH, side, PATCH).mean((1, 3)).ravel()
+
+    strongest = max(float(mask.max()), 1e-6)
+    covered, touched = share(mask > strongest / 2), share(mask / strongest)
+    inside, beside = covered > _ALTERED, touched < _UNTOUCHED
+    found = []
+    for forged, sort, taught in (
+        (True, inside, True),
+        (True, beside, True),
+        (True, ~inside & ~beside, False),
+        (False, np.ones_like(inside), True),
+    ):
+        places = np.flatnonzero(sort)
+        drawn = rng.choice(places, min(_TOKENS, len(places)), replace=False)
+        found.append(Drawn(forged, drawn, (covered[drawn] > 0.5) & forged, taught, len(places)))
+    # The same places of the twin teach once more what is not altered there.
+    again = found[0].places
+    return [*found, Drawn(False, again, np.zeros(len(again), np.bool_), True, 0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +307,47 @@ class _Worker:
             return {"features": self._features(list(self.crops(*task.looks[0], SPEC)))}
         found = [(i, crop) for i, look in enumerate(task.looks) for crop in self.crops(*look, FORGED_SPEC)]
         if len(found) < 2:  # no donor
-            nothing = np.zeros((0, 0), np.float16)
-            return {"kind": np.array(""), "rows": np.zeros(0, int), "genuine": nothing, "forged": nothing}
+            return self._nothing(task)
         pictures = torch.cat([crop for _, crop in found]).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i, _ in found]
-        kind, genuine, forged = self.maker.make(pictures, names)
+        pairs = self.maker.make(pictures, names)
+        rows = np.array([i for i, _ in found])
+        if task.kept == "tokens":
+            return self._tokens(pairs, rows, hashed(*names))
         return {
-            "kind": np.array(kind),
-            "rows": np.array([i for i, _ in found]),
-            "genuine": self._features([_crop(picture) for picture in genuine]),
-            "forged": self._features([_crop(picture) for picture in forged]),
+            "kind": np.array(pairs.kind),
+            "rows": rows,
+            "genuine": self._features([_crop(picture) for picture in pairs.genuine]),
+            "forged": self._features([_crop(picture) for picture in pairs.forged]),
         }
+
+    def _nothing(self, task: _Task) -> dict[str, NDArray]:
+        rows, nothing = np.zeros(0, int), np.zeros((0, 0), np.float16)
+        if task.kept == "tokens":
+            return {"rows": rows} | dict.fromkeys(_KEPT, nothing)
+        return {"kind": np.array(""), "rows": rows, "genuine": nothing, "forged": nothing}
+
+    def _tokens(self, pairs: OwnPairs, rows: NDArray[np.int64], seed: int) -> dict[str, NDArray]:
+        genuine, forged = (
+            torch.cat(list(self.encoder.tokens(torch.cat([_crop(picture) for picture in pictures]))))
+            .permute(0, 2, 1, 3)
+            .flatten(2)
+            .numpy()
+            .astype(np.float16)
+            for pictures in (pairs.genuine, pairs.forged)
+        )
+        rng = np.random.default_rng(seed)
+        kept: dict[str, list[NDArray]] = {name: [] for name in ("rows", *_KEPT)}
+        for i, row in enumerate(rows):
+            for drawn in draw_patches(pairs.masks[i], rng):
+                side = forged[i] if drawn.forged else genuine[i]
+                count = len(drawn.places)
+                kept["rows"].append(np.full(count, row))
+                kept["features"].append(side[drawn.places])
+                kept["altered"].append(drawn.altered)
+                kept["taught"].append(np.full(count, drawn.taught))
+                kept["stands_for"].append(np.full(count, drawn.of / max(1, count), np.float32))
+        return {name: np.concatenate(values) for name, values in kept.items()}
 
     def _features(self, crops: list[torch.Tensor]) -> NDArray[np.float16]:
         if not crops:
@@ -218,9 +369,10 @@ def _begin(start: Path, taps: tuple[int, ...], recipe: PairRecipe | None) -> Non
     _worker = _Worker(Encoder(start_tensors(start, taps), taps), load_detector(), maker)
 
 
-def _describe(task: _Task) -> None:
+def _describe(task: _Task) -> _Task:
     with Replacement(task.target) as part, part.open() as file:
         np.savez(file, **_worker.describe(task))  # type: ignore[arg-type]
+    return task
 
 
 def _digest(*texts: str) -> str:

@@ -24,11 +24,12 @@ from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.descriptions import Described, Describer, start_tensors
+from vidscan.training.descriptions import Described, Describer, pair_looks, start_tensors
 from vidscan.training.figures import Figures, figures
 from vidscan.training.linear_head import LinearHeads, Standardised, crop_weights
 from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS, source_folds
+from vidscan.training.token_map import TokenMap, fit_token_map
 
 NAME = "encoder-dinov2-vits14"
 
@@ -65,6 +66,8 @@ class HeadRecipe:
         What each learns from, by name.
     pairs
         How the own pairs are made.
+    map_pairs
+        At most so many teach the head of masks.
     generators, people
         At most so many methods and genuine people (0: all), chosen at random: for learning curves.
     seed
@@ -80,13 +83,14 @@ class HeadRecipe:
         default_factory=lambda: {"picture": Shares(0.75, 0.25, 0.0), "region": Shares(0.3, 0.2, 0.5)}
     )
     pairs: PairRecipe = field(default_factory=PairRecipe)
+    map_pairs: int = 1200
     generators: int = 0
     people: int = 0
     seed: int = 0
 
     def key(self) -> str:
-        """Short hash, for the ledger."""
-        return digest(asdict(self))
+        """Short hash of all that decides the heads that judge, for the ledger."""
+        return digest({name: value for name, value in asdict(self).items() if name != "map_pairs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +126,48 @@ def read_material(
 
     Raises SetupError where no face is found, or the sources are too few.
     """
-    entries = [e for e in read_manifest(corpus) if e.split == "train"]
+    entries = _train_entries(corpus)
     genuine = [e for e in entries if e.genuine]
     describer = Describer(corpus, start, recipe.taps, work / "descriptions", jobs=jobs)
     crops = describer.corpus_crops(entries, recipe.moments, stage("describing crops", len(entries)))
-    crops += describer.own_pairs(genuine, recipe.pairs, stage("forging pairs", len(genuine)))
+    crops += describer.own_pairs(
+        genuine, recipe.pairs, stage("forging pairs", len(pair_looks(genuine, recipe.pairs)))
+    )
     if not crops:
         raise SetupError(f"no face was found in the train split of {corpus}")
+    return Material(crops, _parts([c.entry for c in crops], entries, recipe))
+
+
+def _train_entries(corpus: Path) -> list[Entry]:
+    return [e for e in read_manifest(corpus) if e.split == "train"]
+
+
+def _parts(of: Sequence[Entry], entries: Sequence[Entry], recipe: HeadRecipe) -> NDArray[np.int64]:
+    """(n,) the part that each of ``of`` (n,) belongs to; raises SetupError where sources are too few."""
     try:
         part_of = dict(zip([e.file for e in entries], source_folds(entries, seed=recipe.seed), strict=True))
     except ValueError as error:
         raise SetupError(f"the corpus cannot be parted by source: {error}") from error
-    return Material(crops, np.array([part_of[c.entry.file] for c in crops]))
+    return np.array([part_of[e.file] for e in of])
+
+
+def _token_map(
+    corpus: Path,
+    start: Path,
+    work: Path,
+    recipe: HeadRecipe,
+    *,
+    jobs: int,
+    stage: Callable[[str, int], Callable[[], None]],
+) -> TokenMap:
+    """The head of masks; raises SetupError where no own pair can be made."""
+    entries = _train_entries(corpus)
+    genuine = [e for e in entries if e.genuine]
+    pairs = replace(recipe.pairs, per_clip=1)
+    most = min(recipe.map_pairs, len(genuine))
+    describer = Describer(corpus, start, recipe.taps, work / "descriptions", jobs=jobs)
+    tokens = describer.pair_tokens(genuine, pairs, most, stage("reading patches", most))
+    return fit_token_map(tokens, _parts(tokens.entries, entries, recipe), len(recipe.taps))
 
 
 def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHeads]:
@@ -321,6 +355,7 @@ def train_encoder(
     """
     tensors = start_tensors(start, recipe.taps)
     material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
+    token_map = _token_map(corpus, start, work, recipe, jobs=jobs, stage=stage)
     *fitted, heads = fit_heads(material, recipe, [*range(FOLDS), None])
     unseen = left_out(material, fitted)
     genuine = [unseen.scores[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
@@ -329,6 +364,8 @@ def train_encoder(
     tensors |= {
         "head.weight": torch.from_numpy(heads.weight),
         "head.bias": torch.from_numpy(heads.bias).float(),
+        "map.weight": token_map.weight,
+        "map.bias": token_map.bias,
     }
     learnt = [material.crops[int(i)].entry for i in _chosen(material, recipe)]
     return register(
@@ -342,6 +379,7 @@ def train_encoder(
             "regions": list(recipe.regions),
             "heads": list(recipe.heads),
             "crop": asdict(SPEC),
+            "mask": asdict(token_map.scale),
             "colour": "RGB",
             "range": [0, 255],
             "mean": list(MEAN),

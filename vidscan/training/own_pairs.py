@@ -79,6 +79,33 @@ class PairRecipe:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPairs:
+    """Genuine crops beside their forgeries, all of one ``kind``.
+
+    Attributes
+    ----------
+    genuine, forged
+        (n, 224, 224, 3) RGB.
+    masks
+        (n, 224, 224) float32, 0..1: how much of each pixel is forged.
+    """
+
+    kind: str
+    genuine: NDArray[np.uint8]
+    forged: NDArray[np.uint8]
+    masks: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """What both sides of a pair, and their mask, share."""
+
+    side: int
+    turned: bool
+    rng: np.random.Generator
+
+
 class PairMaker:
     """Forges batches of genuine crops, so that they can be donors to one another.
 
@@ -91,10 +118,8 @@ class PairMaker:
         self._recipe = recipe
         self._landmarks = torch.from_numpy(mean_landmarks(FORGED_SPEC))
 
-    def make(
-        self, crops: NDArray[np.uint8], names: Sequence[str]
-    ) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
-        """Kind, genuine and forged crops (n, 224, 224, 3) RGB of genuine ``crops`` (n, 280, 280, 3), n >= 2.
+    def make(self, crops: NDArray[np.uint8], names: Sequence[str]) -> OwnPairs:
+        """Pairs of genuine ``crops`` (n, 280, 280, 3) RGB, n >= 2.
 
         ``names`` (n,) say which crops they are; the same names give the same pairs.
         """
@@ -106,26 +131,35 @@ class PairMaker:
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
         faces = Faces(images, self._landmarks.expand(len(crops), -1, -1))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        forged = FORGERIES[kind](faces, generator).images.clamp(0, 255).round().to(torch.uint8)
-        sides = crops, forged.permute(0, 2, 3, 1).numpy()
+        made = FORGERIES[kind](faces, generator)
+        forged = made.images.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         genuine, fake = (
-            np.stack(
-                [
-                    self._coded(crop, hashed(str(recipe.seed), name))
-                    for crop, name in zip(side, names, strict=True)
-                ]
-            )
-            for side in sides
+            np.stack([self._coded(crop, self._draw(name)) for crop, name in zip(side, names, strict=True)])
+            for side in (crops, forged)
         )
-        return kind, genuine, fake
+        masks = [
+            _middle(_turned(_middle(mask, _VIEW), self._draw(name)), SPEC.size)
+            for mask, name in zip(made.mask[:, 0].numpy(), names, strict=True)
+        ]
+        return OwnPairs(kind, genuine, fake, np.stack(masks))
 
-    def _coded(self, crop: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        """One (224, 224, 3) crop, scaled and coded by draws that its twin shares."""
-        rng = np.random.default_rng(seed)
-        edge, inner = (len(crop) - _VIEW) // 2, (_VIEW - SPEC.size) // 2
+    def _draw(self, name: str) -> _Draws:
+        rng = np.random.default_rng(hashed(str(self._recipe.seed), name))
         side = int(rng.integers(self._recipe.side[0], self._recipe.side[1] + 1))
-        view = cv2.resize(crop[edge:-edge, edge:-edge], (side, side), interpolation=cv2.INTER_AREA)
-        if rng.random() < 0.5:
-            view = np.ascontiguousarray(view[:, ::-1])
-        done = degrade(np.asarray(view, np.uint8), rng, self._recipe.degradation, _VIEW)
-        return done[inner:-inner, inner:-inner]
+        return _Draws(side, bool(rng.random() < 0.5), rng)
+
+    def _coded(self, crop: NDArray[np.uint8], draws: _Draws) -> NDArray[np.uint8]:
+        """One (224, 224, 3) crop, scaled and coded."""
+        size = draws.side, draws.side
+        view = _turned(cv2.resize(_middle(crop, _VIEW), size, interpolation=cv2.INTER_AREA), draws)
+        coded = degrade(np.asarray(view, np.uint8), draws.rng, self._recipe.degradation, _VIEW)
+        return _middle(coded, SPEC.size)
+
+
+def _turned(view: NDArray, draws: _Draws) -> NDArray:
+    return np.ascontiguousarray(view[:, ::-1]) if draws.turned else view
+
+
+def _middle(picture: NDArray, side: int) -> NDArray:
+    edge = (len(picture) - side) // 2
+    return picture[edge:-edge, edge:-edge]
