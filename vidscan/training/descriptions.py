@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -149,7 +148,7 @@ class Describer:
         looks = pair_looks(entries, recipe)
         key = self._key(asdict(recipe), asdict(FORGED_SPEC))
         found = []
-        for batch, task in self._batches(looks, key, recipe, "pairs", advance):
+        for batch, task in self._batches(looks, key, recipe, advance):
             with np.load(task.target, allow_pickle=False) as data:
                 kind = str(data["kind"])
                 for i, genuine, forged in zip(data["rows"], data["genuine"], data["forged"], strict=True):
@@ -168,7 +167,7 @@ class Describer:
         key = self._key("tokens", _TOKENS, _ALTERED, _UNTOUCHED, asdict(recipe), asdict(FORGED_SPEC))
         owners: list[Entry] = []
         found: list[list[NDArray]] = []
-        for batch, task in self._batches(looks, key, recipe, "tokens", advance):
+        for batch, task in self._batches(looks, key, recipe, advance, tokens=True):
             with np.load(task.target, allow_pickle=False) as data:
                 owners += [batch[int(i)][0] for i in data["rows"]]
                 if len(data["rows"]):
@@ -182,15 +181,16 @@ class Describer:
         looks: Sequence[_Look],
         key: str,
         recipe: PairRecipe,
-        kept: Kept,
         advance: Callable[[], None],
+        *,
+        tokens: bool = False,
     ) -> list[tuple[Sequence[_Look], _Task]]:
         batches = [looks[i : i + _BATCH] for i in range(0, len(looks), _BATCH)]
         tasks = [
             _Task(
                 tuple((self._corpus / e.file, moment) for e, moment in batch),
                 self._folder / f"{_digest(*(f'{e.file} {m}' for e, m in batch))}-{key}.npz",
-                kept,
+                tokens,
             )
             for batch in batches
         ]
@@ -215,7 +215,6 @@ class Describer:
 
 
 _Look = tuple[Entry, tuple[float, ...]]
-Kept = Literal["crops", "pairs", "tokens"]
 _KEPT = ("features", "altered", "taught", "stands_for")
 
 
@@ -231,7 +230,8 @@ class _Task:
     looks: tuple[tuple[Path, tuple[float, ...]], ...]
     """Files and the moments of each."""
     target: Path
-    kept: Kept = "crops"
+    tokens: bool = False
+    """Patches are kept of own pairs, not their descriptions."""
 
     def tell(self, advance: Callable[[], None]) -> None:
         """Every look is done."""
@@ -312,7 +312,7 @@ class _Worker:
         names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i, _ in found]
         pairs = self.maker.make(pictures, names)
         rows = np.array([i for i, _ in found])
-        if task.kept == "tokens":
+        if task.tokens:
             return self._tokens(pairs, rows, hashed(*names))
         return {
             "kind": np.array(pairs.kind),
@@ -323,7 +323,7 @@ class _Worker:
 
     def _nothing(self, task: _Task) -> dict[str, NDArray]:
         rows, nothing = np.zeros(0, int), np.zeros((0, 0), np.float16)
-        if task.kept == "tokens":
+        if task.tokens:
             return {"rows": rows} | dict.fromkeys(_KEPT, nothing)
         return {"kind": np.array(""), "rows": rows, "genuine": nothing, "forged": nothing}
 
