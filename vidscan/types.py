@@ -359,7 +359,7 @@ class ScanSettings:
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
     min_face: float = 1.0 / 12.0
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
-    detect_s: float = 1.0
+    detect_s: float = 2.0
     """Seconds between full detections; faces are followed between."""
     max_faces: int = 64
     """Faces followed at once; the largest win, with a warning that tells how many are left out."""
