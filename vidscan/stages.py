@@ -99,8 +99,14 @@ class FaceBatch:
         return align(self.images, self.index(faces), maps, spec), maps
 
 
+_EARLY_LOOKS, _EARLY_S = 3, 1 / 3
+
+
 class Turns:
-    """Chooses the faces to look at: those of frames at a steady rate, and the first of every track.
+    """Chooses the faces to look at: those of frames at a steady rate, and a few more as a track begins.
+
+    Nobody may come and go between two chosen frames without having been looked at, and short tracks must be
+    looked at often enough to be judged.
 
     Parameters
     ----------
@@ -116,7 +122,7 @@ class Turns:
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._next_s = 0.0
-        self._known: set[int] = set()
+        self._tracks: dict[int, tuple[int, float]] = {}
         self.frames = 0
 
     def choose(self, batch: FaceBatch) -> list[Face]:
@@ -128,10 +134,10 @@ class Turns:
         }
         chosen = []
         for face in batch.faces:
-            # Nobody may come and go between two chosen frames without having been looked at.
-            if face.frame_index in due or face.track_id not in self._known:
+            looks, next_s = self._tracks.get(face.track_id, (0, face.time_s))
+            if face.frame_index in due or (looks < _EARLY_LOOKS and face.time_s >= next_s - 1e-6):
                 chosen.append(face)
-                self._known.add(face.track_id)
+                self._tracks[face.track_id] = looks + 1, face.time_s + _EARLY_S
         self.frames += len(due | {face.frame_index for face in chosen})
         return chosen
 
