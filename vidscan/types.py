@@ -348,8 +348,8 @@ class ScanSettings:
     """Everything that can change a verdict; written into the report as ``settings``."""
 
     analysis_fps: float = 2.0
-    """Faces are classified at about this rate (frames per second, at most every frame), and three times in the
-    first second of every track."""
+    """Faces are classified at about this rate (frames per second, at most every frame), and three times in
+    the first second of every track."""
     encoder_fps: float = 0.5
     """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
     0 leaves it out."""
