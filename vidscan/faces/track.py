@@ -120,9 +120,9 @@ class FaceTracker:
     Faces are detected once in ``detect_every`` frames, after a cut, and where one was lost or is in doubt;
     in between they are followed by optical flow at a fraction of the cost, and looked at once more where they
     are, halfway. Detections correct the followed points gradually, over the frames that come, because crops
-    that tremble look manipulated. A track never spans a cut, nor two people: where the place alone does not tell
-    who it is, the look of the face decides. Frames have to come in order. The result does not
-    depend on how a clip is cut into chunks.
+    that tremble look manipulated. A track never spans a cut, nor two people: where the place alone does not
+    tell who it is, the look of the face decides. Frames have to come in order. The result does not depend on
+    how a clip is cut into chunks.
 
     Parameters
     ----------
