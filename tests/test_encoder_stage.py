@@ -55,6 +55,14 @@ def test_it_looks_every_second_at_first_and_then_at_its_rate(
     assert {frame for frame, _ in encoder.deviations} <= {f.frame_index for f in patches.evidence[0]}
 
 
+def test_looks_a_little_late_do_not_add_up(tmp_path: Path) -> None:
+    patches = PatchStage(PatchClassifier(register_patches(tmp_path)), Turns(1.6))
+    encoder = EncoderStage(patches, EncoderClassifier(register_encoder(tmp_path)), 1.0)
+    for stage in (patches, encoder):
+        stage.add(batch(0, 60))
+    assert sorted(frame / FPS for frame, _ in encoder.deviations) == pytest.approx([0, 1.3, 2.5, 3.2, 4.4, 5])
+
+
 def test_a_track_is_looked_at_three_times_in_its_first_second_and_then_at_the_rate() -> None:
     turns = Turns(0.5)
     first = [face.frame_index / FPS for face in turns.choose(batch(0, 30))]

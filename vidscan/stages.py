@@ -6,6 +6,7 @@ What it found it keeps.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -330,11 +331,13 @@ class EncoderStage(Stage):
         self.maps = {}
 
     def _due(self, face: Face) -> bool:
-        looks, time_s = self._next.get(face.track_id, (0, face.time_s))
-        if face.time_s < time_s - 1e-6:
+        looks, due_s = self._next.get(face.track_id, (0, face.time_s))
+        if face.time_s < due_s - 1e-6:
             return False
-        wait = _FIRST_S if looks < _FIRST_LOOKS else 1 / self._rate
-        self._next[face.track_id] = looks + 1, face.time_s + min(wait, 1 / self._rate)
+        wait = min(_FIRST_S if looks < _FIRST_LOOKS else math.inf, 1 / self._rate)
+        # From the time that was due, or looks a little late would add up to fewer looks.
+        start_s = due_s if face.time_s < due_s + wait else face.time_s
+        self._next[face.track_id] = looks + 1, start_s + wait
         return True
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
