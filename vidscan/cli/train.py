@@ -106,10 +106,6 @@ def compare(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Keeps each variant (--work/compare)."),
     ] = None,
-    window: Annotated[
-        int,
-        typer.Option(min=0, metavar="PX", help="Window that whole networks train on (0: the whole crop)."),
-    ] = 0,
     threads: Annotated[int, typer.Option(min=0, metavar="N", help="CPU threads (0: all).")] = 0,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -139,7 +135,6 @@ def compare(
         ComparePaths(corpus, work, runs or work / "compare", start),
         crops,
         only=only or (),
-        window=window,
         device=device,
         say=lambda line: say(line, quiet=quiet),
     )
