@@ -96,7 +96,8 @@ def test_svm_margin_names_the_group_that_was_moved(columns: list[int], group: st
     rng = np.random.default_rng(0)
     features, valid = rng.normal(size=(300, 4)), np.ones((300, 4), bool)
     standardiser = Standardiser.fit(features, valid, COLUMNS)
-    model = OneClassSVM.fit(standardiser.transform(features, valid), nu=0.05)
+    points = standardiser.transform(features, valid)
+    model = OneClassSVM.fit(points, nu=0.05, gamma=1 / (points.shape[1] * points.var()))
     x = standardiser.centre.copy()
     x[columns] += 5
     shares = occlusion(model, standardiser, x, ALL)

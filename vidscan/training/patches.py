@@ -138,7 +138,7 @@ def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tens
     """
     unknown = masks.flatten(1).amin(1) < 0
     known = ~unknown
-    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], logits.shape[-2:])[:, 0]
+    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (logits.shape[1], logits.shape[2]))[:, 0]
     patches = logits.sum() * 0
     if known.any():
         # A patch that is half forged by area is a blend border: as telling as one wholly forged.

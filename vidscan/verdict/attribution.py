@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.verdict.one_class import AnomalyModel
+from vidscan.verdict.one_class import LinearOneClassSVM
 from vidscan.verdict.standardiser import Standardiser
 
 
 def occlusion(
-    model: AnomalyModel,
+    model: LinearOneClassSVM,
     standardiser: Standardiser,
     x: NDArray[np.floating],
     valid: NDArray[np.bool_],
