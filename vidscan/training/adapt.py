@@ -3,8 +3,7 @@
 What the head learned stays as it is; a correction is added that lives in few directions, and is learned from
 the new fakes beside a memory of what the head learned from. So a handful of examples cannot bend it anywhere,
 and what other generators and genuine people get is held in place. The task is that of Cozzolino et al.,
-*ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv 1812.02510), whose
-auto-encoder is :mod:`vidscan.training.forensic_transfer`.
+*ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv 1812.02510).
 """
 
 from __future__ import annotations
