@@ -16,6 +16,19 @@ from vidscan.cli.train_faces import faces
 from vidscan.cli.train_fingerprints import fingerprints
 from vidscan.cli.train_forensics import forensics
 from vidscan.cli.train_landmarks import landmarks
+from vidscan.cli.train_options import (
+    WEIGHTS,
+    Corpus,
+    Device,
+    Quiet,
+    RecipeFile,
+    Seconds,
+    Start,
+    Teacher,
+    Threads,
+    Weights,
+    Work,
+)
 from vidscan.cli.train_verdict import verdict
 
 app = typer.Typer(
@@ -30,37 +43,15 @@ def train() -> None:
     """Train the models from a corpus (needs the training extra)."""
 
 
-Corpus = Annotated[
-    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-]
-Start = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="ImageNet weights to start from."),
-]
-RecipeFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Recipe (TOML); the shipped one."),
-]
-Work = Annotated[
-    Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps crops, pairs and checkpoints.")
-]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
-
-
 @app.command()
 def patches(
     corpus: Corpus,
-    teacher: Annotated[
-        Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
-    ],
+    teacher: Teacher,
     start: Start = None,
     recipe: RecipeFile = None,
     work: Work = Path("runs/patches"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
-    seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
+    weights: Weights = WEIGHTS,
+    seconds: Seconds = 0,
     at: Annotated[
         int | None,
         typer.Option(min=1, metavar="CROPS", help="Train no further: export the weights kept at CROPS."),
@@ -106,7 +97,7 @@ def compare(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Keeps each variant (--work/compare)."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="CPU threads (0: all).")] = 0,
+    threads: Threads = 0,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from vidscan.cli.console import stages, start_log
-from vidscan.cli.train_encoder import Corpus, Jobs, Quiet, Start, Work
+from vidscan.cli.train_options import WEIGHTS, Corpus, EncoderStart, Jobs, Quiet, Weights, Work
 
 
 def adaptation(
     corpus: Corpus,
-    start: Start = None,
+    start: EncoderStart = None,
     work: Work = Path("runs/encoder"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the memory is registered.")
-    ] = Path("weights"),
+    weights: Weights = WEIGHTS,
     jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_options import WEIGHTS, Device, Quiet, Seconds, Threads, Weights, Work
 
 
 def blink(
@@ -19,19 +20,15 @@ def blink(
             metavar="LABELS", exists=True, file_okay=False, help="Label store of vidscan train landmarks."
         ),
     ],
-    work: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the checkpoint and the log.")
-    ] = Path("runs/blink"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
+    work: Work = Path("runs/blink"),
+    weights: Weights = WEIGHTS,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Steps instead of the recipe's.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="CPU threads (0: all).")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    seconds: Seconds = 0,
+    threads: Threads = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Train the eye-state network for blinks from the teacher's labels.
 

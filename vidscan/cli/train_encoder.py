@@ -8,28 +8,14 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, stages, start_log
-
-Corpus = Annotated[
-    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-]
-Start = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors); the shipped one."
-    ),
-]
-Work = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps what the encoder says.")]
-Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
+from vidscan.cli.train_options import WEIGHTS, Corpus, EncoderStart, Jobs, Quiet, Weights, Work
 
 
 def encoder(
     corpus: Corpus,
-    start: Start = None,
+    start: EncoderStart = None,
     work: Work = Path("runs/encoder"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
+    weights: Weights = WEIGHTS,
     jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -52,7 +38,7 @@ def encoder(
 
 def cross(
     corpus: Corpus,
-    start: Start = None,
+    start: EncoderStart = None,
     work: Work = Path("runs/encoder"),
     ledger: Annotated[
         Path | None,

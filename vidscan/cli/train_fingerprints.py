@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from vidscan.cli.console import stages, start_log
-from vidscan.cli.train_encoder import Corpus, Quiet
+from vidscan.cli.train_options import WEIGHTS, Corpus, Quiet, Weights
 
 
 def fingerprints(
     corpus: Corpus,
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
+    weights: Weights = WEIGHTS,
     quiet: Quiet = False,
 ) -> None:
     """Make the fingerprints of the generators in the train split of CORPUS."""

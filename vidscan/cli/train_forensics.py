@@ -9,17 +9,13 @@ import typer
 
 from vidscan.cli.console import stages, start_log
 from vidscan.cli.failures import UsageError
-from vidscan.cli.train_encoder import Corpus, Quiet
+from vidscan.cli.train_options import WEIGHTS, Corpus, Quiet, Weights, Work
 
 
 def forensics(
     corpus: Corpus,
-    work: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the windows.")] = Path(
-        "runs/forensics"
-    ),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished models are registered.")
-    ] = Path("weights"),
+    work: Work = Path("runs/forensics"),
+    weights: Weights = WEIGHTS,
     beside: Annotated[
         Path | None,
         typer.Option(

@@ -9,25 +9,18 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_options import WEIGHTS, Corpus, Device, Quiet, Seconds, Teacher, Weights, Work
 
 
 def landmarks(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
-    teacher: Annotated[
-        Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
-    ],
+    corpus: Corpus,
+    teacher: Teacher,
     faces: Annotated[int, typer.Option(min=1, metavar="N", help="Augmented faces to train on.")] = 620_000,
-    work: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps labels and checkpoints.")
-    ] = Path("runs/landmarks"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
-    seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    work: Work = Path("runs/landmarks"),
+    weights: Weights = WEIGHTS,
+    seconds: Seconds = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Distil the landmark network from the teacher, on genuine train people.
 
