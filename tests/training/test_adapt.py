@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.manifests import entry
 from vidscan.models import load_registry, register
 from vidscan.training.adapt import KIND, AdaptRecipe, Correction, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.adaptation import judge, markdown
-from vidscan.training.corpus import Entry
 from vidscan.training.descriptions import Described
 from vidscan.training.encoder import Material
 from vidscan.training.linear_head import LinearHeads
@@ -101,22 +101,6 @@ def test_sources_take_turns_in_a_memory() -> None:
     assert sum(groups[int(i)][0] == "small" for i in rows) == 3
 
 
-def entry(part: int, number: int, method: str) -> Entry:
-    name = f"{part}-{method or 'real'}-{number}"
-    return Entry(
-        split="train",
-        genuine=not method,
-        file=name,
-        kind="video",
-        repo=f"repo{part}",
-        identity=name,
-        method=f"{method}{part}" if method else "",
-        family="faceswap" if method else "",
-        pair="",
-        pairing="",
-    )
-
-
 @pytest.fixture(scope="module")
 def material() -> Material:
     """Five sources; each has a generator of the known trace and one with a trace of its own."""
@@ -125,7 +109,9 @@ def material() -> Material:
         own = np.eye(WIDTH)[3 + part] * 3
         for method, count, shift in (("", 30, None), ("old", 8, KNOWN), ("new", 13, own)):
             for number, point in enumerate(crops(count, 100 * part + count, shift)):
-                found.append(Described(entry(part, number, method), point.astype(np.float16), bool(method)))
+                name = f"{part}-{method or 'real'}-{number}"
+                own_entry = entry(name, method=method and f"{method}{part}", repo=f"repo{part}")
+                found.append(Described(own_entry, point.astype(np.float16), bool(method)))
                 parts.append(part)
     return Material(found, np.array(parts))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.manifests import write_manifest
 from tests.patches.fixture_weights import random_network
 from tests.training.fake_store import fake_store, row
 from vidscan.errors import SetupError
@@ -51,12 +52,12 @@ def write_pairs(folder: Path, index: int) -> Path:
 def paths(tmp_path: Path) -> ComparePaths:
     corpus, work = tmp_path / "corpus", tmp_path / "work"
     rows = [row("a1"), row("b1"), row("c1", genuine=False, method="m"), row("d1", genuine=False, method="m")]
-    lines = ["split,label,file,kind,repo,identity,method,family,pair,pairing"]
+    lines = []
     for r in rows:
         label = "real" if r.genuine else "fake"
         lines.append(f"dev,{label},{r.file},photo,{r.repo},{r.identity},{r.method},{r.family},,")
     corpus.mkdir()
-    (corpus / "manifest.csv").write_text("\n".join(lines) + "\n")
+    write_manifest(corpus, *lines)
     write_store(work / "dev", rows)
     for i in range(3):
         write_pairs(work / "pairs", i)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.manifests import write_manifest
 from tests.training.fake_store import fake_store
 from vidscan.cli.train import app
 from vidscan.errors import SetupError
@@ -27,7 +28,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> TrainPaths:
-    (tmp_path / "manifest.csv").write_text("split,label,file,kind,repo,identity,method,family,pair,pairing\n")
+    write_manifest(tmp_path)
     return TrainPaths(tmp_path, tmp_path / "teacher", None, tmp_path / "work", tmp_path / "weights")
 
 
