@@ -340,19 +340,3 @@ def train_verdict(
     if weights.resolve() == registry.folder.resolve():
         update_record(weights, patches.name, patches.settings | {"verdict": name})
     return found
-
-
-__all__ = [
-    "Charge",
-    "VerdictRecipe",
-    "by_person",
-    "calibrated",
-    "charge",
-    "clip_statistic",
-    "fit_statistic",
-    "folds_of",
-    "patch_level",
-    "quality_limits",
-    "train_verdict",
-    "windows",
-]
