@@ -192,7 +192,7 @@ def _read(
     coded = work / derived_name(sample.path, f"crf{_CRF}")
     if not coded.exists():
         coded.parent.mkdir(parents=True, exist_ok=True)
-        rewrite(sample.path, coded, lambda chunk: chunk.images, crf=_CRF)
+        rewrite(sample.path, coded, lambda image, _: image, crf=_CRF)
     late = _read_late(replace(sample, path=coded), reader, state_late, faces)
     return Reading(
         person=sample.person,
