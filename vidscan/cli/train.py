@@ -9,13 +9,10 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
-from vidscan.cli.train_adaptation import adaptation
-from vidscan.cli.train_blink import blink
-from vidscan.cli.train_encoder import cross, encoder
+from vidscan.cli.train_encoder import adaptation, cross, encoder
 from vidscan.cli.train_faces import faces
-from vidscan.cli.train_fingerprints import fingerprints
-from vidscan.cli.train_forensics import forensics
-from vidscan.cli.train_landmarks import landmarks
+from vidscan.cli.train_forensics import fingerprints, forensics
+from vidscan.cli.train_landmarks import blink, landmarks
 from vidscan.cli.train_options import (
     WEIGHTS,
     Corpus,
@@ -150,12 +147,5 @@ def curves(
     draw_run(run, out)
 
 
-app.command()(faces)
-app.command()(encoder)
-app.command()(cross)
-app.command()(landmarks)
-app.command()(blink)
-app.command()(verdict)
-app.command()(fingerprints)
-app.command()(forensics)
-app.command()(adaptation)
+for command in (faces, encoder, cross, landmarks, blink, verdict, fingerprints, forensics, adaptation):
+    app.command()(command)
