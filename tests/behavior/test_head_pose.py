@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.behavior.moving_face import CENTRE, DISTANCE, FOCAL, lose, nodding, photograph, project, splice
+from tests.behavior.moving_face import CENTRE, DISTANCE, FOCAL, lose, nodding, project, splice
 from tests.series import make_series
 from vidscan.behavior.head_pose import (
     CENTRAL,
@@ -113,10 +113,3 @@ def test_describes_genuine_and_spliced_faces() -> None:
     assert swapped["head_pose_wander"] > 3 * shifted["head_pose_wander"]
     assert genuine["head_pose_coupling"] > 0.95 > swapped["head_pose_coupling"]
     assert genuine["head_pose_movement"] == pytest.approx(np.sqrt(pose.var(axis=0).sum()), rel=0.05)
-
-
-def test_insufficient_material_is_not_described() -> None:
-    assert describe(nodding(3.0)) is None
-    assert describe(photograph()) is None
-    assert describe(lose(nodding(8.0), slice(0, 101))) is None
-    assert describe(make_series(0)) is None
