@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("patches", "motion", "behavior", "forensics"),
     ("verdict",),
     ("people",),
-    ("stages", "file_parts", "reporting", "scanner"),
+    ("stages", "streaming", "model_choice", "file_parts", "reporting", "scanner"),
     ("report", "explain"),
     ("forge",),
     ("training",),
@@ -33,7 +33,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms of the house, lowest first; a room may import from its own floor and from those below."""
 SCANNING = ("", "media", "models", "faces", "patches", "motion", "behavior", "forensics", "verdict", "people")
-SCANNING += ("lanes", "stages", "file_parts", "reporting", "scanner", "report", "explain", "batch", "serve")
+SCANNING += ("lanes", "stages", "streaming", "model_choice", "file_parts", "reporting", "scanner", "report")
+SCANNING += ("explain", "batch", "serve")
 WORKSHOP = ("forge", "training", "evaluation")
 
 

@@ -55,6 +55,16 @@ def test_it_looks_every_second_at_first_and_then_at_its_rate(
     assert {frame for frame, _ in encoder.deviations} <= {f.frame_index for f in patches.evidence[0]}
 
 
+def test_a_track_is_looked_at_three_times_in_its_first_second_and_then_at_the_rate() -> None:
+    turns = Turns(0.5)
+    first = [face.frame_index / FPS for face in turns.choose(batch(0, 30))]
+    assert first == [0, 0.4, 0.8, 2]
+    chosen = turns.choose(batch(30, 30, (0, 1)))
+    times = {track: [f.frame_index / FPS for f in chosen if f.track_id == track] for track in (0, 1)}
+    assert times == {0: [4], 1: [3, 3.4, 3.8, 4]}
+    assert turns.frames == 8
+
+
 def test_chunks_make_no_difference(tmp_path: Path) -> None:
     def run(size: int) -> dict[tuple[int, int], float]:
         patches = PatchStage(PatchClassifier(register_patches(tmp_path)), Turns(5.0))

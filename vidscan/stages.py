@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,7 +35,9 @@ from vidscan.types import (
     FrameFaces,
     FrameMaps,
     FrameReport,
+    ModelRef,
     PatchMap,
+    Track,
     VideoInfo,
 )
 from vidscan.verdict.judge import Judge
@@ -99,8 +103,14 @@ class FaceBatch:
         return align(self.images, self.index(faces), maps, spec), maps
 
 
+_EARLY_LOOKS, _EARLY_S = 3, 1 / 3
+
+
 class Turns:
-    """Chooses the faces to look at: those of frames at a steady rate, and the first of every track.
+    """Chooses the faces to look at: those of frames at a steady rate, and a few more as a track begins.
+
+    Nobody may come and go between two chosen frames without having been looked at, and short tracks must be
+    looked at often enough to be judged.
 
     Parameters
     ----------
@@ -116,7 +126,7 @@ class Turns:
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._next_s = 0.0
-        self._known: set[int] = set()
+        self._tracks: dict[int, tuple[int, float]] = {}
         self.frames = 0
 
     def choose(self, batch: FaceBatch) -> list[Face]:
@@ -128,10 +138,10 @@ class Turns:
         }
         chosen = []
         for face in batch.faces:
-            # Nobody may come and go between two chosen frames without having been looked at.
-            if face.frame_index in due or face.track_id not in self._known:
+            looks, next_s = self._tracks.get(face.track_id, (0, face.time_s))
+            if face.frame_index in due or (looks < _EARLY_LOOKS and face.time_s >= next_s - 1e-6):
                 chosen.append(face)
-                self._known.add(face.track_id)
+                self._tracks[face.track_id] = looks + 1, face.time_s + _EARLY_S
         self.frames += len(due | {face.frame_index for face in chosen})
         return chosen
 
@@ -143,13 +153,23 @@ class Turns:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip that goes through stages; ``size`` is the file's, in bytes."""
+
+    path: Path
+    info: VideoInfo
+    sha256: str
+    size: int
+
+
 class Stage:
     """What every stage does; the methods here do nothing."""
 
     clock = ""
     """The field of :class:`vidscan.types.Timing` that its time counts for."""
 
-    def start(self, info: VideoInfo) -> None:
+    def start(self, clip: Clip) -> None:
         """The clip that comes."""
 
     def add(self, batch: FaceBatch) -> None:
@@ -181,8 +201,8 @@ class BehaviorStage(Stage):
         self.collector, self._rate = collector, rate
         self._stride = 1
 
-    def start(self, info: VideoInfo) -> None:
-        self._stride = frame_step(info.fps, self._rate)
+    def start(self, clip: Clip) -> None:
+        self._stride = frame_step(clip.info.fps, self._rate)
 
     def add(self, batch: FaceBatch) -> None:
         chosen = [face for face in batch.faces if face.frame_index % self._stride == 0]
@@ -367,12 +387,15 @@ class FrameStage(Stage):
         Knows the scale of scores.
     masks
         Takes the manipulation probability of every frame that has a face.
+    models
+        Are named to ``masks`` in the end.
     """
 
     patches: PatchStage
     encoder: EncoderStage | None
     judge: Judge
     masks: FrameSink | None
+    models: Sequence[ModelRef] = ()
     reports: list[FrameReport] = field(default_factory=list)
 
     clock = "classify"
@@ -385,6 +408,12 @@ class FrameStage(Stage):
             self._cells, self._grid = cells_within(self.patches.classifier.spec)
             self._mask = self.encoder.classifier.mask
 
+    def start(self, clip: Clip) -> None:
+        if self.masks is not None:
+            self.masks.begin(clip.info, clip.sha256, clip.path)
+            if self.encoder is not None:
+                self.encoder.mapped = True
+
     def add(self, batch: FaceBatch) -> None:
         self._shape = batch.chunk.shape
         for frame in batch.complete:
@@ -393,6 +422,8 @@ class FrameStage(Stage):
     def finish(self, rest: list[FrameFaces]) -> None:
         for frame in rest:
             self._write(frame)
+        if self.masks is not None:
+            self.masks.close(self.models)
 
     def _write(self, frame: FrameFaces) -> None:
         fresh = {face.track_id: self.patches.maps.get((frame.index, face.track_id)) for face in frame.faces}
@@ -439,6 +470,40 @@ class FrameStage(Stage):
             return None if cells is None else cells[self._cells, self._cells]
         found = self.patches.maps.get((frame, track_id))
         return None if found is None else found.logits
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceStages:
+    """The stages whose findings a clip is judged by."""
+
+    seen: SeenStage
+    patches: PatchStage
+    behavior: BehaviorStage | None
+    encoder: EncoderStage | None
+
+    def __iter__(self) -> Iterator[Stage]:
+        """In the order in which they see a batch."""
+        stages = (self.seen, self.behavior, self.patches, self.encoder)
+        return (stage for stage in stages if stage is not None)
+
+    def tracks(self) -> list[Track]:
+        """Every track that was looked at, with its evidence."""
+        behavior = {} if self.behavior is None else self.behavior.collector.windows()
+        found = []
+        for track_id, seen in sorted(self.seen.tracks.items()):
+            faces = self.patches.evidence.get(track_id)
+            if faces is not None:
+                joined = tuple(faces) if self.encoder is None else self.encoder.joined(track_id, faces)
+                windows = behavior.get(track_id, ())
+                found.append(Track(track_id, joined, seen.frames, seen.start_s, seen.end_s, windows))
+        return found
+
+    def boxes(self) -> dict[int, list[tuple[float, float, float, float]]]:
+        """Boxes of the analyzed faces by frame index."""
+        found: dict[int, list[tuple[float, float, float, float]]] = {}
+        for face in chain.from_iterable(self.patches.evidence.values()):
+            found.setdefault(face.frame_index, []).append(face.box)
+        return found
 
 
 def frame_step(fps: float | None, rate: float) -> int:

@@ -347,9 +347,9 @@ EyeRule = Literal["ear", "openness", "network"]
 class ScanSettings:
     """Everything that can change a verdict; written into the report as ``settings``."""
 
-    analysis_fps: float = 3.0
-    """Faces are classified at about this rate (frames per second, at most every frame), and at the start of
-    every track."""
+    analysis_fps: float = 2.0
+    """Faces are classified at about this rate (frames per second, at most every frame), and three times in
+    the first second of every track."""
     encoder_fps: float = 0.5
     """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
     0 leaves it out."""
@@ -359,8 +359,9 @@ class ScanSettings:
     """Blinks are found by the eye-state network, the eye aspect ratio or the landmark network's openness."""
     min_face: float = 1.0 / 12.0
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
-    detect_s: float = 1.0
-    """Seconds between full detections; faces are followed between."""
+    detect_s: float = 2.0
+    """Seconds between full detections; faces are followed between, and looked at once where they are. While
+    nobody is followed, detections are twice as frequent."""
     max_faces: int = 64
     """Faces followed at once; the largest win, with a warning that tells how many are left out."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"

@@ -33,6 +33,22 @@ def test_finds_the_face_and_its_points(detector):
     assert left_eye[1] < nose[1] < left_mouth[1]
 
 
+def test_known_faces_are_found_again_where_they_are_about(detector):
+    image = pasted(pasted(backdrop(360, 640), head_of(astronaut()), 60, 80), head_of(other_person()), 400, 90)
+    full = detector.detect(image[None])[0]
+    assert len(full) == 2
+    about = np.stack([face.box for face in full]) + np.array([9, -7, 9, -7], np.float32)
+    frames = np.stack([image, backdrop(360, 640)])
+    near, nobody = detector.detect(frames, about)
+    assert nobody == []
+    for face, again in zip(full, near, strict=True):
+        side = np.sqrt(np.prod(face.box[2:] - face.box[:2]))
+        assert np.abs(face.points - again.points).max() < 0.06 * side
+        assert np.abs(face.box - again.box).max() < 0.12 * side
+    (one,) = detector.detect(image[None], about[1:])[0]
+    np.testing.assert_allclose(one.points, near[1].points, atol=1e-2)
+
+
 @pytest.mark.parametrize("zoom", [0.5, 1.5, 3.0])
 def test_coordinates_scale_with_the_picture(detector, zoom):
     image = astronaut()

@@ -34,14 +34,17 @@ def pan(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 class Counting:
-    """Counts the frames that go through a detector."""
+    """Counts the frames that go through a detector: looked at as a whole, and where faces are."""
 
     def __init__(self, detector):
-        self.detector, self.frames = detector, 0
+        self.detector, self.frames, self.checks = detector, 0, 0
 
-    def detect(self, images):
-        self.frames += len(images)
-        return self.detector.detect(images)
+    def detect(self, images, near=None):
+        if near is None:
+            self.frames += len(images)
+        else:
+            self.checks += len(images)
+        return self.detector.detect(images, near)
 
 
 class Scripted:
@@ -50,7 +53,7 @@ class Scripted:
     def __init__(self, *faces: Detection):
         self.faces = list(faces)
 
-    def detect(self, images):
+    def detect(self, images, near=None):
         return [list(self.faces) for _ in images]
 
 
@@ -62,7 +65,9 @@ def test_a_pan_is_one_smooth_track(detector):
     assert tracker.track_count == 1
     assert [face.frame_index for face in faces] == list(range(48))
     assert {face.track_id for face in faces} == {0}
-    assert sum(face.detected for face in faces) == counting.frames == 6
+    # After the last full look, which sees a second, weak face, the next one would be a full one too.
+    assert (counting.frames, counting.checks) == (6, 5)
+    assert sum(face.detected for face in faces) == 11
     # In the still picture's coordinates the face should not move.
     still = np.array(
         [(face.points - m[:, 2]) @ np.linalg.inv(m[:, :2]).T for face, m in zip(faces, maps, strict=True)]
@@ -96,7 +101,7 @@ def test_every_second_frame_is_enough_for_a_pan(detector):
     tracker = FaceTracker(counting, detect_every=24, stride=2)
     faces = run(tracker, frames)
     assert [face.frame_index for face in faces] == list(range(0, 36, 2))
-    assert (tracker.track_count, counting.frames) == (1, 2)
+    assert (tracker.track_count, counting.frames, counting.checks) == (1, 2, 1)
     apart = [np.abs(a.points - b.points).mean() for a, b in zip(faces, every[::2], strict=True)]
     assert max(apart) < 2.5
     again = run(FaceTracker(detector, detect_every=24, stride=2), frames, 5)
@@ -197,11 +202,32 @@ def test_a_weak_detection_needs_a_second_one(detector):
     assert [f.frame_index for f in faces] == [8, 9, 10, 11]
 
     class Once(Scripted):
-        def detect(self, images):
+        def detect(self, images, near=None):
             answer, self.faces = super().detect(images[:1]), []
             return answer + [[] for _ in images[1:]]
 
     assert run(FaceTracker(Once(weak)), frames) == []
+
+
+def test_a_check_that_misses_a_face_becomes_a_full_look(detector):
+    frames, _ = pan(16)
+
+    class Blind(Counting):
+        def detect(self, images, near=None):
+            found = super().detect(images, near)
+            return found if near is None else [[] for _ in images]
+
+    counting = Blind(detector)
+    faces = run(FaceTracker(counting, detect_every=8), frames)
+    assert {face.track_id for face in faces} == {0} and len(faces) == 16
+    assert (counting.frames, counting.checks) == (4, 3)
+    assert [face.frame_index for face in faces if face.detected] == [0, 4, 8, 12]
+
+
+def test_nobody_to_check_is_looked_for_everywhere():
+    counting = Counting(Scripted())
+    assert run(FaceTracker(counting, detect_every=8), [backdrop(360, 640)] * 16) == []
+    assert (counting.frames, counting.checks) == (4, 0)
 
 
 def test_the_largest_faces_win():

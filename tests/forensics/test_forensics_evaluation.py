@@ -53,7 +53,7 @@ def test_the_corpus_is_sampled_and_compared(
     tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Nobody:
-        def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
+        def detect(self, images: NDArray[np.uint8], near: object = None) -> list[list[Detection]]:
             return [[] for _ in images]
 
     for module in (evaluation, shelf):

@@ -24,9 +24,9 @@ from vidscan.evaluation.scanning import Scanning, load_split, scan_corpus
 from vidscan.evaluation.subset import read_subset
 from vidscan.evaluation.text import rate_table
 from vidscan.markdown import table
+from vidscan.model_choice import chosen_models
 from vidscan.models import load_registry
 from vidscan.outputs import write_text
-from vidscan.scanner import chosen_models
 
 
 @dataclass(frozen=True, slots=True)

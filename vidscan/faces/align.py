@@ -102,29 +102,33 @@ def align(
         raise ValueError("transforms must be finite")
     device = images[frames[0] if frames else 0].device
     out = torch.empty((len(maps), 3, spec.size, spec.size), dtype=torch.float32, device=device)
-    for n, (frame, to_frame_px) in enumerate(zip(frames, invert_affine(maps), strict=True)):
-        out[n] = _cut(images[frame], to_frame_px, spec.size, rounded)
+    to_image = invert_affine(maps)
+    steps = similarity_scale(to_image)  # image pixels per crop pixel
+    corners = _corners(to_image, spec.size)
+    # Room for the four taps of the cubic, in reduced pixels.
+    room = 3 * np.maximum(steps, 1.0)[:, None]
+    low, high = (corners.min(axis=1) - room).tolist(), (corners.max(axis=1) + room).tolist()
+    for n, frame in enumerate(frames):
+        image = images[frame]
+        x0, x1 = _span(low[n][0], high[n][0], image.shape[1])
+        y0, y1 = _span(low[n][1], high[n][1], image.shape[0])
+        to_image[n, :, 2] -= x0, y0
+        out[n] = _cut(image[y0:y1, x0:x1], to_image[n], float(steps[n]), spec.size, rounded)
     return out.clamp_(0, 255)
 
 
-def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int, rounded: bool) -> torch.Tensor:
-    """One (3, size, size) float32 crop of one (H, W, 3) image; may overshoot 0..255."""
+def _cut(
+    region: torch.Tensor, to_region: NDArray[np.float64], step: float, size: int, rounded: bool
+) -> torch.Tensor:
+    """One (3, size, size) float32 crop of the (h, w, 3) region that it lies in; may overshoot 0..255."""
     import torch
     from torch.nn import functional
 
-    height, width = int(image.shape[0]), int(image.shape[1])
-    step = float(similarity_scale(to_image[None])[0])  # image pixels per crop pixel
-    corners = _corners(to_image, size)
-    # Room for the four taps of the cubic, in reduced pixels.
-    room = 3 * max(step, 1.0)
-    x0, x1 = _span(corners[:, 0].min() - room, corners[:, 0].max() + room, width)
-    y0, y1 = _span(corners[:, 1].min() - room, corners[:, 1].max() + room, height)
-    on_cpu = image.device.type == "cpu"
-    region = image[y0:y1, x0:x1]
+    h, w = int(region.shape[0]), int(region.shape[1])
+    on_cpu = region.device.type == "cpu"
     if not (rounded and on_cpu and region.dtype == torch.uint8 and step > 1):
         region = region.to(torch.float32)
     region = region.permute(2, 0, 1)[None]
-    h, w = y1 - y0, x1 - x0
     if step > 1:
         # Whole numbers of reduced pixels: the two axes' factors differ a little from `step`,
         # which the coordinates below account for exactly.
@@ -137,8 +141,7 @@ def _cut(image: torch.Tensor, to_image: NDArray[np.float64], size: int, rounded:
             antialias=True,
         )
     # From the crop's pixels to shares of the region, whose outer edges reducing it does not move.
-    share = to_image.copy()
-    share[:, 2] -= (x0 - 0.5, y0 - 0.5)
+    share = to_region + np.array([[0, 0, 0.5]])
     share /= np.array([[w], [h]])
     return _turned_by_opencv(region[0], share, size) if on_cpu else _turned_by_torch(region, share, size)
 
@@ -176,7 +179,7 @@ def _turned_by_torch(region: torch.Tensor, share: NDArray[np.float64], size: int
 
 
 def _corners(to_frame_px: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """(4, 2) outer corners of a crop in the frame, by its (2, 3) map there."""
+    """(..., 4, 2) outer corners of a crop in the frame, by its (..., 2, 3) map there."""
     end = size - 0.5
     return apply_affine(to_frame_px, np.array([[-0.5, -0.5], [end, -0.5], [-0.5, end], [end, end]]))
 

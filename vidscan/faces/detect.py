@@ -16,13 +16,18 @@ from vidscan.types import Detection
 class Detector(Protocol):
     """Finds faces and their five points in frames."""
 
-    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
+    def detect(
+        self, images: NDArray[np.uint8], near: NDArray[np.floating] | None = None
+    ) -> list[list[Detection]]:
         """Find the faces of every frame.
 
         Parameters
         ----------
         images
             (T, H, W, 3) RGB uint8.
+        near
+            (K, 4) boxes in pixels, about where faces are known to be: only these are looked for, in every
+            frame, at a small part of the cost.
 
         Returns
         -------

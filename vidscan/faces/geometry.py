@@ -98,18 +98,20 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     -------
     (N, 2, 3) float64 affine maps. Where all source points coincide the map is NaN.
     """
-    src = np.asarray(source, np.float64)
-    dst = np.broadcast_to(np.asarray(target, np.float64), src.shape)
-    src_mean, dst_mean = src.mean(axis=1), dst.mean(axis=1)
-    s, d = src - src_mean[:, None], dst - dst_mean[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        norm = (s**2).sum(axis=(1, 2))
-        norm = np.where(norm > 0, norm, np.nan)
-        a = (s * d).sum(axis=(1, 2)) / norm
-        b = (s[..., 0] * d[..., 1] - s[..., 1] * d[..., 0]).sum(axis=1) / norm
-    linear = np.stack([np.stack([a, -b], axis=-1), np.stack([b, a], axis=-1)], axis=-2)
-    offset = dst_mean - np.einsum("nij,nj->ni", linear, src_mean)
-    return np.concatenate([linear, offset[..., None]], axis=-1)
+    src, dst = (
+        np.ascontiguousarray(points, np.float64).view(np.complex128)[..., 0] for points in (source, target)
+    )
+    with np.errstate(invalid="ignore"):  # points may be infinite
+        src_mean, dst_mean = src.mean(-1, keepdims=True), dst.mean(-1, keepdims=True)
+        centred = src - src_mean
+        norm = (centred.real**2 + centred.imag**2).sum(-1)
+        factor = (centred.conj() * (dst - dst_mean)).sum(-1) / np.where(norm > 0, norm, np.nan)
+        offset = dst_mean[..., 0] - factor * src_mean[..., 0]
+    out = np.empty((len(factor), 2, 3))
+    out[:, 0, 0] = out[:, 1, 1] = factor.real
+    out[:, 1, 0], out[:, 0, 1] = factor.imag, -factor.imag
+    out[:, 0, 2], out[:, 1, 2] = offset.real, offset.imag
+    return out
 
 
 def crop_transform(

@@ -133,7 +133,9 @@ class MTCNN:
         self.networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.record, self.device, self.min_face = record, torch.device(device), min_face
 
-    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
+    def detect(
+        self, images: NDArray[np.uint8], near: NDArray[np.floating] | None = None
+    ) -> list[list[Detection]]:
         """See :meth:`vidscan.faces.detect.Detector.detect`."""
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
             raise ValueError(f"images must be (T, H, W, 3) uint8, got {images.shape} {images.dtype}")
@@ -147,11 +149,13 @@ class MTCNN:
         # Boxes vary around the true size; far below it there is mostly noise.
         smallest = 0.8 * smallest_face_px(width, height, self.min_face) * scaled_width / width
         ratio = np.array([width / scaled_width, height / scaled_height])
+        if near is not None:
+            near = (np.asarray(near, np.float64) + 0.5) / np.tile(ratio, 2)
         for start in range(0, len(images), batch):
             scaled = np.stack(
                 [_scale(image, scaled_width, scaled_height) for image in images[start : start + batch]]
             )
-            found += [self._full_resolution(*faces, ratio, smallest) for faces in self._run(scaled)]
+            found += [self._full_resolution(*faces, ratio, smallest) for faces in self._run(scaled, near)]
         return found
 
     def _scaled_size(self, width: int, height: int) -> tuple[int, int]:
@@ -182,10 +186,12 @@ class MTCNN:
     # ----------------------------------------------------------------------- the cascade
 
     @torch.inference_mode()
-    def _run(self, batch: NDArray[np.uint8]) -> list[tuple[NDArray, NDArray, NDArray]]:
+    def _run(
+        self, batch: NDArray[np.uint8], near: NDArray[np.floating] | None = None
+    ) -> list[tuple[NDArray, NDArray, NDArray]]:
         """Equal-sized frames (T, h, w, 3): boxes (N, 4), points (N, 5, 2), confidence (N,) of each frame."""
         frames = _Sums(batch, self.device)
-        boxes, image = self._propose(frames)
+        boxes, image = self._propose(frames) if near is None else self._known(near, len(batch))
         boxes, image, crops = frames.crops(_square(boxes), image, 24)
         face, shift = self._look(self.networks.rnet, crops)
         keep = face > self._thresholds[1]
@@ -225,6 +231,11 @@ class MTCNN:
         best = _suppress(boxes, score, image, 0.7)
         boxes, image = boxes[best], image[best]
         return boxes + shift[best] * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2), image
+
+    def _known(self, boxes: NDArray[np.floating], count: int) -> tuple[Tensor, Tensor]:
+        """The same candidates (K, 4) in each of ``count`` frames, as :meth:`_propose` gives them."""
+        found = torch.from_numpy(np.tile(boxes.astype(np.float32), (count, 1))).to(self.device)
+        return found, torch.arange(count, device=self.device).repeat_interleave(len(boxes))
 
     def _look(self, network: nn.Module, crops: Tensor) -> tuple[Tensor, ...]:
         parts = [network(_normalised(part)) for part in crops.split(_MAX_CANDIDATES)]

@@ -41,8 +41,12 @@ class SecondLook:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
 
-    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
-        """See :meth:`vidscan.faces.detect.Detector.detect`."""
+    def detect(
+        self, images: NDArray[np.uint8], near: NDArray[np.floating] | None = None
+    ) -> list[list[Detection]]:
+        """See :meth:`vidscan.faces.detect.Detector.detect`; known faces need no second look."""
+        if near is not None:
+            return self._detector.detect(images, near)
         found = self._detector.detect(images)
         return [
             faces if _surest(faces) >= _SURE else self._again(image, faces)

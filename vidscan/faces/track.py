@@ -118,11 +118,11 @@ class FaceTracker:
     """Follows every face through a clip, chunk by chunk.
 
     Faces are detected once in ``detect_every`` frames, after a cut, and where one was lost or is in doubt;
-    in between they are followed by optical flow at a fraction of the cost. Detections
-    correct the followed points gradually, over the frames that come, because crops that tremble
-    look manipulated. A track never spans a cut, nor two people: where the place alone does not tell
-    who it is, the look of the face decides. Frames have to come in order. The result does not
-    depend on how a clip is cut into chunks.
+    in between they are followed by optical flow at a fraction of the cost, and looked at once more where they
+    are, halfway. Detections correct the followed points gradually, over the frames that come, because crops
+    that tremble look manipulated. A track never spans a cut, nor two people: where the place alone does not
+    tell who it is, the look of the face decides. Frames have to come in order. The result does not depend on
+    how a clip is cut into chunks.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class FaceTracker:
         self._cuts = CutDetector()
         self._before: SmallFrame | None = None
         self._last_s = 0.0
-        self._next_detection = 0
+        self._next_detection = self._next_check = 0
         self._waiting: list[_Waiting] = []
         self._ids = 0
         self.left_out = 0
@@ -219,20 +219,38 @@ class FaceTracker:
             self._tracks = []
         lost = self._follow(small, moves, trusting=change == "none")
         scheduled = now.index >= self._next_detection or change != "none"
+        if not (scheduled or lost) and now.index >= self._next_check:
+            scheduled = not self._check(now, small)
         if scheduled or lost:
             found = self.detector.detect(now.image[None])[0]
             self._associate(found, small, time_s, scheduled=scheduled, single=single)
         if scheduled:
             doubtful = any(t.visible and (t.misses or not t.confirmed) for t in self._tracks)
-            self._next_detection = now.index + min(
-                self.detect_every, _DOUBT if doubtful else self.detect_every
-            )
+            wait = min(self.detect_every, _DOUBT) if doubtful else self.detect_every
+            self._next_detection = self._next_check = now.index + wait
+            if not doubtful:
+                self._next_check -= self.detect_every // 2
         for track in self._tracks:
             if track.visible:
                 track.seen_s = time_s
         self._tracks = [t for t in self._tracks if time_s - t.seen_s <= _MEMORY_S]
         self._before, self._last_s = small, time_s
         return self._report(now.index, time_s)
+
+    def _check(self, now: _Waiting, small: SmallFrame) -> bool:
+        """Corrects the visible tracks by a look at where they are; False where one is missing, or all are."""
+        held = [t for t in self._tracks if t.visible]
+        if not held:
+            return False
+        found = self.detector.detect(now.image[None], np.stack([t.box for t in held]))[0]
+        looks = [Look.of(small, d.points) for d in found]
+        pairs = self._match(found, looks, now.time_s)
+        if len(pairs) < len(held) or any(not self._tracks[row].visible for row, _ in pairs):
+            return False
+        for row, column in pairs:
+            self._tracks[row].take(found[column], looks[column], self._spread)
+        self._next_check = self._next_detection
+        return True
 
     def _continues(self, frame: SmallFrame, time_s: float) -> bool:
         before = self._before

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 
 from vidscan.digests import digest
 from vidscan.machine import default_jobs
+from vidscan.model_choice import chosen_models
 from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.outputs import write_text
-from vidscan.scanner import chosen_models
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
 from vidscan.types import FaceEvidence, ScanSettings, Track
