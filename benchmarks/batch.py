@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import threading
@@ -24,7 +23,6 @@ from typing import Any
 
 from benchmarks.check_speed import HEIGHT, WIDTH, make_clip
 from benchmarks.publish import publish
-from vidscan import __version__
 from vidscan.batch.engine import Engine, Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.process import resident_bytes
@@ -113,10 +111,6 @@ def run(clips: int, seconds: float, repeats: int, with_ray: bool) -> dict[str, A
         return round(statistics.median(a / b for a, b in zip(rates[one], rates[other], strict=True)), 2)
 
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
         "load_before": round(load, 1),
         "clip": {"width": WIDTH, "height": HEIGHT, "seconds": seconds},
         "clips_per_round": clips,

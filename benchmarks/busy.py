@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import pty
 import statistics
 import subprocess
@@ -25,7 +24,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.check_speed import make_clip, measure
-from vidscan import __version__
 from vidscan.threads import cores
 
 _SPIN = "while True: sum(range(10_000))"
@@ -84,8 +82,6 @@ def run(count: int, seconds: float, repeats: int) -> dict[str, object]:
             spoken["python"].append(measure([sys.executable, "-c", "pass"], (0,)).wall_s)
     median = {name: statistics.median(runs) for name, runs in walls.items()}
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
         "cores": cores(),
         "busy": count,
         "clip_s": seconds,

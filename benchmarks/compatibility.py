@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.publish import publish
 from samples.real_files import KINDS, TWINS, Frames, Kind
-from vidscan import __version__
+from vidscan import markdown
 from vidscan.media import open_video
 from vidscan.outputs import write_text
 from vidscan.scanner import Scanner
@@ -82,18 +82,15 @@ def _row(name: str, kind: Kind, report: Report, twin: Report | None) -> dict[str
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = [
-        "| Kind | Treatment | Score | Plain twin | Difference | Warning or error | Reported in |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = ("Kind", "Treatment", "Score", "Plain twin", "Difference", "Warning or error", "Reported in")
+    lines = []
     for row in rows:
         numbers = [
             "" if row[key] is None else f"{row[key]:.3f}" for key in ("score", "twin_score", "difference")
         ]
         told = ", ".join(f"`{code}`" for code in [*row["warnings"], *filter(None, [row["error"]])])
-        cells = [row["what"], row["treatment"], *numbers, told, row["source"]]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([row["what"], row["treatment"], *numbers, told, row["source"]])
+    return "\n".join(markdown.table(heads, lines))
 
 
 def main() -> int:
@@ -104,7 +101,7 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, help="Markdown file whose table is written anew.")
     arguments = parser.parse_args()
     rows = measure(arguments.only)
-    publish({"version": __version__, "kinds": rows}, arguments.out)
+    publish({"kinds": rows}, arguments.out)
     if arguments.docs:
         text = arguments.docs.read_text(encoding="utf-8")
         before, after = text.split(_BEGIN)[0], text.split(_END)[1]

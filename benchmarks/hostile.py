@@ -12,7 +12,6 @@ import argparse
 import base64
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,6 @@ from typing import Any
 from benchmarks.publish import publish
 from samples.fuzz import fuzzed
 from samples.hostile import KINDS, VERDICT
-from vidscan import __version__
 
 TIMEOUT_S, MEMORY_MB = 60, 3000
 _OURS = ("internal", "decoder_crashed", "timeout", "out_of_memory")
@@ -73,9 +71,6 @@ def run(count: int, seed: int, jobs: int) -> dict[str, Any]:
         wrong_codes += int(scan([path for path in outcomes if path not in good], jobs)[1] != 3)
     codes = Counter(outcomes.values())
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
         "jobs": jobs,
         "seed": seed,
         "limits": {"timeout_s": TIMEOUT_S, "max_memory_mb": MEMORY_MB},

@@ -9,7 +9,6 @@ on. Every finished batch is compared, wall times aside, with one that was left a
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -21,7 +20,6 @@ import numpy as np
 from benchmarks.publish import publish
 from samples.clips import make_clip
 from samples.kills import kill_at_random
-from vidscan import __version__
 
 
 def main() -> None:
@@ -44,9 +42,6 @@ def main() -> None:
         )
         wall = time.perf_counter() - start
     result = {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
         "seed": arguments.seed,
         **asdict(outcome),
         "wall_s": round(wall, 1),

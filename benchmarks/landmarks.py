@@ -9,7 +9,6 @@ about 130 px in 480p frames.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ import torch
 from skimage.data import astronaut
 
 from benchmarks.publish import publish
-from vidscan import __version__
 from vidscan.faces.align import align, crop_transform
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.models import load_registry
@@ -63,9 +61,6 @@ def run(repeats: int) -> dict[str, Any]:
         "patch network": per_second(lambda: patches.logits(large), repeats),
     }
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
         "batch": BATCH,
         "repeats": repeats,
         "faces_per_cpu_second": rates,

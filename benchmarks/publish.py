@@ -1,15 +1,25 @@
-"""Where the figures of a benchmark go."""
+"""Where the figures of a benchmark go, and on what they were measured."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 from typing import Any
 
+from vidscan import __version__
+
 
 def publish(result: dict[str, Any], out: Path | None) -> None:
-    """Print the result as JSON, and write it to ``out`` where that is given."""
-    text = json.dumps(result, indent=1) + "\n"
+    """Print the result as JSON, after version and machine, and write it to ``out`` where that is given."""
+    measured_on = {
+        "vidscan": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+    text = json.dumps(measured_on | result, indent=1) + "\n"
     print(text, end="")
     if out:
         out.write_text(text, encoding="utf-8")

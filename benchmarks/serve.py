@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -32,7 +31,6 @@ from PIL import Image
 from benchmarks.check_speed import HEIGHT, WIDTH, make_clip
 from benchmarks.publish import publish
 from samples.serving import Process, clean_environment, kill_at_random, serving
-from vidscan import __version__
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.process import resident_bytes
@@ -152,10 +150,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         return round(statistics.median(a / b for a, b in zip(rates[one], rates[other], strict=True)), 3)
 
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
         "load_before": round(load, 1),
         "clip": {"width": WIDTH, "height": HEIGHT, "seconds": arguments.seconds},
         "clips_per_round": arguments.clips,

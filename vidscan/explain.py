@@ -105,7 +105,7 @@ class _Pooled(nn.Module):
 
 
 def _gradcam(captum: Any, network: _Pooled, crops: Tensor) -> Tensor:
-    cam = captum.LayerGradCam(network, _last_grid(network, crops[:1]))
+    cam = captum.LayerGradCam(network, network.network.features)
     return cam.attribute(crops, relu_attributions=True)[:, 0]
 
 
@@ -114,27 +114,6 @@ def _saliency(captum: Any, network: _Pooled, crops: Tensor) -> Tensor:
     sigma = _SMOOTH * crops.shape[-1]
     smooth = [cv2.GaussianBlur(one.cpu().numpy(), (0, 0), sigma) for one in strongest]
     return torch.from_numpy(np.stack(smooth))
-
-
-def _last_grid(network: _Pooled, crop: Tensor) -> nn.Module:
-    """The last part of the features whose output still is a grid.
-
-    In a truncated network that is the whole of its features; whole networks average the grid away.
-    """
-    last: list[nn.Module] = []
-
-    def note(module: nn.Module, _: Any, output: Tensor) -> None:
-        if output.ndim == 4 and output.shape[-2] * output.shape[-1] > 1:
-            last[:] = [module]
-
-    handles = [module.register_forward_hook(note) for module in network.network.features.modules()]
-    try:
-        with torch.no_grad():
-            network(crop)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return last[0]
 
 
 def _captum() -> Any:
@@ -257,10 +236,7 @@ def explain_crops(crops: Sequence[Crop], classifier: PatchClassifier, method: st
     maps = explain(pixels, classifier, method)
     if maps.shape[-1] == size:
         return maps
-    cells = classifier.logits(pixels[:1]).shape[-1]
-    # Grad-CAM of a whole network has a grid of its own, of which only is known that it covers the crop.
-    grid = _patch_grid(classifier.network, size) if maps.shape[-1] == cells else None
-    still = np.eye(2, 3)
+    grid, still = _patch_grid(classifier.network, size), np.eye(2, 3)
     return np.stack([to_frame(own, still, size, (size, size), grid)[0] for own in maps])
 
 

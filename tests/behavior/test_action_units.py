@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.behavior.moving_face import lose, nodding, photograph
+from tests.behavior.moving_face import lose, nodding
 from tests.series import make_series
 from vidscan.behavior.action_units import FEATURES, GROUPS, MOVEMENTS, SIGNAL_UNITS, describe, signals
 from vidscan.faces.units import UNITS
@@ -80,10 +80,3 @@ def test_gaps_hardly_change_the_description() -> None:
     assert whole is not None and holed is not None
     for name in FEATURES:
         assert holed[name] == pytest.approx(whole[name], rel=0.1, abs=0.01)
-
-
-def test_insufficient_material_is_not_described() -> None:
-    assert describe(nodding(3.0)) is None
-    assert describe(photograph()) is None
-    assert describe(lose(nodding(8.0), slice(0, 101))) is None
-    assert describe(make_series(0)) is None

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from tests.behavior.moving_face import lose, nodding, photograph
-from tests.series import make_series
+from tests.behavior.moving_face import nodding
 from vidscan.behavior.action_units import MOVEMENTS, signals
 from vidscan.behavior.correlation import FEATURES, PAIRS, correlations, describe, neutral
 from vidscan.faces.units import UNITS
@@ -168,10 +167,3 @@ def test_one_movement_in_all_signals_has_one_eigenvalue() -> None:
 
 def test_units_that_stand_still_leave_too_few_signals() -> None:
     assert describe(nodding(10.0, units=np.full((250, 17), 1.5))) is None
-
-
-def test_insufficient_material_is_not_described() -> None:
-    assert describe(nodding(3.0)) is None
-    assert describe(photograph()) is None
-    assert describe(lose(nodding(8.0), slice(0, 101))) is None
-    assert describe(make_series(0)) is None

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.behavior.moving_face import lose, nodding, photograph
-from tests.series import make_series
+from tests.behavior.moving_face import lose, nodding
 from vidscan.behavior.gaze import FEATURES, describe, steps
 from vidscan.faces.rotation import rotation_matrix
 from vidscan.types import FaceSeries
@@ -123,10 +122,3 @@ def test_a_head_that_hardly_turns_says_nothing() -> None:
 
 def test_eyes_that_are_fixed_in_the_head_are_not_described() -> None:
     assert describe(fixating(gaze=np.zeros((250, 2, 2)))) is None
-
-
-def test_insufficient_material_is_not_described() -> None:
-    assert describe(fixating(3.0)) is None
-    assert describe(photograph()) is None
-    assert describe(lose(fixating(8.0), slice(0, 101))) is None
-    assert describe(make_series(0)) is None

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.behavior.moving_face import CENTRE, DISTANCE, FOCAL, lose, nodding, photograph, project, splice
+from tests.behavior.moving_face import CENTRE, DISTANCE, FOCAL, lose, nodding, project, splice
 from tests.series import make_series
 from vidscan.behavior.head_pose import (
     CENTRAL,
@@ -11,7 +11,6 @@ from vidscan.behavior.head_pose import (
     WHOLE,
     Camera,
     describe,
-    paper_features,
     solve,
     translation,
 )
@@ -83,7 +82,6 @@ def test_lost_rows_stay_gaps() -> None:
     assert np.isnan(poses.angle[5:8]).all() and np.isnan(poses.direction[5:8]).all()
     assert np.isfinite(np.delete(poses.angle, [5, 6, 7])).all()
     assert np.isnan(translation(series)[5:8]).all()
-    assert np.isnan(paper_features(series)[5:8]).all()
 
 
 def test_points_that_coincide_and_no_rows_have_no_pose() -> None:
@@ -98,23 +96,6 @@ def test_translation_follows_the_head() -> None:
     place = (0.7, -0.4, 8.0)
     series = make_series(0.4, landmarks=project(np.zeros((10, 3)), place))
     assert translation(series, CAMERA) == pytest.approx(np.tile(place, (10, 1)), abs=0.01)
-
-
-def test_the_papers_features_tell_spliced_faces() -> None:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    rng = np.random.default_rng(4)
-    pose = rng.uniform(-15, 15, (120, 3))
-    turn = rng.choice([-1, 1], pose.shape) * rng.uniform(4, 10, pose.shape)
-    landmarks = np.concatenate([project(pose), splice(pose, pose + turn)])
-    landmarks += rng.normal(0, 0.5, landmarks.shape)
-    rows = paper_features(make_series(240 / 25, landmarks=landmarks), CAMERA)
-    assert rows.shape == (240, 12)
-    fake = np.repeat([0, 1], 120)
-    machine = make_pipeline(StandardScaler(), SVC()).fit(rows[::2], fake[::2])
-    assert machine.score(rows[1::2], fake[1::2]) > 0.9
 
 
 def test_describes_genuine_and_spliced_faces() -> None:
@@ -132,10 +113,3 @@ def test_describes_genuine_and_spliced_faces() -> None:
     assert swapped["head_pose_wander"] > 3 * shifted["head_pose_wander"]
     assert genuine["head_pose_coupling"] > 0.95 > swapped["head_pose_coupling"]
     assert genuine["head_pose_movement"] == pytest.approx(np.sqrt(pose.var(axis=0).sum()), rel=0.05)
-
-
-def test_insufficient_material_is_not_described() -> None:
-    assert describe(nodding(3.0)) is None
-    assert describe(photograph()) is None
-    assert describe(lose(nodding(8.0), slice(0, 101))) is None
-    assert describe(make_series(0)) is None

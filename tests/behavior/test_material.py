@@ -1,15 +1,25 @@
+from types import ModuleType
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.behavior.moving_face import lose, nodding, photograph
+from tests.series import make_series
+from vidscan.behavior import action_units, correlation, gaze, head_pose
 from vidscan.behavior.material import block_means, enough, still
 
 
 def test_a_living_face_is_enough_from_four_seconds_on() -> None:
     assert enough(nodding(4.0))
     assert not enough(nodding(3.8))
+
+
+@pytest.mark.parametrize("group", [action_units, correlation, gaze, head_pose])
+def test_what_is_not_enough_is_not_described(group: ModuleType) -> None:
+    for series in (nodding(3.0), photograph(), lose(nodding(8.0), slice(0, 101)), make_series(0)):
+        assert group.describe(series) is None
 
 
 def test_half_of_the_window_must_be_seen() -> None:

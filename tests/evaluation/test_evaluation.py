@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from tests.manifests import entry, write_manifest
 from tests.patches.fixture_weights import register_patches
 from vidscan.errors import SetupError
 from vidscan.evaluation.plots import det_points, plot_curves
 from vidscan.evaluation.scanning import Scored, load_split
 from vidscan.evaluation.tables import FALSE_ALARMS, evaluate, markdown, record_false_alarms
 from vidscan.models import load_registry, register
-from vidscan.training.corpus import Entry
 from vidscan.types import ModelRef
 
 MODELS = (ModelRef("v", "0" * 64),)
@@ -30,19 +29,7 @@ def scored(
     person: str = "",
     label: str = "no_manipulation_found",
 ) -> Scored:
-    entry = Entry(
-        split="dev",
-        genuine=not method,
-        file=file,
-        kind="video",
-        repo="r",
-        identity=person or file,
-        method=method,
-        family="faceswap" if method else "",
-        pair=pair,
-        pairing="same_footage" if pair else "",
-    )
-    return Scored(entry, value, label, None)
+    return Scored(entry(file, person, method=method, pair=pair), value, label, None)
 
 
 def clips() -> list[Scored]:
@@ -111,11 +98,8 @@ def test_one_sided_corpora_are_refused() -> None:
 
 
 def test_empty_split_is_refused(tmp_path: Path) -> None:
-    header = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]
-    with (tmp_path / "manifest.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerow(header)
     with pytest.raises(SetupError, match="no clips in split"):
-        load_split(tmp_path, "dev")
+        load_split(write_manifest(tmp_path), "dev")
 
 
 def test_false_alarm_rate_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 
 from samples.clips import make_clip
+from tests.manifests import entry, write_manifest
 from tests.patches.fixture_weights import make_weights
 from vidscan.cli.app import run
 from vidscan.evaluation import localisation, quality, robustness
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.media import write_png
-from vidscan.training.corpus import Entry
 
-HEADER = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]
 FRAMES = 5
 
 
@@ -37,7 +35,7 @@ def moving(person: int, seed: int = 0) -> np.ndarray:
 
 def held_out_person() -> str:
     names = (f"person {i}" for i in range(100))
-    return next(n for n in names if Entry("train", True, n, "photo", "r", n, "", "", "", "").held_out)
+    return next(n for n in names if entry(n).held_out)
 
 
 @pytest.fixture
@@ -47,22 +45,19 @@ def corpus(tmp_path: Path) -> Path:
     rows = []
     for person in range(3):
         make_clip(folder / f"g{person}.mp4", moving(person))
-        rows.append(["dev", "real", f"g{person}.mp4", "video", "r", f"p{person}", "", "", "", ""])
+        rows.append(f"dev,real,g{person}.mp4,video,r,p{person},,,,")
     for person in range(2):
         frames = moving(person, seed=1)
         if person == 0:  # the other differs from its footage by noise only
             frames[:, 180:230, 20:70] = 255 - frames[:, 180:230, 20:70]
         make_clip(folder / f"f{person}.mp4", frames)
-        pair = [f"g{person}.mp4", "same_footage"]
-        rows.append(["dev", "fake", f"f{person}.mp4", "video", "r", "", "Swap", "faceswap", *pair])
+        rows.append(f"dev,fake,f{person}.mp4,video,r,,Swap,faceswap,g{person}.mp4,same_footage")
     write_png(folder / "t.png", portrait(0))
     write_png(folder / "s.png", portrait(1))
-    rows.append(["train", "real", "t.png", "photo", "r", held_out_person(), "", "", "", ""])
-    rows.append(["train", "fake", "s.png", "image", "r", "", "InterFaceGAN", "fullsynth", "", ""])
-    with (folder / "manifest.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([HEADER, *rows])
+    rows.append(f"train,real,t.png,photo,r,{held_out_person()},,,,")
+    rows.append("train,fake,s.png,image,r,,InterFaceGAN,fullsynth,,")
     (folder / "list.txt").write_text("g1.mp4\ng2.mp4\n")
-    return folder
+    return write_manifest(folder, *rows)
 
 
 @pytest.mark.slow

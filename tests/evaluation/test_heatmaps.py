@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.manifests import entry
 from tests.patches.fixture_weights import make_weights
 from vidscan.errors import NoFaceError, SetupError
 from vidscan.evaluation import heatmaps as module
@@ -16,15 +17,14 @@ from vidscan.evaluation.face_parts import FACE_PARTS, part_grid
 from vidscan.evaluation.heatmaps import ClipMap, MapSink, group, heatmaps, table, tabulate
 from vidscan.evaluation.scanning import Scanning, Scored
 from vidscan.faces.align import TEMPLATE, CropSpec
-from vidscan.training.corpus import Entry
 from vidscan.types import CellGrid, FaceMap, FrameMaps
 
 SPEC = CropSpec(224, 1.2)
 
 
 def scored(file: str, identity: str, method: str = "") -> Scored:
-    entry = Entry("dev", not method, file, "photo", "r", identity, method, method and "swap", "", "")
-    return Scored(entry, 0.0, "no_manipulation_found", None)
+    shown = entry(file, identity, method=method, family=method and "swap", kind="photo")
+    return Scored(shown, 0.0, "no_manipulation_found", None)
 
 
 # --------------------------------------------------------------------------- parts

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.evaluation.test_evaluation import MODELS
+from tests.manifests import write_manifest
 from vidscan.errors import SetupError
 from vidscan.evaluation import left_out as module
 from vidscan.evaluation.left_out import FULL_SYNTHESIS, left_out, unseen_methods
@@ -14,7 +14,6 @@ from vidscan.evaluation.scanning import Scanning, Scored
 from vidscan.training.corpus import Entry, read_manifest
 
 A, B = FULL_SYNTHESIS
-HEADER = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]
 
 
 def record(**pairs: Any) -> dict[str, Any]:
@@ -29,17 +28,10 @@ def test_what_a_record_says_was_not_seen() -> None:
 
 
 def corpus(folder: Path, fakes: int = 3) -> Path:
-    rows = [["train", "real", f"g{i}.jpg", "photo", "r", f"person {i}", "", "", "", ""] for i in range(40)]
-    rows += [
-        ["train", "fake", f"{m}{i}.jpg", "image", "r", "", m, "s", "", ""]
-        for m in (A, B)
-        for i in range(fakes)
-    ]
-    rows += [["train", "fake", "walk.mp4", "video", "r", "", A, "s", "", ""]]
-    rows += [["train", "fake", "other.jpg", "image", "r", "", "AttGAN", "editing", "", ""]]
-    with (folder / "manifest.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([HEADER, *rows])
-    return folder
+    rows = [f"train,real,g{i}.jpg,photo,r,person {i},,,," for i in range(40)]
+    rows += [f"train,fake,{m}{i}.jpg,image,r,,{m},s,," for m in (A, B) for i in range(fakes)]
+    rows += [f"train,fake,walk.mp4,video,r,,{A},s,,", "train,fake,other.jpg,image,r,,AttGAN,editing,,"]
+    return write_manifest(folder, *rows)
 
 
 def test_pictures_of_unseen_methods_against_people_held_out(

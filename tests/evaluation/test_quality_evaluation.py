@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
+from tests.manifests import write_manifest
 from tests.patches.fixture_weights import THRESHOLDS, make_weights
 from vidscan.cli.app import run
 from vidscan.errors import CorruptError, SetupError
@@ -34,9 +34,6 @@ from vidscan.media import open_video
 from vidscan.models import register
 from vidscan.reporting import error_report
 from vidscan.types import Label, Note, Quality, Report, ScanSettings
-
-HEADER = ["split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing"]
-
 
 # What is done to a frame
 
@@ -149,12 +146,10 @@ def corpus(tmp_path: Path) -> Path:
     for i, label in enumerate(("real", "real", "fake")):
         frames = np.stack([np.roll(image, t * (i + 1), 1) for t in range(16)])
         make_clip(folder / f"{i}.mp4", frames)
-        kind = ["", ""] if label == "real" else ["Swap", "faceswap"]
-        rows.append(["dev", label, f"{i}.mp4", "video", "r", f"p{i}", *kind, "", ""])
-    with (folder / "manifest.csv").open("w", newline="") as handle:
-        csv.writer(handle).writerows([HEADER, *rows])
+        kind = "," if label == "real" else "Swap,faceswap"
+        rows.append(f"dev,{label},{i}.mp4,video,r,p{i},{kind},,")
     (folder / "list.txt").write_text("0.mp4\n1.mp4\n")
-    return folder
+    return write_manifest(folder, *rows)
 
 
 @pytest.mark.timeout(300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.manifests import entry
 from tests.tracks import make_faces
 from vidscan.evaluation.verdict import (
     POOLINGS,
@@ -20,14 +21,6 @@ from vidscan.training.corpus import Entry
 from vidscan.training.figures import figures
 from vidscan.training.verdict import WEIGHTS, folds_of
 from vidscan.verdict.calibration import conformal_quantile
-
-
-def entry(
-    file: str, who: str, genuine: bool = True, method: str = "", family: str = "", pair: str = ""
-) -> Entry:
-    pairing = "same_footage" if pair else ""
-    return Entry("dev", genuine, file, "video", "", who, method, family, pair, pairing)
-
 
 GENUINE = [entry(f"real{i}", f"p{i:03d}") for i in range(130)]
 
@@ -68,10 +61,10 @@ def test_forged_clips_are_judged_without_the_person_they_show() -> None:
     (fold,) = [names for names in folds_of(sorted(e.identity for e in GENUINE)) if who in names]
     others = np.array([values[e.file] for e in GENUINE if e.identity not in fold])
     threshold = conformal_quantile(others, 0.05)
-    forged = [entry("fake", who, False, "swap", "swaps")]
+    forged = [entry("fake", who, method="swap")]
     assert cross_fitted(GENUINE + forged, values | {"fake": threshold}, 0.05)["fake"]
     assert not cross_fitted(GENUINE + forged, values | {"fake": threshold - 1e-9}, 0.05)["fake"]
-    stranger = [entry("fake", "fake", False, "swap", "swaps")]
+    stranger = [entry("fake", method="swap")]
     assert cross_fitted(GENUINE + stranger, values | {"fake": 99.0}, 0.05)["fake"]
 
 
@@ -110,7 +103,13 @@ def test_calibration_error_is_small_for_exchangeable_people_and_large_for_clips_
 
 def forged(method: str, family: str, count: int, paired: int = 0) -> list[Entry]:
     return [
-        entry(f"{method}{i}", f"p{i:03d}", False, method, family, f"real{i}" if i < paired else "")
+        entry(
+            f"{method}{i}",
+            f"p{i:03d}",
+            method=method,
+            family=family,
+            pair=f"real{i}" if i < paired else "",
+        )
         for i in range(count)
     ]
 

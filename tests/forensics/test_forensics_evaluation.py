@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.manifests import entry, write_manifest
 from vidscan.errors import SetupError
 from vidscan.evaluation import forensics as evaluation
 from vidscan.evaluation.forensic_material import save_clip, transposed
@@ -19,19 +19,12 @@ from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.fingerprint import Fingerprint
 from vidscan.forensics.material import Material
 from vidscan.training import fingerprints
-from vidscan.training.corpus import Entry
 from vidscan.training.transfer import auc
 from vidscan.types import Detection
-
-COLUMNS = ("split", "label", "file", "kind", "repo", "identity", "method", "family", "pair", "pairing")
 
 
 def quiet(name: str, steps: int) -> Callable[[], None]:
     return lambda: None
-
-
-def entry(file: str, genuine: bool = True, kind: str = "video", method: str = "") -> Entry:
-    return Entry("dev", genuine, file, kind, "repo", file, method, "", "", "")
 
 
 def test_every_case_is_about_an_instrument() -> None:
@@ -73,7 +66,7 @@ def test_the_corpus_is_sampled_and_compared(
         for genuine, picture in ((True, part), (False, transposed(half))):
             name = f"{n}{genuine}.png"
             cv2.imwrite(str(tmp_path / name), picture[..., ::-1])
-            entries.append(entry(name, genuine, "image", f"method {n}"))
+            entries.append(entry(name, method=f"method {n}", genuine=genuine, kind="image"))
     (row,) = evaluation.corpus_rows(tmp_path, entries, quiet)
     assert (row.instrument, row.material, row.negatives, row.positives) == (
         "spectrum", "corpus, pictures", 6, 6
@@ -99,10 +92,9 @@ def test_fingerprints_are_learnt_and_known_again(
         ]
         save_clip(frames, tmp_path / f"real{n}.mp4", crf=12)
         save_clip([transposed(half) for half in halves], tmp_path / f"fake{n}.mp4", crf=12)
-        rows.append(("train", "real", f"real{n}.mp4", "video", "r", f"p{n}", "", "", "", ""))
-        rows.append(("train", "fake", f"fake{n}.mp4", "video", "r", "", "doubler", "", "", ""))
-    with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows[:7]])  # the last fake is kept for the test
+        rows.append(f"train,real,real{n}.mp4,video,r,p{n},,,,")
+        rows.append(f"train,fake,fake{n}.mp4,video,r,,doubler,,,")
+    write_manifest(tmp_path, *rows[:7])  # the last fake is kept for the test
     record = fingerprints.learn_fingerprints(tmp_path, tmp_path / "weights", quiet)
     assert record.settings["generators"] == ["doubler"]
     monkeypatch.setenv("VIDSCAN_WEIGHTS", str(tmp_path / "weights"))
@@ -117,7 +109,6 @@ def test_fingerprints_are_learnt_and_known_again(
 
 
 def test_fingerprints_need_generators(tmp_path: Path) -> None:
-    with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerow(COLUMNS)
+    write_manifest(tmp_path)
     with pytest.raises(SetupError, match="genuine clips"):
         fingerprints.learn_fingerprints(tmp_path, tmp_path / "weights", quiet)

@@ -90,16 +90,15 @@ def test_margins_are_those_of_scikit_learn(seed: int, count: int, unknown: float
     svm = MovementSvm.fit(features, rng.uniform(0, 2, (count, 20)))
     known = standardise(features, svm.centre, svm.weight)
     theirs = SklearnSVM(kernel="rbf", nu=0.1, gamma=svm.machine.gamma).fit(known)
-    new = rng.uniform(-3, 3, (7, FEATURES))
-    np.testing.assert_allclose(
-        svm.decision(new), theirs.decision_function(standardise(new, svm.centre, svm.weight)), atol=1e-6
-    )
+    new = standardise(rng.uniform(-3, 3, (7, FEATURES)), svm.centre, svm.weight)
+    np.testing.assert_allclose(svm.machine.decision_function(new), theirs.decision_function(new), atol=1e-6)
 
 
 def test_anomaly_falls_with_the_margin_and_is_zero_on_the_boundary(model: PersonModel) -> None:
     rng = np.random.default_rng(0)
     features = cut_windows(person_series(1, clip=9)).features + rng.normal(0, 0.2, (41, FEATURES))
-    margin, anomaly = model.svm.decision(features), model.svm.anomaly(features)
+    svm, anomaly = model.svm, model.svm.anomaly(features)
+    margin = svm.machine.decision_function(standardise(features, svm.centre, svm.weight))
     order = np.argsort(margin)
     assert (np.diff(anomaly[order]) < 0).all()
     np.testing.assert_allclose(anomaly, -np.log1p(margin / -model.svm.machine.intercept), atol=1e-9)

@@ -126,11 +126,15 @@ def test_fields_are_centred_where_the_grid_says(architecture: str, depth: int, s
     assert (seen[0] + seen[-1]) / 2 == grid.offset + middle * grid.stride
 
 
-def test_a_network_of_one_cell_belongs_to_the_middle_of_the_crop() -> None:
-    assert receptive_grid(PatchNetwork("meso4", 0), 224) == CellGrid(224.0, 111.5)
-
-
 # --------------------------------------------------------------------------- drawing
+
+
+def test_a_map_of_one_cell_fills_its_crop() -> None:
+    to_crop = np.float64([[1, 0, -10], [0, 1, -20]])
+    one = FaceMap(0, np.full((1, 1), 0.6, np.float32), to_crop, 64)
+    mask = render((120, 100), [one])
+    assert set(np.unique(mask[25:80, 15:70])) == {153}
+    assert mask[:18].max() == mask[:, 80:].max() == 0
 
 
 def test_the_larger_wins_where_faces_overlap() -> None:

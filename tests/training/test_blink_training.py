@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.behavior.drawn_eyes import write_label_store
 from vidscan.behavior.eye_state import EyeState, eye_crops
-from vidscan.cli.train_blink import blink
+from vidscan.cli.train_landmarks import blink
 from vidscan.errors import SetupError
 from vidscan.models import load_registry
 from vidscan.training.blink import NAME, EyeTrainer, train_blink

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.forge.mesh import astronaut_crop
-from vidscan.training.dct import block_dct, dct_jpeg, dct_matrix
+from vidscan.training.dct import block_dct, dct_jpeg, dct_matrix, some_through_jpeg
 from vidscan.training.degrade import jpeg
 
 
@@ -64,3 +64,30 @@ def test_odd_sizes_and_ranges(picture: np.ndarray) -> None:
     assert float((out - expected).abs().mean()) < 1.0
     flat = torch.full((1, 3, 32, 32), 255.0)
     assert torch.equal(dct_jpeg(flat, torch.tensor([30])), flat)
+
+
+PAIRS = 40
+
+
+@pytest.fixture(scope="module")
+def same() -> torch.Tensor:
+    """Pairs whose two sides are the same picture."""
+    return tensor(astronaut_crop(48)).repeat(2 * PAIRS, 1, 1, 1)
+
+
+def test_pairs_are_treated_alike_and_differently_from_one_another(same: torch.Tensor) -> None:
+    given = same.clone()
+    out = some_through_jpeg(same, np.random.default_rng(0), 0.5)
+    assert torch.equal(same, given)  # the caller's batch is left alone
+    assert out.shape == same.shape
+    torch.testing.assert_close(out[:PAIRS], out[PAIRS:], atol=1.01, rtol=0)
+    changed = (out[:PAIRS] != same[:PAIRS]).flatten(1).any(1)
+    assert abs(float(changed.float().mean()) - 0.5) < 0.15
+    assert len({o.numpy().tobytes() for o in out[:PAIRS][changed]}) > 5
+    assert torch.equal(out, some_through_jpeg(same, np.random.default_rng(0), 0.5))
+
+
+def test_no_chance_means_no_change_and_certain_means_always(same: torch.Tensor) -> None:
+    assert torch.equal(some_through_jpeg(same, np.random.default_rng(0), 0.0), same)
+    out = some_through_jpeg(same, np.random.default_rng(1), 1.0)
+    assert bool((out != same).flatten(1).any(1).all())

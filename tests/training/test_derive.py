@@ -10,7 +10,6 @@ from samples.clips import make_clip, pattern
 from vidscan.errors import CorruptError, NotFoundError
 from vidscan.media import open_video
 from vidscan.training.derive import derive_all, derived_name, rewrite
-from vidscan.types import FrameChunk
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,14 @@ def test_rewriting_keeps_frames_and_times(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.12, 0.16, 0.3, 0.34]
     source = make_clip(tmp_path / "a.mp4", pattern(6), times=times)
     target = tmp_path / "b.mp4"
+    seen = []
 
-    def darker(chunk: FrameChunk) -> np.ndarray:
-        return chunk.images // 2
+    def darker(image: np.ndarray, index: int) -> np.ndarray:
+        seen.append(index)
+        return image // 2
 
     rewrite(source, target, darker, crf=10)
+    assert seen == list(range(6))
     with open_video(source) as before, open_video(target) as after:
         old, new = next(iter(before)), next(iter(after))
     assert new.times == pytest.approx(old.times, abs=1e-3)
@@ -67,10 +69,10 @@ def test_rewriting_keeps_frames_and_times(tmp_path: Path) -> None:
 def test_a_failed_change_leaves_no_file(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4", pattern(40))
 
-    def fail(chunk: FrameChunk) -> np.ndarray:
-        if chunk.first_index:
+    def fail(image: np.ndarray, index: int) -> np.ndarray:
+        if index == 20:
             raise NotFoundError("gone")
-        return chunk.images
+        return image
 
     with pytest.raises(NotFoundError):
         rewrite(source, tmp_path / "b.mp4", fail, crf=18)

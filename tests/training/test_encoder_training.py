@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from skimage.data import astronaut
 
+from tests.manifests import write_manifest
 from tests.patches.test_vision_transformer import random_encoder
 from vidscan.errors import SetupError
 from vidscan.media.writer import VideoWriter, write_png
@@ -61,25 +61,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     with VideoWriter(folder / name, 320, 320, fps=10, crf=18) as writer:
                         for _ in range(3):
                             writer.write(shown)
-                rows.append(
-                    {
-                        "split": "train",
-                        "label": "fake" if forged else "real",
-                        "file": name,
-                        "kind": kind,
-                        "repo": f"repo{source}",
-                        "identity": "" if forged else f"person{source}",
-                        "method": f"method{source}" if forged else "",
-                        "family": "faceswap" if forged else "",
-                        "pair": "",
-                        "pairing": "",
-                    }
-                )
-    with (folder / "manifest.csv").open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
+                label = "fake" if forged else "real"
+                who = f",method{source},faceswap" if forged else f"person{source},,"
+                rows.append(f"train,{label},{name},{kind},repo{source},{who},,")
+    return write_manifest(folder, *rows)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,12 @@ import pytest
 from samples.clips import make_clip
 from tests.corpus import needs_weights
 from tests.faces.scenes import astronaut
+from tests.manifests import entry, write_manifest
 from vidscan.errors import SetupError
 from vidscan.faces.align import CropSpec
 from vidscan.media import write_png
 from vidscan.training import faces
-from vidscan.training.corpus import Entry
 from vidscan.training.faces import FaceCrop, build_faces, contact_sheet, counts_table, part_of
-
-HEADER = "split,label,file,kind,repo,identity,method,family,pair,pairing\n"
 
 
 @pytest.fixture
@@ -45,17 +42,15 @@ def corpus(tmp_path: Path) -> Path:
         "dev,real,nobody.mp4,video,s,nobody,,,,",
         "dev,real,broken.mp4,video,s,broken,,,,",
     ]
-    (folder / "manifest.csv").write_text(HEADER + "\n".join(rows) + "\n", "utf-8")
-    return folder
+    return write_manifest(folder, *rows)
 
 
 def people_by_part() -> dict[str, str]:
     """A person of the train split for each of its parts."""
-    entry = Entry("train", True, "x.mp4", "video", "r", "", "", "", "", "")
     found: dict[str, str] = {}
     for number in range(100):
         name = f"person {number}"
-        found.setdefault(part_of(replace(entry, identity=name)), name)
+        found.setdefault(part_of(entry("x.mp4", name, split="train")), name)
     return found
 
 

@@ -7,27 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.manifests import entry
 from vidscan.training.corpus import Entry
 from vidscan.training.figures import figures, markdown, source_share
-
-
-def entry(
-    file: str, repo: str, *, method: str = "", family: str = "", pair: str = "", kind: str = "video"
-) -> Entry:
-    pairing = "same_footage" if pair else ""
-    return Entry("train", not method, file, kind, repo, f"person {file}", method, family, pair, pairing)
 
 
 def scored() -> tuple[list[Entry], dict[str, float]]:
     """Source a looks suspicious as a whole: its forgeries are above all of b, and mixed with its own."""
     entries = [
-        entry("a1", "a"),
-        entry("a2", "a"),
-        entry("b1", "b"),
-        entry("b2", "b"),
-        entry("f1", "a", method="m1", family="faceswap", pair="a1"),
-        entry("f2", "a", method="m1", family="faceswap"),
-        entry("f3", "b", method="m2", family="lipsync"),
+        entry("a1", repo="a"),
+        entry("a2", repo="a"),
+        entry("b1", repo="b"),
+        entry("b2", repo="b"),
+        entry("f1", repo="a", method="m1", family="faceswap", pair="a1"),
+        entry("f2", repo="a", method="m1", family="faceswap"),
+        entry("f3", repo="b", method="m2", family="lipsync"),
     ]
     return entries, {"a1": 1.0, "a2": 3.0, "b1": -2.0, "b2": -1.0, "f1": 2.0, "f2": 4.0, "f3": -1.5}
 
@@ -44,8 +38,8 @@ def test_a_forged_clip_is_held_against_its_own_source() -> None:
 
 
 def test_rates_count_what_lies_above_the_allowed_share_of_genuine_clips() -> None:
-    entries = [entry(f"g{i}", "a") for i in range(100)] + [
-        entry(f"f{i}", "a", method="m", family="x") for i in range(4)
+    entries = [entry(f"g{i}", repo="a") for i in range(100)] + [
+        entry(f"f{i}", repo="a", method="m", family="x") for i in range(4)
     ]
     scores = {f"g{i}": float(i) for i in range(100)} | {"f0": 98.5, "f1": 99.5, "f2": 95.5, "f3": 0.5}
     found = figures(entries, scores)
@@ -54,8 +48,10 @@ def test_rates_count_what_lies_above_the_allowed_share_of_genuine_clips() -> Non
 
 
 def test_stills_and_clips_of_equal_scores_are_told_apart_by_chance() -> None:
-    entries = [entry(f"v{i}", "a") for i in range(9)] + [entry(f"s{i}", "a", kind="photo") for i in range(9)]
-    entries.append(entry("f", "a", method="m", family="x"))
+    entries = [entry(f"v{i}", repo="a") for i in range(9)] + [
+        entry(f"s{i}", repo="a", kind="photo") for i in range(9)
+    ]
+    entries.append(entry("f", repo="a", method="m", family="x"))
     scores = {f"{k}{i}": float(i) for k in "vs" for i in range(9)} | {"f": 1.0}
     assert figures(entries, scores).stills == pytest.approx(0.5)
     assert figures(entries[:9] + entries[-1:], scores).stills is None
@@ -79,7 +75,7 @@ def test_sources_explain_all_or_nothing() -> None:
 def test_figures_depend_on_the_order_of_scores_alone(values: list[float], gain: float, shift: float) -> None:
     values = [round(v, 3) for v in values]
     entries = [
-        entry(f"{i}", "a", method="" if i % 2 else "m", family="" if i % 2 else "x")
+        entry(f"{i}", repo="a", method="" if i % 2 else "m", family="" if i % 2 else "x")
         for i in range(len(values))
     ]
     before = figures(entries, {str(i): v for i, v in enumerate(values)})
@@ -89,6 +85,6 @@ def test_figures_depend_on_the_order_of_scores_alone(values: list[float], gain: 
 
 
 def test_without_forged_clips_areas_are_unknown() -> None:
-    found = figures([entry("a1", "a")], {"a1": 1.0})
+    found = figures([entry("a1", repo="a")], {"a1": 1.0})
     assert math.isnan(found.all.value)
     assert found.all.of == 0

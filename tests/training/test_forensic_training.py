@@ -11,6 +11,7 @@ import torch
 from skimage.data import astronaut
 
 from tests.corpus import needs_weights
+from tests.manifests import entry
 from vidscan.errors import SetupError
 from vidscan.forensics import base
 from vidscan.forensics.learned import FEATURES, KIND, NEURONS, Srm, WindowClassifiers, WindowInstrument
@@ -19,7 +20,6 @@ from vidscan.forensics.networks import NETWORKS
 from vidscan.forge.autogan import simulate
 from vidscan.media.writer import write_png
 from vidscan.models import load_registry, register
-from vidscan.training.corpus import Entry
 from vidscan.training.forensics.heads import HeadsRecipe, by_file, genuine_levels, learn
 from vidscan.training.forensics.windows import Window
 from vidscan.training.transfer import auc
@@ -38,19 +38,8 @@ def window(part: int, number: int, forged: bool) -> Window:
         picture = picture.permute(1, 2, 0).numpy()
     face = np.rint(picture).astype(np.uint8)
     name = f"{part}-{number}-{forged}"
-    entry = Entry(
-        split="train",
-        genuine=not forged,
-        file=name,
-        kind="video",
-        repo=f"repo{part}",
-        identity=name,
-        method=f"method{part}" if forged else "",
-        family="faceswap" if forged else "",
-        pair="",
-        pairing="",
-    )
-    return Window(entry, part, face, face[:112, :112])
+    shown = entry(name, method=f"method{part}" if forged else "", repo=f"repo{part}", split="train")
+    return Window(shown, part, face, face[:112, :112])
 
 
 @pytest.fixture(scope="module")

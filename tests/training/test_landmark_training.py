@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training_corpus import entry
 
+from tests.manifests import entry, write_manifest
 from tests.training.label_stores import write_store
 from vidscan.errors import NoFaceError, SetupError
 from vidscan.faces.landmark_network import SIZE, LandmarkNetwork, NetworkOutput
@@ -104,7 +104,7 @@ def test_the_codec_is_drawn_by_the_name_of_the_file() -> None:
 
 def test_files_without_a_face_cannot_be_labelled(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG but no picture")
-    entries = [entry("anna", file=name, kind="photo") for name in ("broken.png", "missing.png")]
+    entries = [entry(name, "anna", kind="photo") for name in ("broken.png", "missing.png")]
     with pytest.raises(NoFaceError, match="no face to label in the 2") as error:
         build_labels(tmp_path, entries, tmp_path / "store", None)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
@@ -113,13 +113,12 @@ def test_files_without_a_face_cannot_be_labelled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["clips", "pictures"])
 def test_a_corpus_may_lack_clips_or_pictures_but_not_both(kind: str, tmp_path: Path) -> None:
-    head = "split,label,file,kind,repo,identity,method,family,pair,pairing\n"
-    row = {"clips": "train,real,a.mp4,video,r,anna,,,,\n", "pictures": "train,real,a.jpg,photo,r,anna,,,,\n"}
-    (tmp_path / "manifest.csv").write_text(head + row[kind], encoding="utf-8")
+    row = {"clips": "train,real,a.mp4,video,r,anna,,,,", "pictures": "train,real,a.jpg,photo,r,anna,,,,"}
+    write_manifest(tmp_path, row[kind])
     arrays, _ = write_store(tmp_path / "work" / f"labels-{kind}")
     (store,) = label_corpus(tmp_path, tmp_path / "no teacher", tmp_path / "work")
     assert np.array_equal(store.crops, arrays["crops"])
-    (tmp_path / "manifest.csv").write_text(head, encoding="utf-8")
+    write_manifest(tmp_path)
     with pytest.raises(SetupError, match="no genuine file"):
         label_corpus(tmp_path, tmp_path / "no teacher", tmp_path / "work")
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.manifests import write_manifest
 from tests.training.fake_store import fake_store
 from vidscan.cli.train import app
 from vidscan.errors import SetupError
@@ -22,12 +23,12 @@ from vidscan.training.recipe import Recipe, load_recipe
 @pytest.fixture
 def recipe() -> Recipe:
     shipped = load_recipe()
-    return replace(shipped, train=replace(shipped.train, architecture="meso4", depth=0))
+    return replace(shipped, train=replace(shipped.train, depth=1))
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> TrainPaths:
-    (tmp_path / "manifest.csv").write_text("split,label,file,kind,repo,identity,method,family,pair,pairing\n")
+    write_manifest(tmp_path)
     return TrainPaths(tmp_path, tmp_path / "teacher", None, tmp_path / "work", tmp_path / "weights")
 
 
@@ -41,7 +42,7 @@ def test_kept_weights_are_exported_as_they_were(
     monkeypatch.setattr(patch_run, "calibrate", lambda store, patches, *_: patches)
     patches, _ = train_patches(recipe, paths, at=4800)
     assert patches.settings["crops_seen"] == 4800
-    assert (patches.settings["architecture"], patches.settings["depth"]) == ("meso4", 0)
+    assert (patches.settings["architecture"], patches.settings["depth"]) == ("efficientnet_lite0", 1)
     loaded = load_registry(paths.weights).get("patches").load()
     for name, value in trainer.averaged().items():
         assert torch.equal(loaded[name], value), name

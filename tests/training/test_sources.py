@@ -3,17 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.manifests import entry
 from vidscan.training.corpus import Entry
 from vidscan.training.sources import source_folds, source_groups
 
 
-def entry(file: str, repo: str, identity: str, *, method: str = "", pair: str = "") -> Entry:
-    return Entry("train", not method, file, "video", repo, identity, method, method and "faceswap", pair, "")
-
-
 def corpus(sources: int = 12) -> list[Entry]:
     return [
-        entry(f"{repo}-{i}", f"repo{repo}", f"person{repo}-{i}", method="m" if i % 2 else "")
+        entry(f"{repo}-{i}", f"person{repo}-{i}", method="m" if i % 2 else "", repo=f"repo{repo}")
         for repo in range(sources)
         for i in range(4)
     ]
@@ -30,11 +27,11 @@ def test_no_source_is_in_two_parts() -> None:
 
 def test_sources_that_share_a_person_or_a_pair_stay_together() -> None:
     entries = [
-        entry("a", "one", "anna"),
-        entry("b", "two", "anna"),
-        entry("c", "three", "carl"),
-        entry("d", "four", "d", method="m", pair="c"),
-        entry("e", "five", "emil"),
+        entry("a", "anna", repo="one"),
+        entry("b", "anna", repo="two"),
+        entry("c", "carl", repo="three"),
+        entry("d", "d", method="m", pair="c", repo="four"),
+        entry("e", "emil", repo="five"),
     ]
     groups = source_groups(entries)
     assert groups[0] == groups[1]

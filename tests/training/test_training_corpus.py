@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.manifests import entry
 from vidscan.errors import SetupError
-from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.corpus import read_manifest
 
 HEAD = "split,label,file,kind,repo,commit,path_in_repo,licence,identity,method,family,pair,pairing,note\n"
 ROWS = (
@@ -15,22 +16,6 @@ ROWS = (
     "train,fake,train/fake/b.mp4,video,r/one,c,p,MIT,,simswap,swap,train/real/a.mp4,same_footage,\n"
     "dev,fake,dev/fake/c.png,image,r/two,c,p,MIT,,flux,generated,,,\n"
 )
-
-
-def entry(identity: str, **changes: object) -> Entry:
-    values = {
-        "split": "train",
-        "genuine": True,
-        "file": "f.mp4",
-        "kind": "video",
-        "repo": "r",
-        "identity": identity,
-        "method": "",
-        "family": "",
-        "pair": "",
-        "pairing": "",
-    }
-    return Entry(**(values | changes))  # type: ignore[arg-type]
 
 
 def test_manifest_rows(tmp_path: Path) -> None:
@@ -55,16 +40,16 @@ def test_a_manifest_that_is_missing_or_lacks_a_column(tmp_path: Path) -> None:
 
 def test_about_a_fifth_is_held_out_by_identity_alone() -> None:
     people = [f"person {i}" for i in range(3000)]
-    share = sum(entry(p).held_out for p in people) / len(people)
+    share = sum(entry("f.mp4", p).held_out for p in people) / len(people)
     assert 0.17 < share < 0.23
     for name in people[:50]:
-        other = entry(name, file="other.png", genuine=False, method="m", repo="q", kind="image")
-        assert other.held_out == entry(name).held_out
+        other = entry("other.png", name, method="m", repo="q", kind="image")
+        assert other.held_out == entry("f.mp4", name).held_out
 
 
 def test_the_held_out_fifth_never_changes() -> None:
     """Calibration is worth nothing if a later training run sees its people."""
-    assert [i for i in range(20) if entry(f"person {i}").held_out] == HELD_OUT
+    assert [i for i in range(20) if entry("f.mp4", f"person {i}").held_out] == HELD_OUT
 
 
 HELD_OUT = [5, 8, 11]

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_training_corpus import entry
 
 from tests.forge.mesh import astronaut_crop
+from tests.manifests import entry
 from tests.patches.fixture_weights import register_patches
 from tests.training.fake_store import fake_store, row
 from vidscan.errors import SetupError
@@ -41,21 +41,10 @@ def test_clip_scores_are_the_mean_of_the_upper_half() -> None:
 
 
 def test_transfer_table_by_hand() -> None:
-    genuine = [entry(f"g{i}", file=f"g{i}") for i in range(4)]
-    swaps = [
-        entry(
-            "g",
-            file=f"s{i}",
-            genuine=False,
-            method="simswap",
-            family="swap",
-            pair=f"g{i}",
-            pairing="same_footage",
-        )
-        for i in range(3)
-    ]
-    lone = entry("q", file="q0", genuine=False, method="flux", family="generated")
-    unscored = entry("z", file="z0", genuine=False, method="simswap", family="swap")
+    genuine = [entry(f"g{i}") for i in range(4)]
+    swaps = [entry(f"s{i}", "g", method="simswap", family="swap", pair=f"g{i}") for i in range(3)]
+    lone = entry("q0", "q", method="flux", family="generated")
+    unscored = entry("z0", "z", method="simswap", family="swap")
     scores = {"g0": 0.0, "g1": 1.0, "g2": 2.0, "g3": 3.0, "s0": 2.5, "s1": 2.5, "s2": 1.5, "q0": -1.0}
     table = transfer_table([*genuine, *swaps, lone, unscored], scores)
     assert table["method simswap"] == pytest.approx((3 + 3 + 2) / 12)
@@ -110,7 +99,7 @@ def test_build_store_cuts_the_largest_face_and_passes_over_bad_files(tmp_path: P
     cv2.imwrite(str(corpus / "empty.png"), np.full((200, 200, 3), 127, np.uint8))
     (corpus / "broken.png").write_bytes(b"\x89PNG but no picture")
     entries = [
-        entry("anna", file=name, kind="photo") for name in ("empty.png", "broken.png", "a.png", "missing.png")
+        entry(name, "anna", kind="photo") for name in ("empty.png", "broken.png", "a.png", "missing.png")
     ]
     store = build_store(corpus, entries, tmp_path / "store", frames_per_clip=2, teacher=None)
     assert [r.file for r in store.rows] == ["a.png"]
@@ -128,7 +117,7 @@ def test_build_store_cuts_the_largest_face_and_passes_over_bad_files(tmp_path: P
 
 
 def test_a_store_without_any_face_is_empty(tmp_path: Path) -> None:
-    entries = [entry("anna", file="missing.png", kind="photo")]
+    entries = [entry("missing.png", "anna", kind="photo")]
     store = build_store(tmp_path, entries, tmp_path / "store", frames_per_clip=2, teacher=None)
     assert store.rows == []
     assert store.crops.shape == (0, 352, 352, 3) and store.landmarks.shape == (0, 478, 2)

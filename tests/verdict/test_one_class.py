@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.svm import OneClassSVM as SklearnSVM
 
 from vidscan.errors import WeightsError
-from vidscan.evaluation.rivals import IsolationForest, Mahalanobis
-from vidscan.verdict.one_class import AnomalyModel, LinearOneClassSVM, OneClassSVM, pack, unpack
+from vidscan.verdict.one_class import LinearOneClassSVM, OneClassSVM, pack, unpack
 from vidscan.verdict.standardiser import Column, Standardiser
 
 COLUMNS = (
@@ -43,11 +42,10 @@ FEATURES, VALID = genuine()
 STANDARDISER = Standardiser.fit(FEATURES, VALID, COLUMNS)
 POINTS = STANDARDISER.transform(FEATURES, VALID)
 FAR = np.random.default_rng(5).normal(size=(300, 6)) * 2
-SVM = OneClassSVM.fit(POINTS, nu=0.1)
+SVM = OneClassSVM.fit(POINTS, nu=0.1, gamma=1 / (6 * POINTS.var()))
 PLANE = LinearOneClassSVM.fit(POINTS, corner=STANDARDISER.weight * 6)
-DISTANCE = Mahalanobis(POINTS)
-FITTED: list[AnomalyModel] = [SVM, PLANE, DISTANCE, IsolationForest(POINTS, trees=40, seed=3)]
-EACH = pytest.mark.parametrize("model", FITTED, ids=lambda model: type(model).__name__)
+EACH = pytest.mark.parametrize("model", [SVM, PLANE], ids=lambda model: type(model).__name__)
+Model = OneClassSVM | LinearOneClassSVM
 
 
 # Standardization
@@ -154,9 +152,9 @@ def rows(points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("nu", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("gamma", [None, 0.02, 3.0])
-def test_svm_equals_scikit_learn(nu: float, gamma: float | None) -> None:
-    reference = SklearnSVM(nu=nu, gamma="scale" if gamma is None else gamma).fit(POINTS)
+@pytest.mark.parametrize("gamma", [SVM.gamma, 0.02, 3.0])
+def test_svm_equals_scikit_learn(nu: float, gamma: float) -> None:
+    reference = SklearnSVM(nu=nu, gamma=gamma).fit(POINTS)
     own = OneClassSVM.fit(POINTS, nu=nu, gamma=gamma)
     points = rows(POINTS)
     assert np.abs(own.decision_function(points) - reference.decision_function(points)).max() < 1e-6
@@ -199,7 +197,7 @@ def test_margin_grows_where_the_decision_function_no_longer_does(direction: list
 
 
 @EACH
-def test_forged_windows_are_more_anomalous(model: AnomalyModel) -> None:
+def test_forged_windows_are_more_anomalous(model: Model) -> None:
     forged, valid = genuine(100, seed=9)
     forged[:, :2] += [5, 0.6]
     fresh = model.score_samples(STANDARDISER.transform(*genuine(100, seed=8)))
@@ -208,7 +206,7 @@ def test_forged_windows_are_more_anomalous(model: AnomalyModel) -> None:
 
 
 @EACH
-def test_unusually_clean_patches_are_not_suspicious(model: AnomalyModel) -> None:
+def test_unusually_clean_patches_are_not_suspicious(model: Model) -> None:
     clean = np.where(VALID, FEATURES, 0.0)
     usual = clean.copy()
     clean[:, :2], usual[:, :2] = -1e3, STANDARDISER.centre[:2]
@@ -223,9 +221,7 @@ def test_unusually_clean_patches_are_not_suspicious(model: AnomalyModel) -> None
 @pytest.mark.parametrize("group", GROUPS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_missing_group_is_as_anomalous_as_its_median(
-    model: AnomalyModel, group: str, data: st.DataObject
-) -> None:
+def test_a_missing_group_is_as_anomalous_as_its_median(model: Model, group: str, data: st.DataObject) -> None:
     row = np.where(VALID, FEATURES, STANDARDISER.centre)[data.draw(st.integers(0, len(FEATURES) - 1))]
     inside = np.array(STANDARDISER.groups) == group
     missing = np.where(inside, np.nan, row)[None]
@@ -244,7 +240,7 @@ def test_dropping_what_is_unusual_makes_a_genuine_window_less_anomalous(
     inside = np.array(STANDARDISER.groups) == group
     row = np.where(VALID, FEATURES, STANDARDISER.centre)[number]
     row = np.where(inside, STANDARDISER.centre + how_far * STANDARDISER.scale, row)[None]
-    for model in (SVM, DISTANCE):
+    for model in (SVM, PLANE):
         whole = model.score_samples(STANDARDISER.transform(row, np.ones((1, 6), bool)))
         dropped = model.score_samples(STANDARDISER.transform(row, ~inside[None]))
         assert dropped < whole
@@ -310,17 +306,6 @@ def test_damaged_models_are_refused_in_one_line(spoil: Callable[[dict, dict], No
     with pytest.raises(WeightsError) as caught:
         unpack(tensors, record)
     assert "\n" not in str(caught.value)
-
-
-def test_what_cannot_be_stored_is_refused() -> None:
-    with pytest.raises(TypeError, match="Mahalanobis cannot be stored"):
-        pack(STANDARDISER, DISTANCE)
-
-
-@pytest.mark.parametrize("fit", [OneClassSVM.fit, Mahalanobis])
-def test_windows_without_variation_cannot_train(fit: Callable[[np.ndarray], AnomalyModel]) -> None:
-    with pytest.raises(ValueError, match="without variation"):
-        fit(np.zeros((30, 4)))
 
 
 def test_windows_without_variation_cannot_train_a_plane() -> None:

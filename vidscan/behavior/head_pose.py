@@ -156,28 +156,6 @@ def translation(series: FaceSeries, camera: Camera | None = None) -> NDArray[np.
     return solve(series.landmarks, camera).translation[:, 0]
 
 
-def paper_features(series: FaceSeries, camera: Camera | None = None) -> NDArray[np.float64]:
-    """What the paper's support vector machine is given, a row a frame.
-
-    The paper scales each column to mean 0 and variance 1, and uses an RBF kernel.
-
-    Parameters
-    ----------
-    series
-        A track.
-    camera
-        As in :func:`solve`; the paper's has the frame's width as its focal length.
-
-    Returns
-    -------
-    (T, 12): difference of the two rotation matrices, row by row, and of the two translations, whole less
-    central. NaN rows are lost.
-    """
-    poses = solve(series.landmarks, camera)
-    turn = poses.rotation[:, 0] - poses.rotation[:, 1]
-    return np.concatenate([turn.reshape(-1, 9), poses.shift], axis=1)
-
-
 def describe(series: FaceSeries, camera: Camera | None = None) -> dict[str, float] | None:
     """:data:`FEATURES` of a series that is already cut to a window.
 

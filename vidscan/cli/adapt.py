@@ -10,6 +10,7 @@ import typer
 from vidscan.cli import options
 from vidscan.cli.console import Progress, say, start_log
 from vidscan.cli.failures import UsageError
+from vidscan.cli.train_options import Device
 
 
 def adapt(
@@ -26,7 +27,7 @@ def adapt(
             help="Genuine clip or picture of the same source, whose look is not learned; may be repeated.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -58,15 +58,7 @@ def evaluate(
         bool, typer.Option("--heatmaps", help="Also draw where each method's fakes are seen.")
     ] = False,
     all: Annotated[bool, typer.Option("--all", help="Every part so far.")] = False,
-    verdict: Annotated[
-        bool, typer.Option("--verdict", help="Also compare groups of evidence and one-class models.")
-    ] = False,
-    rivals: Annotated[
-        bool,
-        typer.Option(
-            "--rivals", help="With --verdict: also the published head-pose SVM (reads all of train)."
-        ),
-    ] = False,
+    verdict: Annotated[bool, typer.Option("--verdict", help="Also compare groups of evidence.")] = False,
     people: Annotated[
         bool, typer.Option("--people", help="Also tell enrolled people from others (behavior.csv).")
     ] = False,
@@ -122,7 +114,6 @@ def evaluate(
         localisation=localisation or all,
         heatmaps=heatmaps or all,
         verdict=verdict,
-        rivals=rivals,
         people=people,
         forensics=forensics,
         left_out=left_out or all,

@@ -9,13 +9,23 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, start_log
-from vidscan.cli.train_adaptation import adaptation
-from vidscan.cli.train_blink import blink
-from vidscan.cli.train_encoder import cross, encoder
+from vidscan.cli.train_encoder import adaptation, cross, encoder
 from vidscan.cli.train_faces import faces
-from vidscan.cli.train_fingerprints import fingerprints
-from vidscan.cli.train_forensics import forensics
-from vidscan.cli.train_landmarks import landmarks
+from vidscan.cli.train_forensics import fingerprints, forensics
+from vidscan.cli.train_landmarks import blink, landmarks
+from vidscan.cli.train_options import (
+    WEIGHTS,
+    Corpus,
+    Device,
+    Quiet,
+    RecipeFile,
+    Seconds,
+    Start,
+    Teacher,
+    Threads,
+    Weights,
+    Work,
+)
 from vidscan.cli.train_verdict import verdict
 
 app = typer.Typer(
@@ -30,37 +40,15 @@ def train() -> None:
     """Train the models from a corpus (needs the training extra)."""
 
 
-Corpus = Annotated[
-    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-]
-Start = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="ImageNet weights to start from."),
-]
-RecipeFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Recipe (TOML); the shipped one."),
-]
-Work = Annotated[
-    Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps crops, pairs and checkpoints.")
-]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
-
-
 @app.command()
 def patches(
     corpus: Corpus,
-    teacher: Annotated[
-        Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
-    ],
+    teacher: Teacher,
     start: Start = None,
     recipe: RecipeFile = None,
     work: Work = Path("runs/patches"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
-    seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
+    weights: Weights = WEIGHTS,
+    seconds: Seconds = 0,
     at: Annotated[
         int | None,
         typer.Option(min=1, metavar="CROPS", help="Train no further: export the weights kept at CROPS."),
@@ -106,11 +94,7 @@ def compare(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Keeps each variant (--work/compare)."),
     ] = None,
-    window: Annotated[
-        int,
-        typer.Option(min=0, metavar="PX", help="Window that whole networks train on (0: the whole crop)."),
-    ] = 0,
-    threads: Annotated[int, typer.Option(min=0, metavar="N", help="CPU threads (0: all).")] = 0,
+    threads: Threads = 0,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -139,7 +123,6 @@ def compare(
         ComparePaths(corpus, work, runs or work / "compare", start),
         crops,
         only=only or (),
-        window=window,
         device=device,
         say=lambda line: say(line, quiet=quiet),
     )
@@ -164,12 +147,5 @@ def curves(
     draw_run(run, out)
 
 
-app.command()(faces)
-app.command()(encoder)
-app.command()(cross)
-app.command()(landmarks)
-app.command()(blink)
-app.command()(verdict)
-app.command()(fingerprints)
-app.command()(forensics)
-app.command()(adaptation)
+for command in (faces, encoder, cross, landmarks, blink, verdict, fingerprints, forensics, adaptation):
+    app.command()(command)

@@ -1,4 +1,4 @@
-"""``vidscan train encoder`` and ``vidscan train cross``."""
+"""``vidscan train encoder``, ``cross`` and ``adaptation``: what is learned from the frozen encoder."""
 
 from __future__ import annotations
 
@@ -8,28 +8,14 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import say, stages, start_log
-
-Corpus = Annotated[
-    Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-]
-Start = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", exists=True, dir_okay=False, help="DINOv2 ViT-S/14 (safetensors); the shipped one."
-    ),
-]
-Work = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps what the encoder says.")]
-Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
+from vidscan.cli.train_options import WEIGHTS, Corpus, EncoderStart, Jobs, Quiet, Weights, Work
 
 
 def encoder(
     corpus: Corpus,
-    start: Start = None,
+    start: EncoderStart = None,
     work: Work = Path("runs/encoder"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
+    weights: Weights = WEIGHTS,
     jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -52,7 +38,7 @@ def encoder(
 
 def cross(
     corpus: Corpus,
-    start: Start = None,
+    start: EncoderStart = None,
     work: Work = Path("runs/encoder"),
     ledger: Annotated[
         Path | None,
@@ -95,3 +81,36 @@ def cross(
                     note(ledger, name, recipe, len(material.crops), before)
             rows[name] = before
     typer.echo(markdown(rows), nl=False)
+
+
+def adaptation(
+    corpus: Corpus,
+    start: EncoderStart = None,
+    work: Work = Path("runs/encoder"),
+    weights: Weights = WEIGHTS,
+    jobs: Jobs = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Make the memory that vidscan adapt needs, and judge adapting on generators left out.
+
+    Prints a Markdown table of what the encoder's heads find before and after.
+    """
+    start_log(quiet, False)
+    from vidscan.models import load_registry
+    from vidscan.training.adapt import AdaptRecipe
+    from vidscan.training.adaptation import judge, markdown, train_memory
+    from vidscan.training.encoder import HeadRecipe, fit_heads, read_material, shipped_start
+    from vidscan.training.sources import FOLDS
+
+    encoder = load_registry().get("encoder")
+    with stages(quiet=quiet) as stage:
+        recipe = HeadRecipe()
+        material = read_material(corpus, start or shipped_start(), work, recipe, jobs=jobs, stage=stage)
+        advance = stage("judging adaptation", 2)
+        heads = fit_heads(material, recipe, range(FOLDS))
+        advance()
+        found = judge(material, heads, AdaptRecipe())
+        advance()
+        record = train_memory(material, weights, encoder)
+    typer.echo(markdown(found), nl=False)
+    typer.echo(f"{record.name} {record.sha256}", err=True)

@@ -8,20 +8,19 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import stages, start_log
+from vidscan.cli.train_options import Corpus, Jobs, Quiet
 
 
 def faces(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
+    corpus: Corpus,
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Folder of the data set.")],
     count: Annotated[int, typer.Option(min=1, metavar="N", help="Crops of each clip.")] = 8,
     size: Annotated[int, typer.Option(min=32, max=1024, metavar="PX", help="Side of a crop.")] = 224,
     margin: Annotated[
         float, typer.Option(min=1.0, max=4.0, metavar="TIMES", help="Side of a crop, in faces.")
     ] = 1.4,
-    jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    jobs: Jobs = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Cut a data set of face crops from CORPUS, in parts that share no person.
 

@@ -1,4 +1,4 @@
-"""``vidscan train forensics``: the classifiers of the evidence shelf."""
+"""``vidscan train forensics`` and ``vidscan train fingerprints``: what the evidence shelf has learned."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import typer
 
 from vidscan.cli.console import stages, start_log
 from vidscan.cli.failures import UsageError
-from vidscan.cli.train_encoder import Corpus, Quiet
+from vidscan.cli.train_options import WEIGHTS, Corpus, Quiet, Weights, Work
 
 
 def forensics(
     corpus: Corpus,
-    work: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the windows.")] = Path(
-        "runs/forensics"
-    ),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished models are registered.")
-    ] = Path("weights"),
+    work: Work = Path("runs/forensics"),
+    weights: Weights = WEIGHTS,
     beside: Annotated[
         Path | None,
         typer.Option(
@@ -58,3 +54,17 @@ def forensics(
     typer.echo("\n".join(table(["resampled patches", *names], rows)))
     for record in run.records:
         typer.echo(f"{record.name} {record.sha256}", err=True)
+
+
+def fingerprints(
+    corpus: Corpus,
+    weights: Weights = WEIGHTS,
+    quiet: Quiet = False,
+) -> None:
+    """Make the fingerprints of the generators in the train split of CORPUS."""
+    start_log(quiet, False)
+    from vidscan.training.fingerprints import learn_fingerprints
+
+    with stages(quiet=quiet) as stage:
+        record = learn_fingerprints(corpus, weights, stage)
+    typer.echo(f"{record.name} {record.sha256}")

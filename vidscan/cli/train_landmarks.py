@@ -1,33 +1,27 @@
-"""``vidscan train landmarks``."""
+"""``vidscan train landmarks`` and ``vidscan train blink``: the networks that read faces."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vidscan.cli.console import say, start_log
+from vidscan.cli.train_options import WEIGHTS, Corpus, Device, Quiet, Seconds, Teacher, Threads, Weights, Work
 
 
 def landmarks(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
-    teacher: Annotated[
-        Path, typer.Option(metavar="FILE", dir_okay=False, help="MediaPipe's face_landmarker.task.")
-    ],
+    corpus: Corpus,
+    teacher: Teacher,
     faces: Annotated[int, typer.Option(min=1, metavar="N", help="Augmented faces to train on.")] = 620_000,
-    work: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps labels and checkpoints.")
-    ] = Path("runs/landmarks"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
-    seconds: Annotated[float, typer.Option(min=0, metavar="S", help="Stop training after S (0: never).")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    work: Work = Path("runs/landmarks"),
+    weights: Weights = WEIGHTS,
+    seconds: Seconds = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Distil the landmark network from the teacher, on genuine train people.
 
@@ -43,6 +37,48 @@ def landmarks(
         teacher,
         work,
         weights,
+        seconds=seconds or math.inf,
+        device=device,
+        say=lambda line: say(line, quiet=quiet),
+    )
+    typer.echo(f"{record.name} {record.sha256}")
+
+
+def blink(
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELS", exists=True, file_okay=False, help="Label store of vidscan train landmarks."
+        ),
+    ],
+    work: Work = Path("runs/blink"),
+    weights: Weights = WEIGHTS,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Steps instead of the recipe's.")
+    ] = None,
+    seconds: Seconds = 0,
+    threads: Threads = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Train the eye-state network for blinks from the teacher's labels.
+
+    A stopped run goes on from the checkpoint in --work.
+    """
+    start_log(quiet, False)
+    import torch
+
+    from vidscan.training.blink import train_blink
+    from vidscan.training.eye_material import EyeRecipe
+
+    if threads:
+        torch.set_num_threads(threads)
+    recipe = EyeRecipe() if steps is None else replace(EyeRecipe(), steps=steps)
+    record = train_blink(
+        labels,
+        work,
+        weights,
+        recipe,
         seconds=seconds or math.inf,
         device=device,
         say=lambda line: say(line, quiet=quiet),

@@ -8,27 +8,22 @@ from typing import Annotated
 import typer
 
 from vidscan.cli.console import stages, start_log
+from vidscan.cli.train_options import WEIGHTS, Corpus, Device, Jobs, Quiet, Weights, Work
 
 
 def verdict(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", exists=True, file_okay=False, help="Folder with manifest.csv.")
-    ],
-    work: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Keeps the evidence of the clips.")
-    ] = Path("runs/evidence"),
-    weights: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the finished model is registered.")
-    ] = Path("weights"),
+    corpus: Corpus,
+    work: Work = Path("runs/evidence"),
+    weights: Weights = WEIGHTS,
     target_fpr: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="False alarms of manipulated to aim at.")
     ] = 0.01,
     uncertain_fpr: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="The same of uncertain and manipulated together.")
     ] = 0.05,
-    jobs: Annotated[int, typer.Option(min=0, metavar="N", help="Worker processes (0: as many as fit).")] = 0,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu or cuda.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    jobs: Jobs = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Fit the verdict on genuine clips of CORPUS, and calibrate it.
 

@@ -15,14 +15,13 @@ from typing import get_args
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vidscan.behavior.blink import Blink, f1, find_blinks, match_events
 from vidscan.behavior.eye_closure import Rule, closure, closure_of_openness
 from vidscan.behavior.eye_state import EyeState
 from vidscan.errors import InputError
-from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
+from vidscan.faces.align import CropSpec, apply_affine, crop_transform, invert_affine
 from vidscan.faces.detect import load_detector
 from vidscan.faces.face_model import OUTER_EYE_CORNERS
 from vidscan.faces.landmarks import FaceReadings, LandmarkReader, SeriesBuilder
@@ -34,6 +33,7 @@ from vidscan.media import open_video
 from vidscan.models import ModelRecord
 from vidscan.training.derive import derived_name, rewrite
 from vidscan.training.expression import IBUG, expression
+from vidscan.training.face_crops import area, cut, largest_by_frame, picture
 from vidscan.training.teacher import Teacher
 from vidscan.types import Face, FaceSeries, FrameChunk
 
@@ -192,7 +192,7 @@ def _read(
     coded = work / derived_name(sample.path, f"crf{_CRF}")
     if not coded.exists():
         coded.parent.mkdir(parents=True, exist_ok=True)
-        rewrite(sample.path, coded, lambda chunk: chunk.images, crf=_CRF)
+        rewrite(sample.path, coded, lambda image, _: image, crf=_CRF)
     late = _read_late(replace(sample, path=coded), reader, state_late, faces)
     return Reading(
         person=sample.person,
@@ -222,30 +222,19 @@ def _main_face(sample: Sample) -> Iterator[tuple[FrameChunk, Face, int]]:
     tracker, since = FaceTracker(load_detector()), 0
     with open_video(sample.path) as source:
         for chunk in source:
-            best: dict[int, Face] = {}
-            for face in tracker.update(chunk):
-                held = best.get(face.frame_index)
-                if held is None or _area(face) > _area(held):
-                    best[face.frame_index] = face
-            for face in best.values():
+            for face in largest_by_frame(tracker.update(chunk)):
                 if face.time_s > sample.seconds:
                     return
                 since = 0 if face.detected else since + 1
                 yield chunk, face, since
 
 
-def _area(face: Face) -> float:
-    return float(np.prod(face.box[2:] - face.box[:2]))
-
-
 def _label(teacher: Teacher, image: NDArray[np.uint8], face: Face) -> FaceReadings | None:
     """What the teacher says of a face, in frame coordinates; None where it sees none."""
-    to_crop = crop_transform(face.points[None], _WIDE, face.box[None])
-    crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), to_crop, _WIDE)[0]
-    label = teacher.face(crop.permute(1, 2, 0).round().to(torch.uint8).numpy())
+    label = teacher.face(picture(cut(image, face, _WIDE)))
     if label is None:
         return None
-    inverse = invert_affine(to_crop)[0]
+    inverse = invert_affine(crop_transform(face.points[None], _WIDE, face.box[None]))[0]
     points = label.mesh[list(IBUG)]
     scale = float(np.hypot(inverse[0, 0], inverse[1, 0]))
     flat = apply_affine(inverse, points[:, :2])
@@ -265,7 +254,7 @@ def _label(teacher: Teacher, image: NDArray[np.uint8], face: Face) -> FaceReadin
 
 def _read_small(reader: LandmarkReader, image: NDArray[np.uint8], face: Face) -> FaceReadings:
     """Read the face as if it were 64 px wide, in the coordinates of the frame as it is."""
-    side = _area(face) ** 0.5
+    side = area(face) ** 0.5
     factor = min(1.0, _SMALL_PX / side)
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     reduced = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

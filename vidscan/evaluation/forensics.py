@@ -27,6 +27,7 @@ from vidscan.forensics.base import INSTRUMENTS
 from vidscan.forensics.material import Material
 from vidscan.markdown import table
 from vidscan.media import open_video
+from vidscan.spread import in_turns
 from vidscan.training.corpus import Entry, choose
 from vidscan.training.transfer import auc
 
@@ -258,12 +259,8 @@ def _spread(entries: Sequence[Entry], genuine: bool, moving: bool, count: int, s
     own = [e for e in entries if e.genuine == genuine and (e.kind == "video") == moving]
     if genuine:
         return choose(own, count, seed)
-    turns: dict[str, int] = {}
-    ranked: list[tuple[int, int, Entry]] = []
-    for entry in sorted(own, key=lambda e: hashed(f"{seed}:{e.file}")):
-        turns[entry.method] = turns.get(entry.method, 0) + 1
-        ranked.append((turns[entry.method], len(ranked), entry))
-    return [entry for _, _, entry in sorted(ranked, key=lambda turn: turn[:2])[:count]]
+    drawn = sorted(own, key=lambda e: hashed(f"{seed}:{e.file}"))
+    return in_turns(drawn, lambda entry: entry.method)[:count]
 
 
 def _scores(path: Path, detector: Detector) -> Iterator[tuple[str, float]]:

@@ -28,7 +28,6 @@ from vidscan.forge.template import fitted_landmarks
 from vidscan.forge.tracks import TrackPath, find_tracks, largest
 from vidscan.media import open_video
 from vidscan.training.derive import derive_all, derived_name, rewrite
-from vidscan.types import FrameChunk
 
 _CRF = 18
 _ON_THE_FACE = ("make_up",)
@@ -61,17 +60,12 @@ def apply_edit(task: Edited) -> None:
         with open_video(task.source) as video:
             tracks = find_tracks(video, load_detector())
         if not tracks:
-            rewrite(task.source, task.target, lambda chunk: chunk.images, crf=_CRF)
+            rewrite(task.source, task.target, lambda image, _: image, crf=_CRF)
             return
         path = tracks[largest(tracks)].smoothed()
 
-    def change(chunk: FrameChunk) -> NDArray[np.uint8]:
-        return np.stack(
-            [
-                edit_frame(image, task.kind, seed, None if path is None else landmarks(path, index))
-                for index, image in enumerate(chunk.images, chunk.first_index)
-            ]
-        )
+    def change(image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        return edit_frame(image, task.kind, seed, None if path is None else landmarks(path, index))
 
     rewrite(task.source, task.target, change, crf=_CRF)
 

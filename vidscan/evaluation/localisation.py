@@ -8,13 +8,13 @@ small regions and large ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidscan.batch.engine import Job, ScannerSpec
 from vidscan.batch.local import LocalEngine
@@ -34,9 +34,8 @@ from vidscan.forge.base import HELD_OUT
 from vidscan.forge.clip import ClipForger, Plan
 from vidscan.forge.kinds import KINDS, Kind
 from vidscan.markdown import table
-from vidscan.media import VideoWriter
 from vidscan.training.corpus import Entry, choose
-from vidscan.training.derive import FPS, derive_all, derived_name
+from vidscan.training.derive import derive_all, derived_name, write_clip
 
 CLIPS = 40
 SECONDS = 3.0
@@ -101,20 +100,18 @@ def forge(task: Forgery) -> None:
     """
     plan = Plan(Kind(task.kind), seed=hashed(task.target.name) % 2**31, donor=task.donor)
     forger = ClipForger(task.source, plan, max_duration_s=SECONDS)
-    masks = []
-    with ExitStack() as stack:
-        writer: VideoWriter | None = None
+
+    def frames() -> Iterator[tuple[NDArray[np.uint8], float]]:
+        masks = []
         for frame in forger.frames():
-            if writer is None:
-                height, width = frame.image.shape[:2]
-                fps = forger.info.fps or FPS
-                writer = stack.enter_context(VideoWriter(task.target, width, height, fps=fps, crf=_CRF))
-            writer.write(frame.image, frame.time_s)
+            yield frame.image, frame.time_s
             masks.append(frame.mask)
         if not any(mask.any() for mask in masks):
             raise NoFaceError(f"{task.source}: nothing forged in the first {SECONDS:g} seconds")
         # The clip appears under its name last: where it is, its masks are.
         save_exact_masks(task.target, masks)
+
+    write_clip(task.target, frames(), fps=forger.info.fps, crf=_CRF)
 
 
 def plan_forgeries(corpus: Path, scored: Sequence[Scored], folder: Path) -> list[Forgery]:

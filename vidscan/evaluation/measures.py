@@ -65,14 +65,12 @@ def long_clips(corpus: Path) -> list[LongClip]:
         raise SetupError(f"cannot read {path}: {error}") from error
 
 
-def measure_verdict(
-    corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False, rivals: bool = False
-) -> Part:
-    """The tables of groups, models and poolings, and what is usual among genuine people.
+def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage, *, record: bool = False) -> Part:
+    """The tables of groups and poolings, and what is usual among genuine people.
 
-    ``record`` writes the cross-fitted rates into the registry; ``rivals`` adds the published head-pose SVM.
+    ``record`` writes the cross-fitted rates into the registry.
     """
-    gathered = verdict.read_evidence(corpus, out / "evidence", how, stage, rivals=rivals)
+    gathered = verdict.read_evidence(corpus, out / "evidence", how, stage)
     found = verdict.evaluate_verdict(gathered)
     if record:
         verdict.record_cross_fitted(found)

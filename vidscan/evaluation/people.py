@@ -19,6 +19,7 @@ from vidscan.evaluation.text import with_span
 from vidscan.markdown import table
 from vidscan.people.model import PersonModel, TooLittleMaterialError
 from vidscan.people.windows import WINDOWS_S, cut_windows
+from vidscan.training.figures import resampled
 from vidscan.types import FaceSeries
 
 _FEATURES = {True: "190 correlations and 20 means", False: "190 correlations"}
@@ -173,8 +174,8 @@ def _measured(row: PeopleRow, trials: Sequence[Trial], rng: np.random.Generator)
     person = np.array([number[trial.person] for trial in trials])
     genuine = enrolled == person
     scores = np.array([trial.score for trial in trials])
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    weights = np.where(genuine, drawn[:, enrolled], drawn[:, enrolled] * drawn[:, person]).astype(float)
+    drawn = resampled(len(names), DRAWS, rng)
+    weights = np.where(genuine, drawn[:, enrolled], drawn[:, enrolled] * drawn[:, person])
     # With few people a draw may leave one side empty.
     whole = weights[:, genuine].any(1) & weights[:, ~genuine].any(1)
     rates = np.array([_auc_and_equal_error(scores, genuine, own) for own in weights[whole]])

@@ -23,7 +23,7 @@ from vidscan.evaluation.tables import FALSE_ALARMS
 from vidscan.evaluation.text import share
 from vidscan.training.corpus import Entry, choose
 from vidscan.training.derive import derive_all, derived_name, rewrite
-from vidscan.types import FrameChunk, Report
+from vidscan.types import Report
 
 CLIPS = 30
 """Clips taken of the list, by :func:`vidscan.training.corpus.choose`."""
@@ -124,11 +124,13 @@ def spoil_frame(image: NDArray[np.uint8], spoiling: Spoiling, face_px: float) ->
 def spoil(task: Spoilt) -> None:
     """Write the spoiled clip, as H.264 with its frames' times; raises InputError where it cannot be read."""
     how = SPOILINGS[task.name]
-
-    def change(chunk: FrameChunk) -> NDArray[np.uint8]:
-        return np.stack([spoil_frame(image, how, task.face_px) for image in chunk.images])
-
-    rewrite(task.source, task.target, change, crf=how.crf, max_duration_s=how.seconds)
+    rewrite(
+        task.source,
+        task.target,
+        lambda image, _: spoil_frame(image, how, task.face_px),
+        crf=how.crf,
+        max_duration_s=how.seconds,
+    )
 
 
 def quality(

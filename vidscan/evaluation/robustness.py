@@ -32,7 +32,6 @@ from vidscan.markdown import table
 from vidscan.training.degrade import jpeg
 from vidscan.training.derive import derive_all, derived_name, rewrite
 from vidscan.training.transfer import auc
-from vidscan.types import FrameChunk
 
 CLEAN = "clean"
 _CRF = 18
@@ -118,11 +117,7 @@ def treat(treatment: Treatment) -> None:
     """Write the treated clip."""
     step, crf = TREATMENTS[treatment.name]
     rng = np.random.default_rng(hashed(treatment.target.name))
-
-    def change(chunk: FrameChunk) -> NDArray[np.uint8]:
-        return np.stack([step(image, rng) for image in chunk.images])
-
-    rewrite(treatment.source, treatment.target, change, crf=crf)
+    rewrite(treatment.source, treatment.target, lambda image, _: step(image, rng), crf=crf)
 
 
 def robustness(

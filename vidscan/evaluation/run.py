@@ -41,8 +41,8 @@ class Wanted:
         List of the genuine clips for robustness and quality; None is the shipped one.
     robustness, quality, innocent, localisation, heatmaps
         Parts that need the split.
-    verdict, rivals, people, forensics, left_out
-        Parts that do not; ``rivals`` adds the published head-pose SVM to ``verdict``.
+    verdict, people, forensics, left_out
+        Parts that do not.
     behavior
         MediaPipe's file, for how faces are read.
     record
@@ -59,7 +59,6 @@ class Wanted:
     localisation: bool = False
     heatmaps: bool = False
     verdict: bool = False
-    rivals: bool = False
     people: bool = False
     forensics: bool = False
     left_out: bool = False
@@ -115,7 +114,7 @@ def markdown(parts: Sequence[Part]) -> str:
 def _without_split(corpus: Path, out: Path, how: Scanning, wanted: Wanted, stage: Stage) -> list[Part]:
     parts = []
     if wanted.verdict:
-        parts.append(measure_verdict(corpus, out, how, stage, record=wanted.record, rivals=wanted.rivals))
+        parts.append(measure_verdict(corpus, out, how, stage, record=wanted.record))
     if wanted.behavior is not None:
         parts.append(measure_behavior(corpus, out, wanted.behavior, stage))
     if wanted.people:

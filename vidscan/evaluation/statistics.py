@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from vidscan.training.figures import Interval, percentiles
+from vidscan.training.figures import Interval, percentiles, resampled
 
 DRAWS = 2000
 """Bootstrap samples."""
@@ -109,8 +109,7 @@ def _draws(people: Sequence[str], rng: np.random.Generator) -> NDArray[np.float6
     """(draws, clips) how often each clip is in each bootstrap sample."""
     numbers: dict[str, int] = {}
     owner = np.array([numbers.setdefault(name, len(numbers)) for name in people])
-    drawn = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), DRAWS)
-    return drawn[:, owner].astype(float)
+    return resampled(len(numbers), DRAWS, rng)[:, owner]
 
 
 def _weighted_auc(

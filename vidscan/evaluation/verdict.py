@@ -1,4 +1,4 @@
-"""What the verdict is worth: groups of evidence, rival models, and cross-fitted false alarms.
+"""What the verdict is worth: groups of evidence, and cross-fitted false alarms.
 
 Everything is computed from gathered evidence (:mod:`vidscan.training.evidence`). The one-class model is
 fitted on genuine train clips. The thresholds of each tenth of the dev people come from the other nine.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.evaluation.head_pose_svm import NAME as HEAD_POSE_SVM
-from vidscan.evaluation.head_pose_svm import head_pose_svm
-from vidscan.evaluation.rivals import RIVALS
 from vidscan.evaluation.scanning import BELOW_ALL, Scanning
 from vidscan.evaluation.statistics import Interval, Rate, Sample, auc_interval, rate, recorded
 from vidscan.evaluation.text import share, with_span
@@ -40,7 +37,6 @@ from vidscan.training.verdict import (
 )
 from vidscan.verdict.calibration import conformal_quantile, p_value
 from vidscan.verdict.judge import QualityLimits, worth_judging
-from vidscan.verdict.statistic import EvidenceStatistic
 
 _BINS = 10
 TARGETS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
@@ -103,31 +99,20 @@ class VerdictEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class VerdictCorpus:
-    """Evidence of both splits, and what others' machines say."""
+    """Evidence of both splits."""
 
     train: Sequence[ClipEvidence]
     entries: Sequence[Entry]
     """Of dev, those that were read."""
     clips: Mapping[str, ClipEvidence]
     """Of dev, by file."""
-    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By name, scores of dev files, higher is more forged; a clip without one ranks below all."""
 
 
 def read_evidence(
-    corpus: Path,
-    out: Path,
-    how: Scanning,
-    stage: Callable[[str, int], Callable[[], None]],
-    *,
-    rivals: bool = False,
+    corpus: Path, out: Path, how: Scanning, stage: Callable[[str, int], Callable[[], None]]
 ) -> VerdictCorpus:
-    """Gather the evidence of dev and of the genuine train clips, once, in ``out``.
-
-    ``rivals`` also fits others' machines, for which every train clip is read.
-    """
-    clips_of_both = [e for e in read_manifest(corpus) if e.split == "dev" or e.kind == "video"]
-    entries = [e for e in clips_of_both if e.split == "dev" or e.genuine]
+    """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
+    entries = [e for e in read_manifest(corpus) if e.split == "dev" or (e.genuine and e.kind == "video")]
     files = [e.file for e in entries]
     clips = gather_all(
         corpus,
@@ -140,13 +125,9 @@ def read_evidence(
     )
     known = [e for e in entries if e.file in clips]
     dev = [e for e in known if e.split == "dev"]
-    train = [e for e in clips_of_both if e.split == "train"]
-    others = {}
-    if rivals:
-        others[HEAD_POSE_SVM] = head_pose_svm(corpus, train, dev, out / "head_pose", how, stage)
     encoder = load_registry().default("encoder")
     genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
-    return VerdictCorpus(genuine, dev, clips, others)
+    return VerdictCorpus(genuine, dev, clips)
 
 
 def variants() -> dict[str, VerdictRecipe]:
@@ -168,8 +149,7 @@ def _only(groups: Sequence[str]) -> VerdictRecipe:
 
 
 def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
-    """Every variant, :data:`RIVALS`, poolings of the patch scores over time, others' machines, and the
-    calibration of the shipped way."""
+    """Every variant, poolings of the patch scores over time, and the calibration of the shipped way."""
     genuine = [e for e in corpus.entries if e.genuine]
     people = by_person(genuine, corpus.clips)
     reference = [clip for own in people.values() for clip in own]
@@ -177,27 +157,18 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
     limits = quality_limits(filmed, VerdictRecipe())
     unclear = frozenset(e.file for e in corpus.entries if not _clear(corpus.clips[e.file], limits))
     rows = []
-
-    def judged(name: str, fitted: EvidenceStatistic) -> dict[str, float]:
+    for name, recipe in variants().items():
+        fitted = fit_statistic(corpus.train, reference, recipe)
         charges = {e.file: clip_statistic(fitted, corpus.clips[e.file], limits) for e in corpus.entries}
         values = {file: BELOW_ALL if c is None else c.value for file, c in charges.items()}
         rows.append(tabulate(name, corpus.entries, values, seed, unclear))
-        return values
-
-    for name, recipe in variants().items():
-        values = judged(name, fit_statistic(corpus.train, reference, recipe))
         if recipe == _only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values, unclear)
             points = operating_points(corpus.entries, values, unclear=unclear)
             by_source = figures(corpus.entries, values, seed)
-    for name, fit in RIVALS.items():
-        judged(f"all, {name}", fit_statistic(corpus.train, reference, VerdictRecipe(), fit))
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed, unclear))
-    for name, scores in corpus.others.items():
-        values = {e.file: scores.get(e.file, BELOW_ALL) for e in corpus.entries}
-        rows.append(tabulate(name, corpus.entries, values, seed, unclear))
     return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
 
 

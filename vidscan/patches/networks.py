@@ -5,8 +5,7 @@ block and put a 1x1 convolution on the feature grid: each cell sees only a local
 classifier can learn only local artifacts, and those are what transfers between generators.
 
 Every network here maps (N, 3, H, W) float, normalized as its registry record says, to (N, 1, h, w)
-patch logits (log-odds of *manipulated*). The whole networks of :mod:`vidscan.patches.whole_networks` are
-offered under the same interface: their map is one cell.
+patch logits (log-odds of *manipulated*).
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidscan.patches.whole_networks import WHOLE_NETWORKS
 from vidscan.patches.xception import Xception
 from vidscan.types import CellGrid
 
@@ -131,32 +129,23 @@ class ResNet18(nn.Module):
         return self.layers(self.stem(x))
 
 
-def _uncut(build: Callable[[], nn.Module]) -> Callable[[int], nn.Module]:
-    def make(depth: int) -> nn.Module:
-        if depth != 0:
-            raise ValueError(f"a whole network is not cut: its depth is 0, not {depth}")
-        return build()
-
-    return make
-
-
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0": EfficientNetLite0,
     "xception": Xception,
     "resnet18": ResNet18,
-} | {name: _uncut(build) for name, build in WHOLE_NETWORKS.items()}
-"""What makes the features of each network from its ``depth``; the whole networks' depth is 0."""
+}
+"""What makes the features of each network from its ``depth``."""
 
 
 class PatchNetwork(nn.Module):
-    """A truncated (or whole) network with 1x1 convolutions as head: the field stays the network's.
+    """A truncated network with 1x1 convolutions as head: the field stays the network's.
 
     Parameters
     ----------
     architecture
         A key of :data:`ARCHITECTURES`.
     depth
-        Where to cut; see the architecture. A whole network's is 0.
+        Where to cut; see the architecture.
     dropout
         Probability of dropping a feature channel before the head, in training only.
     hidden
@@ -205,11 +194,6 @@ def receptive_grid(network: nn.Module, size: int) -> CellGrid:
         Maps (N, 3, H, W) to (N, 1, h, w), as :class:`PatchNetwork` does, the same across as down.
     size
         Side of the crops; odd sizes may be padded otherwise than even ones.
-
-    Returns
-    -------
-    CellGrid
-        For a network of one cell a crop, the crop's center.
     """
     # In double precision convolutions are plain: none mixes neighboring pixels before it multiplies.
     copy = deepcopy(network).cpu().double().eval()
@@ -223,8 +207,6 @@ def receptive_grid(network: nn.Module, size: int) -> CellGrid:
     here = copy(torch.zeros(1, 3, size, size, dtype=torch.float64)).shape[-1]
     width = size + _FURTHER
     more = copy(torch.zeros(1, 3, _STRIP, width, dtype=torch.float64)).shape[-1] - here
-    if more == 0:
-        return CellGrid(float(size), (size - 1) / 2)
     stride = _FURTHER // more
     columns = width // 2 + torch.arange(stride)
     strips = torch.zeros(stride, 3, _STRIP, width, dtype=torch.float64)

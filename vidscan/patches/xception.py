@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 
 def he_start(module: nn.Module) -> None:
-    """Draw every convolution of ``module`` by He et al. (ICCV 2015), biases 0, in place."""
+    """Draw every convolution of ``module`` by He et al. (ICCV 2015), in place."""
     for child in module.modules():
         if isinstance(child, nn.Conv2d):
             nn.init.kaiming_normal_(child.weight, nonlinearity="relu")
-            if child.bias is not None:
-                nn.init.zeros_(child.bias)
 
 
 class SeparableConv(nn.Sequential):

@@ -95,15 +95,11 @@ class MovementSvm:
         points = standardise(features, centre, weight)
         return cls(centre, weight, OneClassSVM.fit(points, nu=_NU, gamma=gamma))
 
-    def decision(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(W,) margins of windows (W, 210): positive inside, the same as scikit-learn's."""
-        return self.machine.decision_function(standardise(features, self.centre, self.weight))
-
     def anomaly(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """(W,) how far out windows (W, 210) lie: 0 on the boundary, positive outside.
 
-        -log(1 + margin / rho), which falls strictly with the margin but, unlike it, does not level off
-        far from everything known, and does not depend on how many windows were learned.
+        -log(1 + margin / rho), which falls strictly with scikit-learn's margin but, unlike it, does not
+        level off far from everything known, and does not depend on how many windows were learned.
         """
         return self.machine.score_samples(standardise(features, self.centre, self.weight))
 

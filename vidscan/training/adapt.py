@@ -3,8 +3,7 @@
 What the head learned stays as it is; a correction is added that lives in few directions, and is learned from
 the new fakes beside a memory of what the head learned from. So a handful of examples cannot bend it anywhere,
 and what other generators and genuine people get is held in place. The task is that of Cozzolino et al.,
-*ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv 1812.02510), whose
-auto-encoder is :mod:`vidscan.training.forensic_transfer`.
+*ForensicTransfer: Weakly-supervised Domain Adaptation for Forgery Detection* (arXiv 1812.02510).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidscan.models import ModelRecord
+from vidscan.spread import in_turns
 from vidscan.training.linear_head import LinearHeads
 
 KIND = "encoder_memory"
@@ -265,11 +265,6 @@ def memory_rows(
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
     for side in (False, True):
-        turns: dict[tuple[str, str], int] = {}
-        ranked: list[tuple[int, int, int]] = []
-        for i in rng.permutation(np.flatnonzero(forged == side)):
-            turn = turns.get(groups[i], 0)
-            turns[groups[i]] = turn + 1
-            ranked.append((turn, len(ranked), int(i)))
-        chosen += [i for _, _, i in sorted(ranked)[: count // 2]]
+        drawn = rng.permutation(np.flatnonzero(forged == side)).tolist()
+        chosen += in_turns(drawn, lambda i: groups[i])[: count // 2]
     return np.sort(np.array(chosen, np.int64))

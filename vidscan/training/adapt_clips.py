@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidscan.errors import InputError, NoFaceError, SetupError
-from vidscan.faces.align import align, crop_transform
+from vidscan.errors import NoFaceError, SetupError
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.patches.encoder import SPEC, EncoderClassifier
 from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, Correction, Crops, LinearHead, Memory, adapt
-from vidscan.training.store import frames_at
+from vidscan.training.face_crops import crops_at
 from vidscan.training.transfer import auc
 
 MOMENTS = (0.18, 0.5, 0.82)
@@ -129,15 +128,7 @@ def _read(
     """Descriptions of every file's largest face, (moments, d) each, and the files without."""
     found, missing = [], []
     for path in paths:
-        crops = []
-        try:
-            for _, image in frames_at(path, MOMENTS):
-                if faces := detector.detect(image[None])[0]:
-                    transform = crop_transform(faces[0].points[None], SPEC, faces[0].box[None])
-                    crops.append(align(torch.from_numpy(image[None]), np.zeros(1, np.int64), transform, SPEC))
-        except InputError:
-            crops = []
-        if crops:
+        if crops := list(crops_at(path, MOMENTS, detector, SPEC)):
             found.append(classifier.encoder.describe(torch.cat(crops)).numpy())
         else:
             missing.append(path)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vidscan.markdown import table
 from vidscan.models import ModelRecord, register
 from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.corpus import Entry
-from vidscan.training.encoder import HeadRecipe, Material, fit_heads
-from vidscan.training.forensic_transfer import SplitAutoencoder, TransferRecipe, scores, train, tune
+from vidscan.training.encoder import Material
 from vidscan.training.linear_head import LinearHeads, crop_weights
-from vidscan.training.sources import FOLDS
 from vidscan.training.transfer import auc
 
 COUNTS = (5, 10, 50)
@@ -145,58 +140,6 @@ def _rows(material: Material, part: int) -> NDArray[np.int64]:
     )
 
 
-def judge_transfer(
-    material: Material,
-    recipe: TransferRecipe,
-    *,
-    counts: Sequence[int] = COUNTS,
-    crops: int = CROPS,
-    directions: int = DIRECTIONS,
-    seed: int = 0,
-) -> list[Adaptation]:
-    """As :func:`judge`, with the auto-encoder of ForensicTransfer on the coordinates of the same memories."""
-    found: list[Adaptation] = []
-    nothing = LinearHead(np.zeros(len(material.crops[0].features), np.float32), 0.0)
-    for part in range(FOLDS):
-        memory = memory_of(material, nothing, part, crops=crops, directions=directions, seed=seed)
-        inputs = torch.from_numpy(memory.points)
-        torch.manual_seed(seed)
-        trained = SplitAutoencoder(inputs.shape[1])
-        train(trained, inputs, memory.forged, memory.weights, recipe)
-
-        rows = _rows(material, part)
-        points = torch.from_numpy(memory.coordinates(material.features(rows)))
-
-        def adapted(
-            chosen: NDArray[np.int64],
-            trained: SplitAutoencoder = trained,
-            memory: Memory = memory,
-            points: Tensor = points,
-        ) -> NDArray[np.float64]:
-            network = deepcopy(trained)
-            if len(chosen):
-                known = torch.from_numpy(memory.points)
-                tune(network, known, memory.forged, memory.weights, points[chosen], recipe)
-            return scores(network, points)
-
-        found += judge_part([material.crops[int(i)].entry for i in rows], adapted, counts=counts, seed=seed)
-    return found
-
-
-def judge_all(
-    material: Material, recipe: HeadRecipe, stage: Callable[[str, int], Callable[[], None]]
-) -> dict[str, list[Adaptation]]:
-    """The heads, and the auto-encoder, by name."""
-    advance = stage("judging adaptation", 3)
-    heads = fit_heads(material, recipe, list(range(FOLDS)))
-    advance()
-    found = {"the encoder's heads, one corrected": judge(material, heads, AdaptRecipe())}
-    advance()
-    found["ForensicTransfer on descriptions"] = judge_transfer(material, TransferRecipe())
-    advance()
-    return found
-
-
 def judge_part(
     entries: Sequence[Entry], adapter: Adapter, *, counts: Sequence[int] = COUNTS, seed: int = 0
 ) -> Iterator[Adaptation]:
@@ -261,23 +204,19 @@ def _file_scores(entries: Sequence[Entry], values: NDArray[np.float64]) -> dict[
     return {file: float(np.mean(own)) for file, own in found.items()}
 
 
-def markdown(named: Mapping[str, Sequence[Adaptation]]) -> str:
-    """A Markdown table: means over generators, before and after, by detector, kind and number of fakes."""
-    head = [
-        "detector", "fakes learned from", "generators", "AUC", "own source", "other generators",
-        "false alarms",
-    ]  # fmt: skip
+def markdown(rows: Sequence[Adaptation]) -> str:
+    """A Markdown table: means over generators, before and after, by kind and number of fakes."""
+    head = ["fakes learned from", "generators", "AUC", "own source", "other generators", "false alarms"]
     lines = []
-    for name, rows in named.items():
-        for count in sorted({row.count for row in rows}):
-            for film in (True, False):
-                own = [r for r in rows if r.count == count and r.film is film]
-                if not own:
-                    continue
-                cells = [name, f"{count} {'clips' if film else 'stills'}", str(len(own))]
-                cells += [_mean([r.area for r in own]), _mean([r.own for r in own if r.own is not None])]
-                cells += [_mean([r.others for r in own]), _mean([r.alarms for r in own])]
-                lines.append(cells)
+    for count in sorted({row.count for row in rows}):
+        for film in (True, False):
+            own = [r for r in rows if r.count == count and r.film is film]
+            if not own:
+                continue
+            cells = [f"{count} {'clips' if film else 'stills'}", str(len(own))]
+            cells += [_mean([r.area for r in own]), _mean([r.own for r in own if r.own is not None])]
+            cells += [_mean([r.others for r in own]), _mean([r.alarms for r in own])]
+            lines.append(cells)
     return "\n".join(table(head, lines)) + "\n"
 
 

@@ -42,15 +42,6 @@ _CUTS = {
     "resnet18": ("resnet18-layer", 4),
 }
 """Name and number of places where each truncated network is cut."""
-_BASELINES = ("meso4", "mesoinception4", "simplenet", "resnet18_whole", "xception_whole")
-_WHOLE: dict[str, dict[str, Any]] = {
-    **{name: {"architecture": name} for name in _BASELINES},
-    "xception_mlp": {"architecture": "xception_whole", "hidden": (512,)},
-    # Wang et al. (CVPR 2020): blur and JPEG, each with this chance
-    "resnet50-p0.1": {"architecture": "resnet50_whole", "blur_jpeg": 0.1},
-    "resnet50-p0.5": {"architecture": "resnet50_whole", "blur_jpeg": 0.5},
-}
-"""What is particular to each whole network."""
 _STARTED = "efficientnet_lite0"
 """The architecture that the ImageNet start fits; all others begin with random weights."""
 
@@ -93,22 +84,18 @@ class Row:
     """:func:`vidscan.training.transfer.transfer_table` on the dev split."""
 
 
-def variants(
-    what: What, recipe: Recipe, crops: int, *, kinds: Collection[str], window: int = 0
-) -> list[Variant]:
+def variants(what: What, recipe: Recipe, crops: int, *, kinds: Collection[str]) -> list[Variant]:
     """The rows of one comparison.
 
     Parameters
     ----------
     what
-        ``networks``: every cut of every patch network and every whole one; ``forgeries``: all, then
-        each left out; ``third-party``: with and without the fakes of published generators.
+        ``networks``: every cut of every network; ``forgeries``: all, then each left out; ``third-party``:
+        with and without the fakes of published generators.
     crops
         Budget of each.
     kinds
         Forgeries that the shards hold.
-    window
-        Side of the window that whole networks train on; 0 is the whole crop, which scanning gives them.
     """
     share = crops / recipe.train.crops
     base = replace(recipe.train, crops=crops, stop=0, warmup_crops=round(recipe.train.warmup_crops * share))
@@ -127,8 +114,7 @@ def variants(
         for depth in range(1, cuts + 1):
             cut = replace(settings, architecture=architecture, depth=depth)
             found.append(Variant(f"{name}{depth}", cut))
-    whole = replace(scratch, depth=0, hidden=(), window=window or recipe.crop.size)
-    return found + [Variant(name, replace(whole, **particular)) for name, particular in _WHOLE.items()]
+    return found
 
 
 def compare(
@@ -138,7 +124,6 @@ def compare(
     crops: int,
     *,
     only: Sequence[str] = (),
-    window: int = 0,
     device: str = "cpu",
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
@@ -154,7 +139,7 @@ def compare(
     if len(finished) < 2:
         raise SetupError(f"fewer than two finished pair shards in {shards}: run vidscan train patches first")
     kinds = {kind for done in finished for kind in json.loads(done.read_text(encoding="utf-8"))["kinds"]}
-    offered = variants(what, recipe, crops, kinds=kinds, window=window)
+    offered = variants(what, recipe, crops, kinds=kinds)
     unknown = set(only) - {v.name for v in offered}
     if unknown:
         names = ", ".join(v.name for v in offered)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +17,8 @@ from torch import Tensor
 from vidscan.color import BLUE_DIFFERENCE, LUMINANCE, RED_DIFFERENCE
 
 BLOCK = 8
+_QUALITY = (30, 100)
+"""Drawn by :func:`some_through_jpeg`."""
 
 # fmt: off
 _LUMINANCE_STEPS = (
@@ -96,3 +99,19 @@ def dct_jpeg(images: Tensor, quality: Tensor) -> Tensor:
     decoded = torch.cat([luminance[:, None], chroma - 128], 1)
     rgb = torch.einsum("ij,njhw->nihw", torch.tensor(_TO_RGB, device=images.device), decoded)
     return rgb[..., :height, :width].round().clamp(0, 255)
+
+
+def some_through_jpeg(crops: Tensor, rng: np.random.Generator, chance: float) -> Tensor:
+    """:func:`dct_jpeg` for each pair with a ``chance``, both crops of a pair by one draw.
+
+    ``crops`` (2 * pairs, 3, H, W) float 0..255, crop i + pairs the forged twin of crop i, is left alone.
+    """
+    if chance <= 0:
+        return crops
+    pairs = len(crops) // 2
+    chosen = np.tile(rng.random(pairs) < chance, 2)
+    quality = np.tile(rng.integers(_QUALITY[0], _QUALITY[1] + 1, pairs), 2)
+    rows = torch.from_numpy(np.flatnonzero(chosen)).to(crops.device)
+    if not len(rows):
+        return crops
+    return crops.index_copy(0, rows, dct_jpeg(crops[rows], torch.from_numpy(quality[chosen])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from functools import partial
@@ -18,7 +18,6 @@ from vidscan.errors import InputError
 from vidscan.machine import default_jobs
 from vidscan.media import VideoWriter, open_video
 from vidscan.models import file_sha256
-from vidscan.types import FrameChunk
 
 _LOG = logging.getLogger("vidscan")
 FPS = 25.0
@@ -109,28 +108,43 @@ def _one_thread() -> None:
 def rewrite(
     source: Path,
     target: Path,
-    change: Callable[[FrameChunk], NDArray[np.uint8]],
+    change: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]],
     *,
     crf: float,
     max_duration_s: float = 0.0,
 ) -> None:
-    """Decode ``source``, change its frames chunk by chunk, and encode them as H.264 with their times.
+    """Decode ``source``, change it frame by frame, and encode it as H.264 with its frames' times.
 
-    ``change`` returns the chunk's frames, all of one size, (T, h, w, 3) RGB uint8; ``max_duration_s`` ends
-    the clip early, unless it is 0.
+    ``change`` is given a frame (H, W, 3) RGB uint8 and its index, and returns one; all have one size.
+    ``max_duration_s`` ends the clip early, unless it is 0.
 
     Raises
     ------
     InputError
         Where the source cannot be read.
     """
-    with open_video(source, max_duration_s=max_duration_s) as video, ExitStack() as stack:
+    with open_video(source, max_duration_s=max_duration_s) as video:
+        frames = (
+            (change(image, index), float(time_s))
+            for chunk in video
+            for index, (image, time_s) in enumerate(
+                zip(chunk.images, chunk.times, strict=True), chunk.first_index
+            )
+        )
+        write_clip(target, frames, fps=video.info.fps, crf=crf)
+
+
+def write_clip(
+    target: Path, frames: Iterable[tuple[NDArray[np.uint8], float]], *, fps: float | None, crf: float
+) -> None:
+    """Encode frames, (H, W, 3) RGB uint8 of one size, at their times in seconds as H.264.
+
+    Where ``frames`` raises nothing is left.
+    """
+    with ExitStack() as stack:
         writer: VideoWriter | None = None
-        for chunk in video:
-            images = change(chunk)
+        for image, time_s in frames:
             if writer is None:
-                height, width = images.shape[1:3]
-                fps = video.info.fps or FPS
-                writer = stack.enter_context(VideoWriter(target, width, height, fps=fps, crf=crf))
-            for image, time_s in zip(images, chunk.times, strict=True):
-                writer.write(image, float(time_s))
+                height, width = image.shape[:2]
+                writer = stack.enter_context(VideoWriter(target, width, height, fps=fps or FPS, crf=crf))
+            writer.write(image, time_s)

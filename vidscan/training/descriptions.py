@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from vidscan.digests import hashed
-from vidscan.errors import InputError, SetupError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.errors import SetupError
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.machine import default_jobs
 from vidscan.outputs import Replacement
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut
 from vidscan.training.corpus import Entry
+from vidscan.training.face_crops import crops_at
 from vidscan.training.own_pairs import FORGED_SPEC, OwnPairs, PairMaker, PairRecipe
-from vidscan.training.store import frames_at
 
 _FORMAT = 1
 _BATCH = 8
@@ -291,21 +290,15 @@ class _Worker:
     detector: Detector
     maker: PairMaker | None
 
-    def crops(self, source: Path, moments: tuple[float, ...], spec: CropSpec) -> Iterator[torch.Tensor]:
-        """Aligned crops (1, 3, S, S) 0..255 of the largest face; none of a file that cannot be read."""
-        try:
-            for _, image in frames_at(source, moments):
-                if faces := self.detector.detect(image[None])[0]:
-                    to_crop = crop_transform(faces[0].points[None], spec, faces[0].box[None])
-                    yield align(torch.from_numpy(image[None]), np.zeros(1, np.int64), to_crop, spec)
-        except InputError:
-            return
-
     def describe(self, task: _Task) -> dict[str, NDArray]:
         """What is kept of a task."""
         if self.maker is None:
-            return {"features": self._features(list(self.crops(*task.looks[0], SPEC)))}
-        found = [(i, crop) for i, look in enumerate(task.looks) for crop in self.crops(*look, FORGED_SPEC)]
+            return {"features": self._features(list(crops_at(*task.looks[0], self.detector, SPEC)))}
+        found = [
+            (i, crop)
+            for i, look in enumerate(task.looks)
+            for crop in crops_at(*look, self.detector, FORGED_SPEC)
+        ]
         if len(found) < 2:  # no donor
             return self._nothing(task)
         pictures = torch.cat([crop for _, crop in found]).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from vidscan.digests import digest
 from vidscan.machine import default_jobs
@@ -20,7 +21,7 @@ from vidscan.models import ModelRecord, file_sha256, load_registry
 from vidscan.outputs import write_text
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
-from vidscan.types import BehaviorWindow, FaceEvidence, ScanSettings, Track
+from vidscan.types import FaceEvidence, ScanSettings, Track
 
 _FORMAT = 2
 _OF_VERDICT = frozenset({"verdict_model", "target_fpr", "uncertain_fpr"})
@@ -113,20 +114,7 @@ def _gather(task: Reading) -> None:
 
 def _load(path: Path) -> tuple[tuple[Track, ...], float | None]:
     data = json.loads(path.read_text(encoding="utf-8"))
-    tracks = [
-        Track(
-            **{
-                **row,
-                "faces": tuple(
-                    FaceEvidence(**{**f, "box": tuple(f["box"]), "parts": tuple(f["parts"])})
-                    for f in row["faces"]
-                ),
-                "behavior": tuple(BehaviorWindow(**w) for w in row["behavior"]),
-            }
-        )
-        for row in data["tracks"]
-    ]
-    return tuple(tracks), data["bits_per_pixel"]
+    return TypeAdapter(tuple[Track, ...]).validate_python(data["tracks"]), data["bits_per_pixel"]
 
 
 def models_key(settings: ScanSettings) -> str:

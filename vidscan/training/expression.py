@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.faces.face_model import OUTER_EYE_CORNERS
-from vidscan.faces.landmark_network import GAZE_SCALE
 from vidscan.faces.units import MAX_INTENSITY, UNITS
-from vidscan.training.teacher import BLENDSHAPES, TeacherFace
+from vidscan.training.teacher import BLENDSHAPES
 
 IBUG = (
     *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
@@ -150,15 +149,3 @@ _LIPS = (0.02, 0.32)
 
 def _ramp(values: NDArray[np.float64], rest: float, full: float) -> NDArray[np.float64]:
     return np.clip((values - rest) / (full - rest), 0, 1) * MAX_INTENSITY
-
-
-__all__ = [
-    "BLENDSHAPES_OF",
-    "GAZE_SCALE",
-    "GEOMETRIC",
-    "IBUG",
-    "Expression",
-    "TeacherFace",
-    "expression",
-    "geometric_units",
-]

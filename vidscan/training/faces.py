@@ -26,7 +26,7 @@ from vidscan.outputs import Replacement, write_text
 from vidscan.spread import evenly, in_turns
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.derive import derive_all
-from vidscan.training.store import largest_face, spread_frames
+from vidscan.training.face_crops import largest_face, spread_frames
 
 TABLE, COUNTS = "faces.csv", "counts.md"
 GENUINE = "genuine"

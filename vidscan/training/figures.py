@@ -151,8 +151,8 @@ def _area_figure(
         return _NONE
     names = sorted(set(people))
     owner = np.array([names.index(name) for name in people])
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)[:, owner].astype(float)
-    chosen = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), DRAWS).astype(float)
+    drawn = resampled(len(names), DRAWS, rng)[:, owner]
+    chosen = resampled(len(rows), DRAWS, rng)
     areas = np.einsum("dm,mg,dg->d", chosen, rows, drawn, optimize=True) / (chosen.sum(1) * drawn.sum(1))
     return Figure(float(rows.mean()), percentiles(areas), len(rows))
 
@@ -165,7 +165,7 @@ def _same_footage(clips: Sequence[Entry], scores: Mapping[str, float], rng: np.r
     order = _order(np.array([scores[p] for p in pairs]), [scores[e.file] for e in forged])
     # A pair and its forged clips are drawn together.
     own = np.array([pairs.index(e.pair) for e in forged])
-    drawn = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS).astype(float)
+    drawn = resampled(len(pairs), DRAWS, rng)
     areas = np.einsum("df,fg,dg->d", drawn[:, own], order, drawn, optimize=True)
     areas /= drawn[:, own].sum(1) * drawn.sum(1)
     return Figure(float(order.mean()), percentiles(areas), len(forged))
@@ -191,6 +191,11 @@ def source_share(sources: Sequence[str], values: NDArray[np.float64]) -> float:
         return 0.0
     within = float(sum(((np.array(own) - np.mean(own)) ** 2).sum() for own in groups.values()))
     return max(0.0, 1 - (within / freedom) / (total / (len(values) - 1)))
+
+
+def resampled(count: int, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(draws, count) how often each of ``count`` is in each bootstrap sample."""
+    return rng.multinomial(count, np.full(count, 1 / count), draws).astype(float)
 
 
 def percentiles(values: NDArray[np.float64]) -> Interval:

@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vidscan.errors import InputError, NoFaceError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.faces.track import FaceTracker
 from vidscan.media import open_video
 from vidscan.media.encode import reencode
 from vidscan.training.corpus import Entry
 from vidscan.training.expression import IBUG
+from vidscan.training.face_crops import area, cut, largest_by_frame, picture
 from vidscan.training.teacher import BLENDSHAPES, Teacher
-from vidscan.types import Face, FrameChunk
+from vidscan.types import Face
 
 LABEL_SPEC = CropSpec(size=192, margin=1.9)
 _WIDE = CropSpec(size=384, margin=1.9)
@@ -116,31 +117,11 @@ def _largest_faces(path: Path, detector: Detector) -> Iterator[tuple[Face, NDArr
     found: dict[int, list[tuple[Face, NDArray[np.uint8]]]] = {}
     with open_video(path) as source:
         for chunk in source:
-            for face in _largest(tracker.update(chunk)):
-                found.setdefault(face.track_id, []).append((face, _wide(chunk, face)))
+            for face in largest_by_frame(tracker.update(chunk)):
+                image = chunk.image(face.frame_index - chunk.first_index)
+                found.setdefault(face.track_id, []).append((face, picture(cut(image, face, _WIDE))))
     if found:
         yield from max(found.values(), key=len)
-
-
-def _largest(faces: list[Face]) -> list[Face]:
-    """Of every frame the face of largest area."""
-    best: dict[int, Face] = {}
-    for face in faces:
-        held = best.get(face.frame_index)
-        if held is None or _area(face) > _area(held):
-            best[face.frame_index] = face
-    return list(best.values())
-
-
-def _area(face: Face) -> float:
-    return float(np.prod(face.box[2:] - face.box[:2]))
-
-
-def _wide(chunk: FrameChunk, face: Face) -> NDArray[np.uint8]:
-    transform = crop_transform(face.points[None], _WIDE, face.box[None])
-    image = torch.from_numpy(chunk.image(face.frame_index - chunk.first_index)[None])
-    crop = align(image, np.zeros(1, np.int64), transform, _WIDE)[0]
-    return crop.permute(1, 2, 0).round().to(torch.uint8).numpy()
 
 
 class _Parts:
@@ -179,7 +160,7 @@ class _Parts:
                     held_out=entry.held_out,
                     frame=face.frame_index,
                     time_s=round(face.time_s, 4),
-                    face_px=round(_area(face) ** 0.5, 1),
+                    face_px=round(area(face) ** 0.5, 1),
                 )
             )
 

@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vidscan.training.encoder import HeadRecipe
-from vidscan.training.figures import Figure, Figures
+from vidscan.training.figures import Figures
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:
@@ -22,22 +24,8 @@ def known(path: Path, recipe: HeadRecipe, crops: int) -> Figures | None:
     """What the same recipe on as many crops came to before; None where it has not been tried."""
     for line in read_ledger(path):
         if line["recipe_sha"] == recipe.key() and line["crops"] == crops:
-            found = line["figures"]
-            return Figures(
-                own=_figure(found["own"]),
-                all=_figure(found["all"]),
-                same_footage=_figure(found["same_footage"]),
-                families={name: _figure(value) for name, value in found["families"].items()},
-                found={rate: _figure(value) for rate, value in found["found"].items()},
-                source_share=found["source_share"],
-                stills=found["stills"],
-            )
+            return TypeAdapter(Figures).validate_python(line["figures"])
     return None
-
-
-def _figure(value: dict[str, Any]) -> Figure:
-    low, high = value["interval"]
-    return Figure(value["value"], (low, high), value["of"])
 
 
 def note(path: Path, name: str, recipe: HeadRecipe, crops: int, found: Figures) -> None:

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from vidscan.patches.classifier import normalise
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import pool
-from vidscan.training.augment import augment
 from vidscan.training.average import follow, half_precision, start_average
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint, write_tensors
 from vidscan.training.curves import update_dashboard
+from vidscan.training.dct import some_through_jpeg
 from vidscan.training.energy import energy_auc, high_band_energy
 from vidscan.training.log import log_line
 
@@ -54,8 +54,6 @@ class TrainRecipe:
     top_k: float = 0.25
     ema: float = 0.998
     dropout: float = 0.1
-    blur_jpeg: float = 0.0
-    """Chance that a step's pair is blurred, and that it is put through JPEG (Wang et al. 2020)."""
     dct: float = 0.0
     """Chance of JPEG's quantization on the device, for pairs that saw no real codec."""
     compiled: bool = False
@@ -136,17 +134,13 @@ def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tens
     """Cross-entropy of patches with their masked share, and of pooled crops with their label.
 
     ``logits`` (N, h, w), ``masks`` (N, H, W) share of forged pixels or -1 where unknown. Returns the
-    loss and the pooled log-odds. A network of one logit a crop has no patches: the pooled loss is all.
+    loss and the pooled log-odds.
     """
     unknown = masks.flatten(1).amin(1) < 0
     known = ~unknown
-    whole = logits.shape[-2:] == (1, 1)
-    # Of a whole crop a forged mouth is too small a share to call it forged by: look at a finer grid.
-    height, width = (side // 2 for side in masks.shape[-2:]) if whole else logits.shape[-2:]
-    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (height, width))[:, 0]
-    if whole or not known.any():
-        patches = logits.sum() * 0
-    else:
+    target = F.adaptive_avg_pool2d(masks.clamp_min(0)[:, None], (logits.shape[1], logits.shape[2]))[:, 0]
+    patches = logits.sum() * 0
+    if known.any():
         # A patch that is half forged by area is a blend border: as telling as one wholly forged.
         cells = F.binary_cross_entropy_with_logits(logits, target.clamp(0, 1), reduction="none")
         patches = cells.flatten(1).mean(1)[known].mean()
@@ -155,7 +149,7 @@ def patch_loss(logits: Tensor, masks: Tensor, recipe: TrainRecipe) -> tuple[Tens
     forged[unknown] = 1.0
     seen = known & ((forged == 1) | (target.flatten(1).amax(1) < 0.02)) | unknown
     pooled = F.binary_cross_entropy_with_logits(scores[seen], forged[seen])
-    return patches + (1.0 if whole else recipe.pooled_weight) * pooled, scores
+    return patches + recipe.pooled_weight * pooled, scores
 
 
 class Trainer:
@@ -202,13 +196,8 @@ class Trainer:
         if frozen:
             self.net.features.eval()
         # Drawn from the place in the run, so that a resumed run draws on.
-        crops = augment(
-            crops,
-            np.random.default_rng((recipe.seed, self.crops)),
-            blur_jpeg=recipe.blur_jpeg,
-            dct=recipe.dct,
-            device=self.device,
-        )
+        rng = np.random.default_rng((recipe.seed, self.crops))
+        crops = some_through_jpeg(crops.to(self.device), rng, recipe.dct)
         logits = self.forward(normalise(crops, MEAN, STD))[:, 0]
         loss, scores = patch_loss(logits, masks.to(self.device), recipe)
         self.optimiser.zero_grad(set_to_none=True)

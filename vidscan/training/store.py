@@ -8,22 +8,19 @@ than the network's, at the network's scale, so that augmentation never runs over
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vidscan.errors import InputError
-from vidscan.faces.align import CropSpec, align, crop_transform
-from vidscan.faces.detect import Detector, load_detector
-from vidscan.media import open_video
+from vidscan.faces.align import CropSpec
+from vidscan.faces.detect import load_detector
 from vidscan.training.corpus import Entry
+from vidscan.training.face_crops import largest_face, spread_frames
 from vidscan.training.teacher import Teacher
-from vidscan.types import FrameChunk
 
 STORE_SPEC = CropSpec(size=352, margin=2.2)
 
@@ -59,53 +56,6 @@ class Store:
         crops = np.load(folder / "crops.npy", mmap_mode="r")
         landmarks = np.load(folder / "landmarks.npy")
         return cls(crops, landmarks, rows)
-
-
-def spread_frames(path: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """``count`` frames spread evenly over a clip; see :func:`frames_at`."""
-    return frames_at(path, tuple(np.linspace(0.05, 0.95, count).tolist()))
-
-
-def frames_at(path: Path, shares: Sequence[float]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Frames with their indices at ascending ``shares`` (0..1) of a clip's duration, decoded in order.
-
-    Random access is far slower in clips with few key frames.
-    """
-    taken = 0
-    with open_video(path) as source:
-        wanted = np.array(shares) * (source.info.duration_s or 0.0)
-        for chunk in source:
-            for index, image in _pick(chunk, wanted, taken):
-                taken += 1
-                yield index, image
-            if taken >= len(wanted):
-                return
-
-
-def _pick(
-    chunk: FrameChunk, wanted: NDArray[np.float64], taken: int
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for i, time in enumerate(chunk.times):
-        if taken < len(wanted) and time >= wanted[taken]:
-            taken += 1
-            yield chunk.first_index + i, chunk.image(i)
-
-
-def largest_face(
-    image: NDArray[np.uint8], detector: Detector, spec: CropSpec
-) -> tuple[NDArray[np.uint8], float] | None:
-    """The largest face of a frame (H, W, 3) RGB: its crop (S, S, 3), and the side of its box in frame pixels.
-
-    None where there is no face.
-    """
-    found = detector.detect(image[None])[0]
-    if not found:
-        return None
-    face = found[0]
-    transform = crop_transform(face.points[None], spec, face.box[None])
-    crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), transform, spec)
-    pixels = crop[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
-    return pixels, round(float(np.sqrt(np.prod(face.box[2:] - face.box[:2]))), 1)
 
 
 def build_store(

@@ -28,7 +28,7 @@ from vidscan.verdict.combine import Survival, among_tracks
 from vidscan.verdict.features import evidence
 from vidscan.verdict.groups import COLUMNS, GROUPS
 from vidscan.verdict.judge import Judge, QualityLimits, is_picture, worth_judging
-from vidscan.verdict.one_class import AnomalyModel, LinearOneClassSVM
+from vidscan.verdict.one_class import LinearOneClassSVM
 from vidscan.verdict.standardiser import Column, Standardiser
 from vidscan.verdict.statistic import EvidenceStatistic, QualityEffect
 
@@ -77,26 +77,22 @@ def windows(
 
 
 def fit_statistic(
-    clips: Sequence[ClipEvidence],
-    reference: Sequence[ClipEvidence],
-    recipe: VerdictRecipe,
-    rival: Callable[[NDArray[np.float64]], AnomalyModel] | None = None,
+    clips: Sequence[ClipEvidence], reference: Sequence[ClipEvidence], recipe: VerdictRecipe
 ) -> EvidenceStatistic:
     """The one-class model of genuine ``clips``; its windows are compared with those of ``reference``.
 
-    ``rival`` fits another model than the shipped kind, :class:`LinearOneClassSVM`, to standardized windows
-    (n, d). Raises SetupError where clips are too few, or no face was found in them.
+    Raises SetupError where clips are too few, or no face was found in them.
     """
     weights = _weights(recipe)
     columns = tuple(column for column in COLUMNS if column.group in weights)
     values, valid = windows(clips, columns)
     limits = {group.name: group.limit for group in GROUPS.values()}
     try:
-        standardiser = Standardiser.fit(values, valid, columns, weights, limits, signed=rival is None)
+        standardiser = Standardiser.fit(values, valid, columns, weights, limits, signed=True)
     except ValueError as error:
         raise SetupError(f"the genuine clips cannot train a verdict: {error}") from error
     points = standardiser.transform(values, valid)
-    model = rival(points) if rival else LinearOneClassSVM.fit(points, corner=standardiser.weight * CORNER)
+    model = LinearOneClassSVM.fit(points, corner=standardiser.weight * CORNER)
     fitted = EvidenceStatistic(standardiser, model, np.zeros(0), QualityEffect.none())
     fitted = replace(fitted, margins_of_genuine=_margins(fitted, reference))
     return with_quality(fitted, reference) if recipe.normalise_quality else fitted
@@ -344,19 +340,3 @@ def train_verdict(
     if weights.resolve() == registry.folder.resolve():
         update_record(weights, patches.name, patches.settings | {"verdict": name})
     return found
-
-
-__all__ = [
-    "Charge",
-    "VerdictRecipe",
-    "by_person",
-    "calibrated",
-    "charge",
-    "clip_statistic",
-    "fit_statistic",
-    "folds_of",
-    "patch_level",
-    "quality_limits",
-    "train_verdict",
-    "windows",
-]

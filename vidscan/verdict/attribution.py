@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.verdict.one_class import AnomalyModel
+from vidscan.verdict.one_class import LinearOneClassSVM
 from vidscan.verdict.standardiser import Standardiser
 
 
 def occlusion(
-    model: AnomalyModel,
+    model: LinearOneClassSVM,
     standardiser: Standardiser,
     x: NDArray[np.floating],
     valid: NDArray[np.bool_],
-    groups: Iterable[str] | None = None,
 ) -> dict[str, float]:
     """Share of a window's anomaly that each group of features carries.
 
@@ -24,15 +21,11 @@ def occlusion(
     no group raises the margin. Exact where the margin is a sum over groups; else what two groups carry
     only together counts for both.
 
-    ``x`` (d,) evidence vector, ``valid`` (d,) its validity; ``groups`` the groups to name, all of the
-    standardizer's by default, in its order. A missing group has share 0.
-
-    Raises ValueError where ``x`` and ``valid`` do not fit, or a group is unknown.
+    ``x`` (d,) evidence vector, ``valid`` (d,) its validity. Groups come in the standardizer's order; a
+    missing group has share 0. Raises ValueError where ``x`` and ``valid`` do not fit.
     """
     own = np.array(standardiser.groups)
-    named = list(dict.fromkeys(standardiser.groups if groups is None else groups))
-    if unknown := [group for group in named if group not in standardiser.groups]:
-        raise ValueError(f"unknown groups: {', '.join(unknown)}")
+    named = list(dict.fromkeys(standardiser.groups))
     x, valid = np.asarray(x, np.float64), np.asarray(valid, bool)
     left_out = np.stack([valid, *(valid & (own != group) for group in named)])
     points = standardiser.transform(np.broadcast_to(x, left_out.shape), left_out)

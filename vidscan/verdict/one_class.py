@@ -1,15 +1,15 @@
 """One-class models: how unlike genuine windows a standardized evidence vector is.
 
 Learned from genuine windows alone. scikit-learn fits; what is kept are plain arrays (safetensors and
-JSON, no pickle), and scoring needs numpy only. All models read vectors of
-:class:`vidscan.verdict.standardiser.Standardiser`, in which 0 is neutral.
+JSON, no pickle). The verdict's is linear; that of a person (:mod:`vidscan.people.model`) has a Gaussian
+kernel. In the vectors that both read 0 is neutral.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,6 @@ from vidscan.verdict.standardiser import Standardiser
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class AnomalyModel(Protocol):
-    """A fitted one-class model."""
-
-    def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(n,) anomaly of standardized ``points`` (n, d); higher is more anomalous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +50,19 @@ class OneClassSVM:
     gamma: float
 
     @classmethod
-    def fit(
-        cls, points: NDArray[np.floating], *, nu: float = 0.05, gamma: float | None = None
-    ) -> OneClassSVM:
-        """From standardized genuine windows ``points`` (n, d).
+    def fit(cls, points: NDArray[np.floating], *, nu: float, gamma: float) -> OneClassSVM:
+        """From standardized genuine windows ``points`` (n, d); ``nu`` bounds the share of them outside.
 
-        ``nu`` bounds the share of them outside; ``gamma`` None takes 1 / (d var(points)), one over the
-        number of groups where each has weight 1 and spread 1.
-
-        Raises ValueError where the points are not finite, do not vary although ``gamma`` is to be taken
-        from them, or ``nu`` or ``gamma`` is out of range.
+        Raises ValueError where the points are not finite, or ``nu`` or ``gamma`` is out of range.
         """
         from sklearn.svm import OneClassSVM as Fitted
 
-        points = np.asarray(points, np.float64)
-        if gamma is None:
-            variance = float(points.var())
-            if not variance > 0:
-                raise ValueError(
-                    f"{len(points)} genuine windows without variation cannot train a one-class SVM"
-                )
-            gamma = 1 / (points.shape[1] * variance)
-        fitted = Fitted(kernel="rbf", nu=nu, gamma=gamma).fit(points)
+        fitted = Fitted(kernel="rbf", nu=nu, gamma=gamma).fit(np.asarray(points, np.float64))
         return cls(
             np.array(fitted.support_vectors_, np.float64),
             np.array(fitted.dual_coef_[0], np.float64),
             float(fitted.intercept_[0]),
-            float(gamma),
+            gamma,
         )
 
     def score_samples(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -176,13 +155,8 @@ class LinearOneClassSVM:
         return cls(normal, offset, corner)
 
 
-def pack(standardiser: Standardiser, model: AnomalyModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors for a safetensors file and JSON settings that :func:`unpack` reads.
-
-    Raises TypeError where ``model`` is a rival, which is never stored.
-    """
-    if not isinstance(model, LinearOneClassSVM):
-        raise TypeError(f"{type(model).__name__} cannot be stored")
+def pack(standardiser: Standardiser, model: LinearOneClassSVM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors for a safetensors file and JSON settings that :func:`unpack` reads."""
     tensors = {f"standardiser.{k}": v for k, v in standardiser.to_tensors().items()}
     tensors |= {f"model.{k}": v for k, v in model.to_tensors().items()}
     return tensors, standardiser.settings() | {"model": model.name}

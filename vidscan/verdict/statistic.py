@@ -16,7 +16,7 @@ from vidscan.verdict.attribution import occlusion
 from vidscan.verdict.combine import Survival, combine_windows
 from vidscan.verdict.features import Evidence, evidence
 from vidscan.verdict.groups import GROUP_OF
-from vidscan.verdict.one_class import AnomalyModel, pack, unpack
+from vidscan.verdict.one_class import LinearOneClassSVM, pack, unpack
 from vidscan.verdict.standardiser import Standardiser
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class EvidenceStatistic:
     """
 
     standardiser: Standardiser
-    model: AnomalyModel
+    model: LinearOneClassSVM
     margins_of_genuine: NDArray[np.float64]
     quality: QualityEffect
 

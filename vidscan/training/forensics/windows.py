@@ -18,8 +18,8 @@ from vidscan.forensics.windows import SIDE as WINDOW
 from vidscan.forensics.windows import face_window
 from vidscan.outputs import Replacement
 from vidscan.training.corpus import Entry, choose, read_manifest
+from vidscan.training.face_crops import frames_at
 from vidscan.training.sources import source_folds
-from vidscan.training.store import frames_at
 
 MOMENTS = (0.1, 0.4)
 """Where clips are looked at, as shares of their duration."""
