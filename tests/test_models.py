@@ -14,7 +14,7 @@ import torch
 
 from vidscan import models
 from vidscan.errors import SetupError, WeightsError
-from vidscan.models import load_registry, register, update_record, weights_folder
+from vidscan.models import load_registry, register, update_record, weights_folder, with_weights
 
 
 @pytest.fixture
@@ -45,6 +45,27 @@ def test_register_round_trip(tmp_path: Path, tensors: dict[str, torch.Tensor]) -
     assert loaded["double"].dtype == torch.float64
     assert torch.equal(loaded["double"], tensors["double"])
     assert not list(folder.glob("*.part"))
+
+
+def test_a_network_takes_its_weights_without_drawing_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    drawn = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.LSTM(5, 6))
+    record = register(tmp_path, "n", dict(drawn.half().state_dict()), {"kind": "any"})
+    state = torch.get_rng_state()
+
+    def make() -> torch.nn.Sequential:
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.LSTM(5, 6))
+
+    made = with_weights(make, record.load())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not made.training and not any(p.requires_grad for p in made.parameters())
+    for name, value in drawn.float().state_dict().items():
+        torch.testing.assert_close(made.state_dict()[name], value, rtol=0, atol=0)
+    crops, rows = torch.rand(2, 3, 8, 8), torch.rand(7, 1, 5)
+    torch.testing.assert_close(made[:2](crops), drawn.eval()[:2](crops))
+    torch.testing.assert_close(made[2](rows)[0], drawn[2](rows)[0])
+    with pytest.raises(RuntimeError):
+        with_weights(lambda: torch.nn.Linear(2, 2), record.load())
 
 
 def test_the_last_registered_is_the_default_and_others_stay(tmp_path: Path, tensors: dict) -> None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidscan.errors import WeightsError
 from vidscan.outputs import Replacement, write_text
 from vidscan.types import ModelRef
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+Network = TypeVar("Network", bound="nn.Module")
 REGISTRY = "registry.json"
 FORMAT = 1
 
@@ -68,8 +70,14 @@ class ModelRecord:
             tensors = load_file(self.path)
         except SafetensorError as error:
             raise WeightsError(f"weights of {self.name} cannot be read: {error}") from error
-        half = (torch.float16, torch.bfloat16)
-        return {k: v.float() if v.dtype in half else v for k, v in tensors.items()}
+
+        def own(value: Tensor) -> Tensor:
+            if value.dtype in (torch.float16, torch.bfloat16):
+                return value.float()
+            # In a file numbers lie where they happen to, and products with them differ in the last digit.
+            return value.clone() if value.is_floating_point() else value
+
+        return {name: own(value) for name, value in tensors.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,24 @@ class Registry:
     def default(self, kind: str) -> ModelRecord | None:
         """The default of a kind that a scan can do without; None where there is none."""
         return self.get(kind) if kind in self.defaults else None
+
+
+def with_weights(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
+    """The network that ``make`` builds with ``tensors`` as its weights, for evaluation.
+
+    It is built without memory: drawing weights that are thrown away takes as long as reading the right ones.
+
+    Raises
+    ------
+    RuntimeError
+        Where the tensors do not fit.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = make()
+    network.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)
 
 
 def file_sha256(path: Path) -> str:

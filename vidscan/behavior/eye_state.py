@@ -21,7 +21,7 @@ from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, similarity
 from vidscan.faces.face_model import OUTER_EYE_CORNERS
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 
 CORNERS = np.array([[OUTER_EYE_CORNERS[0], 39], [OUTER_EYE_CORNERS[1], 42]])
 """iBUG indices of the outer and inner corner of the left and right eye as seen in the image."""
@@ -224,15 +224,13 @@ class EyeState:
         settings = record.settings
         try:
             self.spec = EyeSpec(**settings["crop"])
-            network = EyeNetwork(
-                tuple(settings["channels"]), settings["features"], settings["hidden"], self.spec
-            )
-            network.load_state_dict(record.load())
+            shape = tuple(settings["channels"]), settings["features"], settings["hidden"]
+            network = with_weights(lambda: EyeNetwork(*shape, self.spec), record.load())
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
             ) from error
-        self.network = network.eval().requires_grad_(False).to(device)
+        self.network = network.to(device)
         self.record, self.device = record, device
         self._states: dict[int, tuple[Tensor, Tensor]] = {}
 

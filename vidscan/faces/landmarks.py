@@ -24,7 +24,7 @@ from vidscan.faces.rotation import euler_degrees
 from vidscan.faces.texture import band_levels
 from vidscan.faces.units import MAX_INTENSITY, UNITS
 from vidscan.fusion import fuse_batch_norm
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 from vidscan.types import Face, FaceSeries
 
 LOST = 0.5
@@ -79,8 +79,7 @@ class LandmarkReader:
 
     def __init__(self, record: ModelRecord, device: str = "cpu", batch: int = 32) -> None:
         try:
-            network = LandmarkNetwork()
-            network.load_state_dict(record.load())
+            network = with_weights(LandmarkNetwork, record.load())
             crop = record.settings["crop"]
             self.spec = CropSpec(size=crop["size"], margin=crop["margin"])
             if self.spec.size != SIZE:
@@ -91,7 +90,6 @@ class LandmarkReader:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
             ) from error
-        network.eval().requires_grad_(False)
         fuse_batch_norm(network)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.record, self.device, self.batch = record, device, batch

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vidscan.errors import WeightsError
 from vidscan.faces.geometry import MIN_FACE, smallest_face_px
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 from vidscan.types import Detection
 
 _CELL = 12
@@ -116,8 +116,7 @@ class MTCNN:
     def __init__(self, record: ModelRecord, device: str = "cpu", *, min_face: float = MIN_FACE) -> None:
         settings = record.settings
         try:
-            self.networks = Networks()
-            self.networks.load_state_dict(record.load())
+            self.networks = with_weights(Networks, record.load())
             self._network_face_px = float(settings["network_face_px"])
             self._scaled_face_px = float(settings["scaled_face_px"])
             self._thresholds = [float(value) for value in settings["thresholds"]]
@@ -129,7 +128,6 @@ class MTCNN:
             raise WeightsError(
                 f"registry record of {record.name} does not fit its weights: {error}"
             ) from error
-        self.networks.eval().requires_grad_(False)
         self.networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.record, self.device, self.min_face = record, torch.device(device), min_face
 

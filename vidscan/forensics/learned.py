@@ -19,7 +19,7 @@ from vidscan.forensics.material import Material, area, once
 from vidscan.forensics.networks import NETWORKS
 from vidscan.forensics.neurons import Neurons, aligned
 from vidscan.forensics.windows import SIDE, face_window, scene_window
-from vidscan.models import ModelRecord, load_registry, weights_folder
+from vidscan.models import ModelRecord, load_registry, weights_folder, with_weights
 
 Pictures = list[NDArray[np.uint8]]
 
@@ -57,8 +57,7 @@ class WindowClassifiers:
         own = {k.removeprefix(prefix): v for k, v in self._tensors.items() if k.startswith(prefix)}
         try:
             if name in NETWORKS:
-                network = NETWORKS[name]()
-                network.load_state_dict(own)
+                network = with_weights(NETWORKS[name], own)
                 return lambda windows: network_log_odds(network, windows)
             weight, bias = own["weight"].double().numpy(), float(own["bias"])
             made: Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vidscan.faces.align import CropSpec, align, box_transform
 from vidscan.faces.landmark_network import MARGIN, SIZE, LandmarkNetwork
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 
 ALIGNED = CropSpec(size=SIZE, margin=MARGIN)
 """The landmark network's crop."""
@@ -32,9 +32,7 @@ class Neurons:
     """
 
     def __init__(self, record: ModelRecord, thresholds: Tensor | None = None) -> None:
-        self._network = LandmarkNetwork()
-        self._network.load_state_dict(record.load())
-        self._network.eval()
+        self._network = with_weights(LandmarkNetwork, record.load())
         self.thresholds = thresholds
 
     @torch.inference_mode()

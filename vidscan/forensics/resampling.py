@@ -29,7 +29,7 @@ from vidscan.forensics.resampling_features import (
     patch_grid,
 )
 from vidscan.forensics.windows import grey
-from vidscan.models import load_registry
+from vidscan.models import load_registry, with_weights
 
 KIND = "forensic_resampling"
 """Of the registry record: both networks, their parameters under ``radon.`` and ``learned.``."""
@@ -153,12 +153,10 @@ class Resampling:
         record = load_registry().get(KIND)
         prefix = f"{self._part}."
         tensors = {k.removeprefix(prefix): v for k, v in record.load().items() if k.startswith(prefix)}
-        network = type(self)._make()
         try:
-            network.load_state_dict(tensors)
+            return with_weights(type(self)._make, tensors)
         except RuntimeError as error:
             raise WeightsError(f"the weights of {record.name} do not fit: {error}") from error
-        return network.eval()
 
 
 class LearnedResamplingMap(Resampling):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidscan.models import load_registry
+from vidscan.models import load_registry, with_weights
 
 Upsampler = Literal["transposed", "nearest", "bilinear", "shuffle"]
 
@@ -112,6 +112,5 @@ def shipped_renderer(device: str | torch.device = "cpu") -> Renderer:
         Where it is missing or is not the registered one.
     """
     record = load_registry().get("renderer")
-    net = Renderer(RendererRecipe(**record.settings["recipe"]))
-    net.load_state_dict(record.load())
-    return net.eval().requires_grad_(False).to(device)
+    recipe = RendererRecipe(**record.settings["recipe"])
+    return with_weights(lambda: Renderer(recipe), record.load()).to(device)

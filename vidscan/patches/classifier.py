@@ -15,7 +15,7 @@ from vidscan.color import luminance
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec, align, face_transforms
 from vidscan.fusion import fuse_batch_norm
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 from vidscan.patches.networks import PatchNetwork
 from vidscan.patches.pooling import POOLINGS, pool
 from vidscan.types import CellGrid, Face, PatchMap
@@ -80,10 +80,9 @@ class PatchClassifier:
     def __init__(self, record: ModelRecord, device: str = "cpu", batch: int = 32) -> None:
         settings = record.settings
         try:
-            network = PatchNetwork(
-                settings["architecture"], settings["depth"], hidden=settings.get("hidden", ())
-            )
-            network.load_state_dict(record.load())
+            architecture, depth = settings["architecture"], settings["depth"]
+            hidden = settings.get("hidden", ())
+            network = with_weights(lambda: PatchNetwork(architecture, depth, hidden=hidden), record.load())
             self.spec = CropSpec(size=settings["crop"]["size"], margin=settings["crop"]["margin"])
             self.mean, self.std = list(settings["mean"]), list(settings["std"])
             self.pooling, self.top_k = settings["pooling"], float(settings["top_k"])
@@ -97,7 +96,6 @@ class PatchClassifier:
             ) from error
         if self.pooling not in POOLINGS:
             raise WeightsError(f"{record.name} names the unknown pooling {self.pooling!r}")
-        network.eval().requires_grad_(False)
         fuse_batch_norm(network)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.record, self.device, self.batch = record, device, batch

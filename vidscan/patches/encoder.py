@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vidscan.errors import WeightsError
 from vidscan.faces.align import CropSpec
-from vidscan.models import ModelRecord
+from vidscan.models import ModelRecord, with_weights
 from vidscan.patches.classifier import MaskScale, normalise
 from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
 from vidscan.types import CellGrid
@@ -102,11 +102,11 @@ class Encoder:
         std: Sequence[float] = STD,
     ) -> None:
         try:
-            network = VisionTransformer(taps, SPEC.size // PATCH, tensors["cls_token"].shape[-1])
-            network.load_state_dict(unpacked(tensors))
+            side, width = SPEC.size // PATCH, tensors["cls_token"].shape[-1]
+            network = with_weights(lambda: VisionTransformer(taps, side, width), unpacked(tensors))
         except (KeyError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the encoder's tensors do not fit: {error}") from error
-        self.network = network.eval().requires_grad_(False).to(device)
+        self.network = network.to(device)
         self.device, self.batch = device, batch
         self.mean, self.std = list(mean), list(std)
 

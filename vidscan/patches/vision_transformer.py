@@ -165,4 +165,4 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _times(value: Tensor, scale: Tensor) -> Tensor:
-    return value.float() * scale.float().view(-1, *[1] * (value.ndim - 1))
+    return value.to(torch.float32, copy=True).mul_(scale.float().view(-1, *[1] * (value.ndim - 1)))
