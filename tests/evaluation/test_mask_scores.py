@@ -134,7 +134,7 @@ def test_scores_are_kept_by_models_and_settings(tmp_path: Path) -> None:
     same = replace(one, device="cuda", models=one.models[::-1])
     others = [
         replace(one, models=(ModelRef("a", "3"),)),
-        replace(one, settings=ScanSettings(analysis_fps=2.0)),
+        replace(one, settings=ScanSettings(analysis_fps=7.0)),
     ]
     clip = tmp_path / "c.mp4"
     assert scores_path(clip, one) == scores_path(clip, same)
