@@ -121,7 +121,8 @@ def with_weights(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> 
 
     with torch.device("meta"):
         network = make()
-    network.load_state_dict(tensors, assign=True)
+    single = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    network.load_state_dict(single, assign=True)
     return network.eval().requires_grad_(False)
 
 

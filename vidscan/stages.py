@@ -150,7 +150,8 @@ class Turns:
         if index % stride or time_s < self._next_s - 1e-6:
             return False
         # From the time that was due, not from the frame's: the rate holds at any frame rate.
-        self._next_s = max(self._next_s, time_s - 1 / self._rate) + 1 / self._rate
+        wait = 1 / self._rate
+        self._next_s = (self._next_s if time_s < self._next_s + wait else time_s) + wait
         return True
 
 

@@ -119,7 +119,8 @@ class FaceTracker:
 
     Faces are detected once in ``detect_every`` frames, after a cut, and where one was lost or is in doubt;
     in between they are followed by optical flow at a fraction of the cost, and looked at once more where they
-    are, halfway. Detections correct the followed points gradually, over the frames that come, because crops
+    are, halfway; in a new shot the first of these looks is at the whole frame, as all are while nobody is
+    followed. Detections correct the followed points gradually, over the frames that come, because crops
     that tremble look manipulated. A track never spans a cut, nor two people: where the place alone does not
     tell who it is, the look of the face decides. Frames have to come in order. The result does not depend on
     how a clip is cut into chunks.
@@ -157,6 +158,8 @@ class FaceTracker:
         self._before: SmallFrame | None = None
         self._last_s = 0.0
         self._next_detection = self._next_check = 0
+        self._looked = False
+        """Whether this shot was looked at as a whole more than once."""
         self._waiting: list[_Waiting] = []
         self._ids = 0
         self.left_out = 0
@@ -216,7 +219,7 @@ class FaceTracker:
     ) -> list[Face]:
         time_s = now.time_s
         if change == "cut" or not self._continues(small, time_s):
-            self._tracks = []
+            self._tracks, self._looked = [], False
         lost = self._follow(small, moves, trusting=change == "none")
         scheduled = now.index >= self._next_detection or change != "none"
         if not (scheduled or lost) and now.index >= self._next_check:
@@ -230,6 +233,8 @@ class FaceTracker:
             self._next_detection = self._next_check = now.index + wait
             if not doubtful:
                 self._next_check -= self.detect_every // 2
+            if not self._looked:  # whoever the first look missed is found by a second one soon
+                self._next_detection, self._looked = self._next_check, True
         for track in self._tracks:
             if track.visible:
                 track.seen_s = time_s
@@ -240,7 +245,7 @@ class FaceTracker:
     def _check(self, now: _Waiting, small: SmallFrame) -> bool:
         """Corrects the visible tracks by a look at where they are; False where one is missing, or all are."""
         held = [t for t in self._tracks if t.visible]
-        if not held:
+        if not held or not all(t.confirmed for t in held):
             return False
         found = self.detector.detect(now.image[None], np.stack([t.box for t in held]))[0]
         looks = [Look.of(small, d.points) for d in found]
