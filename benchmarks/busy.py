@@ -11,7 +11,6 @@ itself takes to start (POSIX only). Times depend on the machine; their ratios ar
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pty
 import statistics
@@ -24,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.check_speed import make_clip, measure
+from benchmarks.publish import publish
 from vidscan.threads import cores
 
 _SPIN = "while True: sum(range(10_000))"
@@ -102,9 +102,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     arguments = parser.parse_args()
     result = run(arguments.busy, arguments.seconds, arguments.repeats)
-    print(json.dumps({name: value for name, value in result.items() if name != "runs"}, indent=1))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(result, arguments.out)
 
 
 if __name__ == "__main__":

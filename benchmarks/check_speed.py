@@ -1,6 +1,6 @@
 """How long `vidscan check` takes, and how much memory, beside decoding the same clip and nothing else.
 
-    python benchmarks/check_speed.py [--seconds 10] [--repeats 3] [--device cpu] [--out FILE.json]
+    python -m benchmarks.check_speed [--seconds 10] [--repeats 3] [--device cpu] [--out FILE.json]
 
 Makes a 720p clip from scikit-image's public-domain portrait, then runs three kinds of process by turns:
 decoding alone, `vidscan check`, and `vidscan check` of a one-frame picture, which is what starting up
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,7 +23,7 @@ import cv2
 import numpy as np
 from skimage.data import astronaut
 
-from vidscan import __version__
+from benchmarks.publish import publish
 from vidscan.media.writer import VideoWriter, write_png
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
@@ -106,10 +104,6 @@ def run(seconds: float, repeats: int, device: str) -> dict[str, object]:
     wall = {name: statistics.median(c.wall_s for c in runs) for name, runs in costs.items()}
     peak = {name: statistics.median(c.peak_mb for c in runs) for name, runs in costs.items()}
     return {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
         "device": device,
         "clip": {"width": WIDTH, "height": HEIGHT, "fps": FPS, "seconds": seconds},
         "repeats": repeats,
@@ -139,9 +133,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     arguments = parser.parse_args()
     result = run(arguments.seconds, arguments.repeats, arguments.device)
-    print(table(result))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    publish(result, arguments.out, table(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ from typing import Any
 from vidscan import __version__
 
 
-def publish(result: dict[str, Any], out: Path | None) -> None:
-    """Print the result as JSON, after version and machine, and write it to ``out`` where that is given."""
+def publish(result: dict[str, Any], out: Path | None, told: str = "") -> None:
+    """Print the result as JSON, after version and machine, and write it to ``out`` where that is given.
+
+    ``told`` is printed in place of the JSON.
+    """
     measured_on = {
         "vidscan": __version__,
         "python": platform.python_version(),
@@ -20,6 +23,6 @@ def publish(result: dict[str, Any], out: Path | None) -> None:
         "cpus": os.cpu_count(),
     }
     text = json.dumps(measured_on | result, indent=1) + "\n"
-    print(text, end="")
+    print(told or text, end="")
     if out:
         out.write_text(text, encoding="utf-8")

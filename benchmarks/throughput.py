@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from skimage.data import astronaut
 
 from benchmarks.check_speed import measure
 from benchmarks.publish import publish
-from vidscan import Scanner, ScanSettings, __version__
+from vidscan import Scanner, ScanSettings
 from vidscan.media import VideoWriter, open_video, write_png
 from vidscan.patches.xception import WholeXception
 
@@ -181,10 +180,6 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     frame_s = clips[first]["scan_s"] / (arguments.seconds * FPS)
     reference = reference_s_per_frame(paths[first], arguments.reference_seconds)
     result: dict[str, Any] = {
-        "vidscan": __version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load_before": arguments.load,
         "clip": {"fps": FPS, "seconds": arguments.seconds},

@@ -269,6 +269,12 @@ def test_a_rate_is_above_0(weights: Path, rate: float) -> None:
         scanner_with(weights, ScanSettings(analysis_fps=rate))
 
 
+@pytest.mark.parametrize("setting", [{"detect_s": -1.0}, {"detect_s": float("nan")}, {"max_faces": 0}])
+def test_settings_that_cannot_be_are_told_before_a_scan(weights: Path, setting: dict[str, Any]) -> None:
+    with pytest.raises(SetupError, match=next(iter(setting))):
+        scanner_with(weights, ScanSettings(**setting))
+
+
 @pytest.mark.parametrize(("rate", "low", "high"), [(1.0, 3, 3), (5.0, 5, 5), (12.5, 12, 13), (100.0, 25, 25)])
 def test_analysis_rate(weights: Path, clips: Path, rate: float, low: int, high: int) -> None:
     report = scanner_with(weights, ScanSettings(analysis_fps=rate)).scan(clips / "face.mp4")

@@ -16,8 +16,8 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist, the rate of classification is not above 0, the encoder's is
-        negative, or either is infinite.
+        Where the rule for blinks does not exist, the rate of classification is not above 0, the encoder's or
+        the time between detections is negative, any of them is infinite, or no face may be followed.
     WeightsError
         Where the registry lacks one.
     """
@@ -30,6 +30,10 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
         raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0, or infinite")
     if not 0 <= settings.encoder_fps < math.inf:
         raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0, or infinite")
+    if not 0 <= settings.detect_s < math.inf:
+        raise SetupError(f"detect_s {settings.detect_s:g} is below 0, or infinite")
+    if settings.max_faces < 1:
+        raise SetupError(f"max_faces {settings.max_faces} is below 1")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:
         records["encoder"] = registry.get("encoder", verdict.settings.get("encoder", ""))
     if settings.behavior_fps > 0:

@@ -351,8 +351,8 @@ class ScanSettings:
     """Faces are classified at about this rate (frames per second, at most every frame), and three times in
     the first second of every track."""
     encoder_fps: float = 0.5
-    """The encoder looks at every face at this rate, and every second in the first four seconds of a track;
-    0 leaves it out."""
+    """The encoder looks at the classified faces at this rate, and every second in the first four seconds of a
+    track; 0 leaves it out."""
     behavior_fps: float = 15.0
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behavior out."""
     blink_rule: EyeRule = "network"
@@ -361,7 +361,8 @@ class ScanSettings:
     """Smallest face looked for, as a share of the frame's short side (never under 40 px)."""
     detect_s: float = 2.0
     """Seconds between full detections; faces are followed between, and looked at once where they are. While
-    nobody is followed, detections are twice as frequent."""
+    nobody is followed, and as a shot begins, detections are twice as frequent. Who joins somebody that is
+    followed may go unseen for so long."""
     max_faces: int = 64
     """Faces followed at once; the largest win, with a warning that tells how many are left out."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"

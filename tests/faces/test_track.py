@@ -65,9 +65,9 @@ def test_a_pan_is_one_smooth_track(detector):
     assert tracker.track_count == 1
     assert [face.frame_index for face in faces] == list(range(48))
     assert {face.track_id for face in faces} == {0}
-    # After the last full look, which sees a second, weak face, the next one would be a full one too.
-    assert (counting.frames, counting.checks) == (6, 5)
-    assert sum(face.detected for face in faces) == 11
+    # At 0, 4, 12, 20 and so on, and halfway between from 8 on.
+    assert (counting.frames, counting.checks) == (7, 5)
+    assert sum(face.detected for face in faces) == 12
     # In the still picture's coordinates the face should not move.
     still = np.array(
         [(face.points - m[:, 2]) @ np.linalg.inv(m[:, :2]).T for face, m in zip(faces, maps, strict=True)]
@@ -220,8 +220,16 @@ def test_a_check_that_misses_a_face_becomes_a_full_look(detector):
     counting = Blind(detector)
     faces = run(FaceTracker(counting, detect_every=8), frames)
     assert {face.track_id for face in faces} == {0} and len(faces) == 16
-    assert (counting.frames, counting.checks) == (4, 3)
+    assert (counting.frames, counting.checks) == (4, 2)
     assert [face.frame_index for face in faces if face.detected] == [0, 4, 8, 12]
+
+
+def test_who_joins_a_new_shot_is_found_by_its_second_look(detector):
+    alone = pasted(backdrop(360, 640), head_of(astronaut()), 60, 80)
+    both = pasted(alone, head_of(other_person()), 400, 90)
+    faces = run(FaceTracker(detector, detect_every=24), [alone] * 3 + [both] * 15)
+    first = {track: min(f.frame_index for f in faces if f.track_id == track) for track in (0, 1)}
+    assert first == {0: 0, 1: 12}
 
 
 def test_nobody_to_check_is_looked_for_everywhere():

@@ -186,7 +186,7 @@ SETTINGS: dict[str, tuple[type, Any]] = dict(
             float,
             min=0.0,
             metavar="RATE",
-            show_default="3",
+            show_default="2",
             help="Classify faces about so often per second: less is faster, more sees shorter stretches.",
         ),
         _flag(
@@ -203,7 +203,7 @@ SETTINGS: dict[str, tuple[type, Any]] = dict(
             min=0,
             metavar="S",
             show_default="all",
-            help="Analyse only the first S seconds of a clip, with a warning.",
+            help="Analyze only the first S seconds of a clip, with a warning.",
         ),
         _flag(
             "stream",

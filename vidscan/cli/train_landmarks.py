@@ -23,7 +23,7 @@ def landmarks(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Distil the landmark network from the teacher, on genuine train people.
+    """Distill the landmark network from the teacher, on genuine train people.
 
     Labels and checkpoints stay in --work: a stopped run goes on from there.
     """

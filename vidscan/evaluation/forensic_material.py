@@ -18,7 +18,7 @@ Picture = NDArray[np.uint8]
 Rounding = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 
 
-def quantisation(quality: int) -> list[int]:
+def quantization(quality: int) -> list[int]:
     """The 64 steps of libjpeg's luminance table at a quality, row by row."""
     from io import BytesIO
 
@@ -33,7 +33,7 @@ def quantisation(quality: int) -> list[int]:
 def saved_pixels(picture: Picture, quality: int, rounding: Rounding) -> Picture:
     """Grey pixels of a picture that was coded with coefficients rounded by ``rounding``."""
     plane = luminance(picture) - 128
-    steps = np.array(quantisation(quality), np.float32).reshape(SIDE, SIDE)
+    steps = np.array(quantization(quality), np.float32).reshape(SIDE, SIDE)
     made = idct(rounding(dct(tiles(plane)) / steps) * steps)
     grey = np.clip(np.rint(joined(made) + 128), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
@@ -47,7 +47,7 @@ def save_jpeg(picture: Picture, path: Path, quality: int, rounding: Rounding = n
     from PIL import Image
 
     pixels = saved_pixels(picture, quality, rounding)[..., 0]
-    Image.fromarray(pixels).save(path, "JPEG", qtables=[quantisation(quality)])
+    Image.fromarray(pixels).save(path, "JPEG", qtables=[quantization(quality)])
     return path
 
 

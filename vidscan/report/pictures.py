@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vidscan.patches.classifier import PatchClassifier
 
-_APART_S = 0.5
+_APART_S = 0.4
 """Crops of one face nearer in time tell the same."""
 _THUMBNAILS = 60
 _THUMBNAIL_PX = 240

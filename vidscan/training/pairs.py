@@ -96,11 +96,11 @@ class PairSource:
         people: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         sources: dict[str, set[str]] = defaultdict(set)
         fakes: dict[str, list[int]] = defaultdict(list)
-        labelled = [bool(np.isfinite(points).all()) for points in store.landmarks]
+        labeled = [bool(np.isfinite(points).all()) for points in store.landmarks]
         for i, row in enumerate(store.rows):
             if row.held_out:
                 continue
-            if row.genuine and labelled[i]:
+            if row.genuine and labeled[i]:
                 people[row.identity][row.file].append(i)
                 sources[row.repo].add(row.identity)
             elif not row.genuine:
