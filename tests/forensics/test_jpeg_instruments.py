@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from samples.clips import make_clip
-from vidscan.evaluation.forensic_material import quantisation, resaved, save_jpeg, with_ghost
+from vidscan.evaluation.forensic_material import quantization, resaved, save_jpeg, with_ghost
 from vidscan.forensics.base import Finding, Instrument
 from vidscan.forensics.blocks import dct, idct, joined, jpeg_coefficients, tiles
 from vidscan.forensics.dimples import Dimples
@@ -47,7 +47,7 @@ def test_coefficients_of_a_jpeg_are_those_that_were_coded(
 ) -> None:
     path = save_jpeg(photo, tmp_path / "a.jpg", quality)
     found = jpeg_coefficients(path)
-    assert found is not None and found.steps.ravel().tolist() == quantisation(quality)
+    assert found is not None and found.steps.ravel().tolist() == quantization(quality)
     plane = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
     wanted = np.rint(dct(tiles(plane - 128)) / found.steps)
     assert (found.levels == wanted).mean() > 0.995
