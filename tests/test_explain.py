@@ -127,7 +127,7 @@ def test_the_most_telling_crops_come_first(scanner: Scanner, clip: Path) -> None
     scores = [crop.score for crop in crops]
     assert scores == sorted(scores, reverse=True)
     times = sorted(crop.time_s for crop in crops)
-    assert np.diff(times).min() >= 0.5
+    assert np.diff(times).min() >= 0.4
     frames = {f.index: f.score for f in scanner.scan(clip, frames=True).frames if f.score is not None}
     assert scores[0] == max(frames.values())
     for crop in crops:
