@@ -269,6 +269,15 @@ def test_a_rate_is_above_0(weights: Path, rate: float) -> None:
         scanner_with(weights, ScanSettings(analysis_fps=rate))
 
 
+def test_a_report_names_the_file_as_it_was_given(
+    weights: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clips)
+    scanner = scanner_with(weights, ScanSettings())
+    assert scanner.scan("./face.mp4").input.path == "./face.mp4"
+    assert scanner.scan("./gone.mp4").input.path == "./gone.mp4"
+
+
 @pytest.mark.parametrize("setting", [{"detect_s": -1.0}, {"detect_s": float("nan")}, {"max_faces": 0}])
 def test_settings_that_cannot_be_are_told_before_a_scan(weights: Path, setting: dict[str, Any]) -> None:
     with pytest.raises(SetupError, match=next(iter(setting))):

@@ -127,7 +127,7 @@ class Scanner:
         shelf
             Takes what the instruments found, with maps and series, where ``forensics`` was asked for.
         """
-        return self._scanned(Path(path), masks, frames, progress, sha256, shelf)[0]
+        return self._scanned(path, masks, frames, progress, sha256, shelf)[0]
 
     def examine(
         self,
@@ -143,7 +143,7 @@ class Scanner:
 
         The list is empty where the report carries an error, or ``settings.behavior_fps`` is 0.
         """
-        report, stages = self._scanned(Path(path), masks, frames, progress, sha256, shelf, keep_series=True)
+        report, stages = self._scanned(path, masks, frames, progress, sha256, shelf, keep_series=True)
         if report.error is not None or stages.behavior is None:
             return report, []
         return report, stages.behavior.collector.series()
@@ -157,7 +157,7 @@ class Scanner:
             Where the clip cannot be scanned.
         """
         stages = self._stages()
-        clip = self._stream(Path(path), list(stages), Clocks())
+        clip = self._stream(path, list(stages), Clocks())
         return stages.tracks(), clip.bits_per_pixel
 
     def series(self, path: PathLike) -> list[FaceSeries]:
@@ -173,7 +173,7 @@ class Scanner:
         stage = self._behavior(keep_series=True)
         if stage is None:
             raise SetupError("behavior_fps is 0: no behavior is measured")
-        self._stream(Path(path), [stage], Clocks())
+        self._stream(path, [stage], Clocks())
         return stage.collector.series()
 
     # ----------------------------------------------------------------------- stages
@@ -191,14 +191,14 @@ class Scanner:
             encoder = EncoderStage(patches, self.encoder, self.settings.encoder_fps)
         return EvidenceStages(SeenStage(), patches, self._behavior(keep_series), encoder)
 
-    def _stream(self, path: Path, stages: Sequence[Stage], clocks: Clocks, **options: Any) -> Streamed:
+    def _stream(self, path: PathLike, stages: Sequence[Stage], clocks: Clocks, **options: Any) -> Streamed:
         return stream(path, stages, self.detector, self.settings, self.device, clocks, **options)
 
     # ----------------------------------------------------------------------- reports
 
     def _scanned(
         self,
-        path: Path,
+        path: PathLike,
         masks: FrameSink | None,
         frames: bool,
         progress: Callable[[float], None] | None,
@@ -222,7 +222,7 @@ class Scanner:
         return self._with_forensics(report, path, stages, embedded, shelf), stages
 
     def _judged(
-        self, path: Path, stages: EvidenceStages, every_frame: FrameStage | None, options: dict[str, Any]
+        self, path: PathLike, stages: EvidenceStages, every_frame: FrameStage | None, options: dict[str, Any]
     ) -> Report:
         """The report of a clip; raises InputError where it cannot be scanned."""
         clocks = Clocks()
@@ -252,7 +252,7 @@ class Scanner:
         )
 
     def _with_forensics(
-        self, report: Report, path: Path, stages: EvidenceStages, embedded: bool, shelf: Shelf | None
+        self, report: Report, path: PathLike, stages: EvidenceStages, embedded: bool, shelf: Shelf | None
     ) -> Report:
         if not self.forensics or report.error is not None:
             return report

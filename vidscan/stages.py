@@ -7,11 +7,11 @@ What it found it keeps.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -107,6 +107,14 @@ class FaceBatch:
 _EARLY_LOOKS, _EARLY_S = 3, 1 / 3
 
 
+def _next_due(due_s: float, time_s: float, wait_s: float) -> float:
+    """When the next look is due, after one at ``time_s`` that was due at ``due_s``.
+
+    Counted from the time that was due: looks a little late, as frames come, must not add up to fewer looks.
+    """
+    return (due_s if time_s < due_s + wait_s else time_s) + wait_s
+
+
 class Turns:
     """Chooses the faces to look at: those of frames at a steady rate, and a few more as a track begins.
 
@@ -149,9 +157,7 @@ class Turns:
     def _due(self, index: int, time_s: float, stride: int) -> bool:
         if index % stride or time_s < self._next_s - 1e-6:
             return False
-        # From the time that was due, not from the frame's: the rate holds at any frame rate.
-        wait = 1 / self._rate
-        self._next_s = (self._next_s if time_s < self._next_s + wait else time_s) + wait
+        self._next_s = _next_due(self._next_s, time_s, 1 / self._rate)
         return True
 
 
@@ -159,7 +165,7 @@ class Turns:
 class Clip:
     """A clip that goes through stages; ``size`` is the file's, in bytes."""
 
-    path: Path
+    path: str | os.PathLike[str]
     info: VideoInfo
     sha256: str
     size: int
@@ -336,9 +342,7 @@ class EncoderStage(Stage):
         if face.time_s < due_s - 1e-6:
             return False
         wait = min(_FIRST_S if looks < _FIRST_LOOKS else math.inf, 1 / self._rate)
-        # From the time that was due, or looks a little late would add up to fewer looks.
-        start_s = due_s if face.time_s < due_s + wait else face.time_s
-        self._next[face.track_id] = looks + 1, start_s + wait
+        self._next[face.track_id] = looks + 1, _next_due(due_s, face.time_s, wait)
         return True
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -78,7 +79,7 @@ class Streamed:
 
 
 def stream(
-    path: Path,
+    path: str | os.PathLike[str],
     stages: Sequence[Stage],
     detector: Detector,
     settings: ScanSettings,
@@ -119,7 +120,7 @@ def stream(
         stream=settings.stream,
         embedded=embedded,
     ) as source:
-        clip, decoded = Clip(path, source.info, *_content(path, sha256)), 0
+        clip, decoded = Clip(path, source.info, *_content(Path(path), sha256)), 0
         for stage in stages:
             stage.start(clip)
         fps = source.info.fps

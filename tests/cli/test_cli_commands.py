@@ -63,6 +63,12 @@ def test_every_command_has_help_and_is_documented() -> None:
         assert result.returncode == 0 and "Usage:" in result.stdout and result.stderr == ""
 
 
+def test_help_names_the_rate_that_is_the_default() -> None:
+    told = " ".join(run("check", "--help", program=REAL).stdout.split())
+    option = told[told.index("--analysis-fps") :]
+    assert f"default: ({ScanSettings().analysis_fps:g})" in option[: option.index("]")]
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from vidscan.cli.app import run; assert run(['--help']) == 0; "
