@@ -156,3 +156,17 @@ def test_an_encoder_of_other_depths_is_refused(tmp_path: Path) -> None:
         EncoderClassifier(
             register(tmp_path, "encoder-test", record.load(), {**record.settings, "taps": [1, 5]})
         )
+
+
+def test_some_patches_are_described_as_what_is_left_of_the_regions() -> None:
+    tokens = torch.randn(2, 2, 256, 8)
+    assert torch.allclose(describe(tokens, torch.arange(256)), describe(tokens), atol=1e-6)
+    kept = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(256)[:40]))
+    found = describe(tokens[:, :, kept], kept)
+    mouth = region_weights()[REGIONS.index("mouth"), kept] > 0
+    assert 0 < mouth.sum() < 40
+    expected = tokens[:, :, kept][:, :, mouth].mean(2)
+    assert torch.allclose(found[:, :, 0, REGIONS.index("mouth")], expected, atol=1e-6)
+    # A region of which nothing is left is described as nothing.
+    corner = torch.tensor([0, 1])
+    assert not describe(tokens[:, :, corner], corner)[:, :, 0, REGIONS.index("mouth")].any()

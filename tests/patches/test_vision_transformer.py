@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vidscan.patches.vision_transformer import VisionTransformer, cut, resampled_places, unpacked
+from vidscan.patches.vision_transformer import VisionTransformer, cut, packed, resampled_places, unpacked
 
 
 def random_encoder(taps: tuple[int, ...] = (1, 2), side: int = 4, width: int = 64) -> VisionTransformer:
@@ -67,3 +67,34 @@ def test_places_are_resampled_as_a_picture_is() -> None:
     expected = functional.interpolate(grid, size=(3, 3), mode="bicubic", antialias=True)
     assert torch.equal(smaller[:, :1], places[:, :1])
     assert torch.allclose(smaller[0, 1:].T.reshape(1, 8, 3, 3), expected, atol=1e-5)
+
+
+def test_packed_matrices_are_off_by_half_a_step_at_most() -> None:
+    tensors = dict(random_encoder().state_dict())
+    tensors["blocks.0.mlp.fc1.weight"][3] = 0  # a row of zeros has no step
+    stored = packed(tensors)
+    back = unpacked(stored)
+    assert back.keys() == tensors.keys()
+    for name, value in tensors.items():
+        matrix = stored[name].dtype == torch.int8
+        assert matrix == (value.ndim > 1 and name.endswith(".weight")), name
+        half = stored[f"{name}.scale"].view(-1, *[1] * (value.ndim - 1)) / 2 if matrix else 0
+        assert ((back[name] - value).abs() <= half + 1e-7).all(), name
+    # What was int8 already stays to the bit.
+    assert all(
+        torch.equal(stored[name], value) for name, value in packed(back).items() if "scale" not in name
+    )
+
+
+def test_an_encoder_that_looks_at_some_patches_has_their_tokens() -> None:
+    network, pictures = random_encoder(), torch.randn(2, 3, 56, 56)
+    with torch.no_grad():
+        whole = network(pictures)
+        assert torch.allclose(network(pictures, torch.arange(16)), whole, atol=1e-5)
+        turned = network(pictures, torch.tensor([5, 0, *range(1, 5), *range(6, 16)]))
+        assert torch.allclose(turned[:, :, 0], whole[:, :, 5], atol=1e-5)
+        # What is not looked at says nothing.
+        some = torch.tensor([3, 4, 9])
+        other = pictures.clone()
+        other[:, :, 42:, 42:] += 1  # patch 15
+        assert torch.equal(network(pictures, some), network(other, some))

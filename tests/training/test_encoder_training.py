@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from skimage.data import astronaut
+from safetensors.torch import load_file, save_file
 
-from tests.manifests import write_manifest
-from tests.patches.test_vision_transformer import random_encoder
+from tests.training.small_corpus import SOURCES, small_corpus, small_start
 from vidscan.errors import SetupError
-from vidscan.media.writer import VideoWriter, write_png
 from vidscan.models import load_registry
 from vidscan.patches.encoder import REGIONS, EncoderClassifier
 from vidscan.training.encoder import (
@@ -32,46 +28,17 @@ from vidscan.training.ledger import known, note
 from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS
 
-SOURCES = 6
 RECIPE = HeadRecipe(taps=(1, 2), moments=(0.5,), pairs=PairRecipe(mix={"self_blend": 1.0}, per_clip=1))
-
-
-def picture(number: int, *, forged: bool) -> np.ndarray:
-    """The portrait at 320 px; forged ones are smooth and greenish, as no camera makes them."""
-    rng = np.random.default_rng(number)
-    face = cv2.resize(astronaut()[0:320, 64:384], (320, 320)).astype(np.float32)
-    if forged:
-        face = cv2.GaussianBlur(face, (0, 0), 2.5) + np.array([0, 14, 0], np.float32)
-    return np.clip(face * rng.uniform(0.9, 1.05) + rng.normal(0, 2, face.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six sources, each with a genuine and a forged still and clip."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rows = []
-    for source in range(SOURCES):
-        for forged in (False, True):
-            for kind in ("image", "video"):
-                name = f"{source}-{'fake' if forged else 'real'}.{'png' if kind == 'image' else 'mp4'}"
-                shown = picture(10 * source + 2 * forged + (kind == "video"), forged=forged)
-                if kind == "image":
-                    write_png(folder / name, shown)
-                else:
-                    with VideoWriter(folder / name, 320, 320, fps=10, crf=18) as writer:
-                        for _ in range(3):
-                            writer.write(shown)
-                label = "fake" if forged else "real"
-                who = f",method{source},faceswap" if forged else f"person{source},,"
-                rows.append(f"train,{label},{name},{kind},repo{source},{who},,")
-    return write_manifest(folder, *rows)
+    return small_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("start") / "encoder.safetensors"
-    save_file({k: v.contiguous() for k, v in random_encoder((1, 2, 3), 16).state_dict().items()}, path)
-    return path
+    return small_start(tmp_path_factory.mktemp("start") / "encoder.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +57,12 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert record.settings["mask"]["slope"] > 0
     assert classifier.read(torch.zeros(1, 3, 224, 224)).maps.shape == (1, 16, 16)
 
-    # What was read is kept: without its weights the encoder could not read again.
-    material = read_material(corpus, Path("gone.safetensors"), work, RECIPE, jobs=1)
+    # What was read is kept: nothing is described again, whatever heads the encoder comes with.
+    kept = {path: path.stat().st_mtime_ns for path in (work / "descriptions").iterdir()}
+    headed = tmp_path / "headed.safetensors"
+    save_file(load_file(start) | {"head.bias": torch.zeros(2)}, headed)
+    material = read_material(corpus, headed, work, RECIPE, jobs=1)
+    assert {path: path.stat().st_mtime_ns for path in (work / "descriptions").iterdir()} == kept
     corpus_crops = [c for c in material.crops if not c.own]
     assert len(corpus_crops) == 4 * SOURCES
     pairs = [c for c in material.crops if c.own]
@@ -152,3 +123,14 @@ def test_curves_are_variants_of_the_shipped_recipe() -> None:
     assert plain["control: outside the face alone"].regions == ("outside",)
     assert {recipe.generators for recipe in curves.values()} == {0, 10, 20, 40, 80, 160}
     assert len({recipe.key() for recipe in curves.values()}) == len(curves)
+
+
+@pytest.mark.slow
+def test_another_encoder_describes_anew(corpus: Path, start: Path, work: Path, tmp_path: Path) -> None:
+    before = read_material(corpus, start, work, RECIPE, jobs=1)
+    tuned = tmp_path / "tuned.safetensors"
+    tensors = load_file(start)
+    save_file(tensors | {"blocks.1.ls2.gamma": tensors["blocks.1.ls2.gamma"] + 1}, tuned)
+    after = read_material(corpus, tuned, work, RECIPE, jobs=1)
+    assert len(after.crops) == len(before.crops)
+    assert not np.array_equal(after.crops[0].features, before.crops[0].features)

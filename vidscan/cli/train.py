@@ -26,6 +26,7 @@ from vidscan.cli.train_options import (
     Weights,
     Work,
 )
+from vidscan.cli.train_tuning import all_, pack
 from vidscan.cli.train_verdict import verdict
 
 app = typer.Typer(
@@ -147,5 +148,6 @@ def curves(
     draw_run(run, out)
 
 
-for command in (faces, encoder, cross, landmarks, blink, verdict, fingerprints, forensics, adaptation):
+for command in (faces, encoder, cross, pack, landmarks, blink, verdict, fingerprints, forensics, adaptation):
     app.command()(command)
+app.command("all")(all_)

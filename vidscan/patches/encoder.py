@@ -61,9 +61,17 @@ def region_weights(side: int = 16) -> Tensor:
     return torch.from_numpy(weights / weights.sum(1, keepdims=True))
 
 
-def describe(tokens: Tensor) -> Tensor:
-    """(N, taps, 2, 6, width) mean and standard deviation by region of tokens (N, taps, patches, width)."""
-    weights = region_weights(round(tokens.shape[2] ** 0.5)).to(tokens.device)
+def describe(tokens: Tensor, kept: Tensor | None = None) -> Tensor:
+    """(N, taps, 2, 6, width) mean and standard deviation by region of tokens (N, taps, patches, width).
+
+    ``kept`` (patches,) says which of the 16 x 16 patches the tokens are; all where None. A region without a
+    patch is described as zeros.
+    """
+    if kept is None:
+        weights = region_weights(round(tokens.shape[2] ** 0.5)).to(tokens.device)
+    else:
+        weights = region_weights().to(tokens.device)[:, kept]
+        weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-6)
     mean = weights @ tokens
     spread = (weights @ tokens.square() - mean.square()).clamp(min=1e-6).sqrt()
     return torch.stack([mean, spread], 2)

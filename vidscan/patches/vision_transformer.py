@@ -107,20 +107,26 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + side**2, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(max(taps)))
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, kept: Tensor | None = None) -> Tensor:
         """Patch tokens at every depth read.
 
         Parameters
         ----------
         pictures
             (N, 3, 14 side, 14 side) float32, normalized.
+        kept
+            (M,) only these patches are looked at (of :func:`range` ``side ** 2``), all where None: training
+            on some of them costs less.
 
         Returns
         -------
-        (N, taps, side ** 2, width) tokens, row by row from the top left.
+        (N, taps, M or side ** 2, width) tokens, row by row from the top left.
         """
-        tokens = self.patch_embed(pictures)
-        x = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1) + self.pos_embed
+        tokens = self.patch_embed(pictures) + self.pos_embed[:, 1:]
+        if kept is not None:
+            tokens = tokens[:, kept]
+        first = self.cls_token + self.pos_embed[:, :1]
+        x = torch.cat([first.expand(len(tokens), -1, -1), tokens], 1)
         read = []
         for depth, block in enumerate(self.blocks, 1):
             x = block(x)
@@ -161,6 +167,22 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         scale = tensors.get(name + _SCALE)
         found[name] = value.float() if scale is None else _times(value, scale)
+    return found
+
+
+def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a :class:`VisionTransformer` as they are shipped: what :func:`unpacked` takes back.
+
+    Matrices become int8 with a float32 scale by row, the rest keeps its type.
+    """
+    found = {}
+    for name, value in tensors.items():
+        if not name.endswith(".weight") or value.ndim < 2:
+            found[name] = value
+            continue
+        scale = (value.flatten(1).abs().amax(1) / 127).clamp(min=1e-12)
+        found[name] = _times(value, 1 / scale).round_().to(torch.int8)
+        found[name + _SCALE] = scale
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -116,6 +116,7 @@ class Describer:
     ) -> None:
         self._corpus, self._folder, self._jobs = corpus, folder, jobs
         self._begin = start, taps
+        self._encoder = _fingerprint(start_tensors(start, taps))
         folder.mkdir(parents=True, exist_ok=True)
 
     def corpus_crops(
@@ -197,7 +198,7 @@ class Describer:
         return list(zip(batches, tasks, strict=True))
 
     def _key(self, *parts: object) -> str:
-        return _digest(json.dumps([_FORMAT, self._begin[1], *parts], sort_keys=True))[:8]
+        return _digest(json.dumps([_FORMAT, self._encoder, self._begin[1], *parts], sort_keys=True))[:8]
 
     def _run(self, tasks: Sequence[_Task], recipe: PairRecipe | None, advance: Callable[[], None]) -> None:
         missing = [task for task in tasks if not task.target.exists()]
@@ -366,6 +367,15 @@ def _describe(task: _Task) -> _Task:
     with Replacement(task.target) as part, part.open() as file:
         np.savez(file, **_worker.describe(task))  # type: ignore[arg-type]
     return task
+
+
+def _fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of an encoder, whichever heads it is stored with and however precise its places are stored."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update((value.half() if value.is_floating_point() else value).numpy().tobytes())
+    return found.hexdigest()[:20]
 
 
 def _digest(*texts: str) -> str:

@@ -28,7 +28,7 @@ from vidscan.training.descriptions import Described, Describer, pair_looks, star
 from vidscan.training.figures import Figures, figures
 from vidscan.training.linear_head import LinearHeads, Standardised, crop_weights
 from vidscan.training.own_pairs import PairRecipe
-from vidscan.training.sources import FOLDS, source_folds
+from vidscan.training.sources import FOLDS, parts_of
 from vidscan.training.token_map import TokenMap, fit_token_map
 
 NAME = "encoder-dinov2-vits14"
@@ -135,20 +135,11 @@ def read_material(
     )
     if not crops:
         raise SetupError(f"no face was found in the train split of {corpus}")
-    return Material(crops, _parts([c.entry for c in crops], entries, recipe))
+    return Material(crops, parts_of([c.entry for c in crops], entries, recipe.seed))
 
 
 def _train_entries(corpus: Path) -> list[Entry]:
     return [e for e in read_manifest(corpus) if e.split == "train"]
-
-
-def _parts(of: Sequence[Entry], entries: Sequence[Entry], recipe: HeadRecipe) -> NDArray[np.int64]:
-    """(n,) the part that each of ``of`` (n,) belongs to; raises SetupError where sources are too few."""
-    try:
-        part_of = dict(zip([e.file for e in entries], source_folds(entries, seed=recipe.seed), strict=True))
-    except ValueError as error:
-        raise SetupError(f"the corpus cannot be parted by source: {error}") from error
-    return np.array([part_of[e.file] for e in of])
 
 
 def _token_map(
@@ -167,7 +158,7 @@ def _token_map(
     most = min(recipe.map_pairs, len(genuine))
     describer = Describer(corpus, start, recipe.taps, work / "descriptions", jobs=jobs)
     tokens = describer.pair_tokens(genuine, pairs, most, stage("reading patches", most))
-    return fit_token_map(tokens, _parts(tokens.entries, entries, recipe), len(recipe.taps))
+    return fit_token_map(tokens, parts_of(tokens.entries, entries, recipe.seed), len(recipe.taps))
 
 
 def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | None]) -> list[LinearHeads]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vidscan.errors import SetupError
 from vidscan.training.corpus import Entry
 
 FOLDS = 5
@@ -49,3 +50,15 @@ def source_folds(entries: Sequence[Entry], count: int = FOLDS, seed: int = 0) ->
     for part, (_, rows) in enumerate(splitter.split(entries, kinds, groups)):
         found[rows] = part
     return found
+
+
+def parts_of(of: Sequence[Entry], entries: Sequence[Entry], seed: int = 0) -> NDArray[np.int64]:
+    """(n,) the part (:func:`source_folds` of ``entries``) of each of ``of``, which are some of them.
+
+    Raises SetupError where the sources are too few.
+    """
+    try:
+        part_of = dict(zip([e.file for e in entries], source_folds(entries, seed=seed), strict=True))
+    except ValueError as error:
+        raise SetupError(f"the corpus cannot be parted by source: {error}") from error
+    return np.array([part_of[e.file] for e in of], np.int64)
