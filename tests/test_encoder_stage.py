@@ -55,6 +55,43 @@ def test_it_looks_every_second_at_first_and_then_at_its_rate(
     assert {frame for frame, _ in encoder.deviations} <= {f.frame_index for f in patches.evidence[0]}
 
 
+def test_looks_are_at_both_kinds_of_crop_and_then_at_each_in_turn(tmp_path: Path) -> None:
+    patches = PatchStage(PatchClassifier(register_patches(tmp_path)), Turns(5.0))
+    encoder = EncoderStage(patches, EncoderClassifier(register_encoder(tmp_path)), 0.5)
+    read, read_native = encoder.classifier.read, encoder.classifier.read_native
+    seen: dict[str, list[torch.Tensor]] = {"aligned": [], "native": []}
+
+    def aligned(crops: torch.Tensor) -> EncoderReading:
+        seen["aligned"] += list(crops)
+        return EncoderReading(np.full(len(crops), 1.0), read(crops).maps)
+
+    def native(crops: torch.Tensor, weights: torch.Tensor) -> NDArray[np.float64]:
+        seen["native"] += list(crops)
+        assert read_native(crops, weights).shape == (len(crops),)
+        return np.full(len(crops), 4.0)
+
+    encoder.classifier.read = aligned  # type: ignore[method-assign]
+    encoder.classifier.read_native = native  # type: ignore[method-assign]
+    whole = batch(0, 80)
+    for stage in (patches, encoder):
+        stage.add(whole)
+    found = [encoder.deviations[frame, 0] for frame in (0, 10, 20, 30, 40, 60)]
+    assert found == [2.5, 4.0, 1.0, 4.0, 1.0, 4.0]
+    assert len(encoder.deviations) == 6
+    # The frame is smaller than a native crop: it lies in its middle, as it is.
+    shown = seen["native"][0][:, 52:172, 52:172].permute(1, 2, 0).numpy()
+    assert np.array_equal(shown, whole.chunk.images[0])
+    assert len(seen["aligned"]) == 3 and len(seen["native"]) == 4
+
+
+def test_without_native_heads_every_look_is_aligned(tmp_path: Path) -> None:
+    patches = PatchStage(PatchClassifier(register_patches(tmp_path)), Turns(5.0))
+    encoder = EncoderStage(patches, EncoderClassifier(register_encoder(tmp_path, native=False)), 0.5)
+    for stage in (patches, encoder):
+        stage.add(batch(0, 80))
+    assert sorted(frame for frame, _ in encoder.deviations) == [0, 10, 20, 30, 40, 60]
+
+
 def test_looks_a_little_late_do_not_add_up(tmp_path: Path) -> None:
     patches = PatchStage(PatchClassifier(register_patches(tmp_path)), Turns(1.6))
     encoder = EncoderStage(patches, EncoderClassifier(register_encoder(tmp_path)), 1.0)

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from vidscan.behavior.eye_state import EyeState
 from vidscan.behavior.windows import BehaviorCollector
-from vidscan.faces.align import CropSpec, align, face_transforms
+from vidscan.faces.align import CropSpec, align, face_transforms, invert_affine
 from vidscan.faces.landmarks import LandmarkReader
 from vidscan.media.quantiser import within
 from vidscan.patches.classifier import PatchClassifier, crop_quality
 from vidscan.patches.detail import detail_px
-from vidscan.patches.encoder import EncoderClassifier, cells_within
+from vidscan.patches.encoder import EncoderClassifier, cells_within, native_maps, native_region_weights
 from vidscan.patches.parts import part_levels
 from vidscan.sinks import FrameSink
 from vidscan.types import (
@@ -275,7 +275,7 @@ class EncoderStage(Stage):
     """The encoder on some of the faces that the patch classifier looked at: it costs ten times as much.
 
     Every second at the start of a track, so that a short one is looked at more than once, and at ``rate``
-    from then on.
+    from then on. The first look is at an aligned and a native crop, those after it at one of both in turn.
 
     Parameters
     ----------
@@ -289,8 +289,8 @@ class EncoderStage(Stage):
     Attributes
     ----------
     mapped
-        Masks are wanted, so every track is looked at about once a second. Looks that are not due otherwise
-        are for masks alone: whether they are written never changes a verdict.
+        Masks are wanted, so every track is looked at aligned about once a second. Looks that are not due
+        otherwise are for masks alone: whether they are written never changes a verdict.
     """
 
     clock = "classify"
@@ -307,19 +307,24 @@ class EncoderStage(Stage):
 
     def add(self, batch: FaceBatch) -> None:
         self.maps = {}
-        due: list[Face] = []
+        aligned: list[Face] = []
+        native: list[Face] = []
         extra: list[Face] = []
         for face in batch.faces:
             if (face.frame_index, face.track_id) not in self._patches.maps:
                 continue
-            if self._due(face):
-                due.append(face)
+            turn = self._turn(face)
+            if turn is not None and self.classifier.reads_native and (turn == 0 or turn % 2):
+                native.append(face)
+            if turn is not None and not (self.classifier.reads_native and turn % 2):
+                aligned.append(face)
             elif self.mapped and face.time_s > self._mapped_s[face.track_id] + _FIRST_S - 1e-6:
                 extra.append(face)
             else:
                 continue
             self._mapped_s[face.track_id] = face.time_s
-        self._look(batch, due, judged=True)
+        self._look(batch, aligned, judged=True)
+        self._look_natively(batch, native)
         # By themselves: in one batch with others a crop's answer differs by a millionth.
         self._look(batch, extra, judged=False)
 
@@ -334,16 +339,29 @@ class EncoderStage(Stage):
             if judged:
                 self.deviations[key] = float(value)
 
+    def _look_natively(self, batch: FaceBatch, faces: list[Face]) -> None:
+        if not faces:
+            return
+        aligned = face_transforms(faces, self.classifier.spec)
+        native = native_maps(aligned, batch.size)
+        crops = align(batch.images, batch.index(faces), native, self.classifier.spec)
+        weights = native_region_weights(invert_affine(native), aligned)
+        for face, value in zip(faces, self.classifier.read_native(crops, weights).tolist(), strict=True):
+            key = face.frame_index, face.track_id
+            # A track's first look is at both.
+            self.deviations[key] = (value + self.deviations.get(key, value)) / 2
+
     def finish(self, rest: list[FrameFaces]) -> None:
         self.maps = {}
 
-    def _due(self, face: Face) -> bool:
+    def _turn(self, face: Face) -> int | None:
+        """Which look at its track is due with this face, counted from 0; None where none is."""
         looks, due_s = self._next.get(face.track_id, (0, face.time_s))
         if face.time_s < due_s - 1e-6:
-            return False
+            return None
         wait = min(_FIRST_S if looks < _FIRST_LOOKS else math.inf, 1 / self._rate)
         self._next[face.track_id] = looks + 1, _next_due(due_s, face.time_s, wait)
-        return True
+        return looks
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
         """The faces of a track with what the encoder said of them."""

@@ -21,6 +21,7 @@ from vidscan.faces.align import (
     similarity,
     to_frame,
 )
+from vidscan.faces.geometry import TEMPLATE_SIDE, native_transforms, similarity_scale
 
 from .scenes import astronaut
 
@@ -189,6 +190,47 @@ def test_crops_follow_their_frames_and_float_equals_uint8():
         64,
         64,
     )
+
+
+@given(
+    st.floats(-math.pi, math.pi),
+    st.floats(0.1, 4.0),
+    st.floats(-50, 700),
+    st.floats(-50, 500),
+    st.integers(60, 900),
+    st.integers(60, 700),
+)
+def test_native_crops_keep_the_frames_pixels(angle, zoom, x, y, width, height):
+    spec, largest = CropSpec(224, 1.4), 240.0
+    points = TEMPLATE @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    aligned = crop_transform((points * zoom + (x, y))[None], spec)
+    native = native_transforms(aligned, spec, (width, height), largest)
+    scale = similarity_scale(native)[0]
+    face = TEMPLATE_SIDE * zoom
+    # Upright; never enlarged, and reduced only where the face is larger than asked for.
+    assert native[0, 0, 1] == native[0, 1, 0] == 0 and native[0, 0, 0] == native[0, 1, 1] == scale
+    assert scale == pytest.approx(min(1.0, largest / face))
+    corners = apply_affine(invert_affine(native), np.array([[[-0.5, -0.5], [223.5, 223.5]]]))[0]
+    if scale == 1:
+        assert np.allclose(corners + 0.5, np.round(corners + 0.5), atol=1e-6)  # whole pixels
+    for low, high, length in zip(*corners, (width, height), strict=True):
+        if high - low <= length:
+            assert low >= -0.5 - 1e-6 and high <= length - 0.5 + 1 / scale
+        else:
+            assert abs((low + high + 1) / 2 - length / 2) <= 1  # the frame in the middle
+    middle = apply_affine(native, apply_affine(invert_affine(aligned), np.full((1, 1, 2), 111.5)))[0, 0]
+    if 130 / scale < x < width - 130 / scale and 130 / scale < y < height - 130 / scale and angle == 0:
+        assert np.abs(middle - 111.5).max() <= 1
+
+
+def test_a_native_crop_is_a_piece_of_its_frame():
+    frame = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    spec = CropSpec(224, 1.4)
+    aligned = box_transform(np.array([[200.0, 150, 290, 260]]), spec)
+    native = native_transforms(aligned, spec, (500, 400), 240)
+    (crop,) = align(torch.from_numpy(frame[None]), np.zeros(1, int), native, spec)
+    x, y = (-native[0, :, 2]).astype(int)
+    assert np.array_equal(crop.permute(1, 2, 0).numpy(), frame[y : y + 224, x : x + 224])
 
 
 def test_beyond_the_frame_the_border_is_repeated():

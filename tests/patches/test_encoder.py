@@ -9,7 +9,7 @@ import torch
 
 from tests.patches.test_vision_transformer import random_encoder
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec
+from vidscan.faces.align import CropSpec, apply_affine, invert_affine
 from vidscan.models import ModelRecord, register
 from vidscan.patches.encoder import (
     MEAN,
@@ -20,16 +20,25 @@ from vidscan.patches.encoder import (
     EncoderClassifier,
     cells_within,
     describe,
+    native_maps,
+    native_region_weights,
     region_weights,
+    some_region_weights,
 )
+from vidscan.patches.vision_transformer import PATCH
 
 WIDTH, TAPS = 64, (1, 2)
 
 
 def register_encoder(
-    folder: Path, *, constant: float | None = None, altered: float | None = None, seed: int = 3
+    folder: Path,
+    *,
+    constant: float | None = None,
+    altered: float | None = None,
+    native: bool = True,
+    seed: int = 3,
 ) -> ModelRecord:
-    """An untrained encoder with two heads and that of maps.
+    """An untrained encoder with two heads for aligned crops, two for ``native`` ones, and that of maps.
 
     With ``constant`` every crop gets this many deviations, with ``altered`` every patch these log-odds.
     """
@@ -38,6 +47,9 @@ def register_encoder(
     weight = torch.zeros(2, size) if constant is not None else torch.randn(2, size) * 0.1
     tensors = dict(random_encoder(TAPS, 16, WIDTH).state_dict())
     tensors |= {"head.weight": weight, "head.bias": torch.full((2,), constant or 0.0)}
+    if native:
+        other = torch.zeros(2, size) if constant is not None else torch.randn(2, size) * 0.1
+        tensors |= {"native.weight": other, "native.bias": torch.full((2,), constant or 0.0)}
     map_weight = torch.randn(len(TAPS), WIDTH) * (altered is None)
     tensors |= {"map.weight": map_weight, "map.bias": torch.tensor(0.5 if altered is None else altered)}
     settings = {
@@ -87,6 +99,55 @@ def test_the_head_that_finds_more_speaks(tmp_path: Path) -> None:
     assert np.ptp(found) > 0
 
 
+def placed(x: float, y: float, side: float, turn: float = 0.0) -> np.ndarray:
+    """(1, 2, 3) map to the aligned crop of a face with its middle at ``x``, ``y`` and of ``side`` pixels."""
+    scale = SPEC.size / SPEC.margin / side
+    turned = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.column_stack([turned, 111.5 - turned @ [x, y]])[None]
+
+
+def test_regions_of_a_native_crop_lie_where_the_face_is() -> None:
+    # A face of the aligned crop's own size and place has its regions.
+    aligned = placed(200.5, 150.5, 160)
+    native = native_maps(aligned, (800, 600))
+    weights = native_region_weights(invert_affine(native), aligned)
+    assert torch.equal(weights, region_weights()[None])
+    # Half as large, and turned: every patch of the mouth lies where the mouth does.
+    aligned = placed(400, 300, 80, 0.5)
+    native = native_maps(aligned, (800, 600))
+    (weights,) = native_region_weights(invert_affine(native), aligned)
+    assert torch.allclose(weights.sum(1), torch.ones(len(REGIONS)))
+    chosen = torch.nonzero(weights[REGIONS.index("mouth")].reshape(16, 16)).numpy()[:, ::-1]
+    in_frame = apply_affine(invert_affine(native), (chosen * PATCH + 6.5)[None])
+    in_crop = (apply_affine(aligned, in_frame)[0] + 0.5) / PATCH
+    assert 2 <= len(chosen) <= 5  # a quarter of its twelve patches
+    assert ((in_crop > [6, 11]) & (in_crop < [11, 14])).all()
+
+
+def test_a_region_of_a_tiny_face_is_its_nearest_patch() -> None:
+    aligned = placed(400, 300, 12)
+    native = native_maps(aligned, (800, 600))
+    (weights,) = native_region_weights(invert_affine(native), aligned)
+    assert torch.isfinite(weights).all()
+    assert (weights[REGIONS.index("nose")] > 0).sum() == 1
+
+
+def test_native_crops_have_heads_of_their_own(tmp_path: Path) -> None:
+    record = register_encoder(tmp_path)
+    classifier = EncoderClassifier(record)
+    weights = region_weights().expand(3, -1, -1)
+    found = classifier.read_native(crops(3), weights)
+    described = classifier.encoder.describe(crops(3))
+    assert torch.allclose(classifier.encoder.describe(crops(3), weights), described, atol=1e-5)
+    each = described @ record.load()["native.weight"].T
+    assert found == pytest.approx(each.amax(1).numpy(), abs=1e-3)
+    assert found != pytest.approx(classifier.read(crops(3)).deviations, abs=1e-2)
+    without = EncoderClassifier(register_encoder(tmp_path / "without", native=False))
+    assert classifier.reads_native and not without.reads_native
+    with pytest.raises(ValueError, match="no heads for native crops"):
+        without.read_native(crops(3), weights)
+
+
 def test_a_crop_is_judged_alike_alone_and_among_others(tmp_path: Path) -> None:
     classifier = EncoderClassifier(register_encoder(tmp_path))
     together = classifier.read(crops(9))
@@ -128,6 +189,8 @@ def test_cells_lie_in_another_crop_where_they_lie_on_the_face(margin: float) -> 
         ("head.weight", (7,), "weights"),
         ("head.weight", (2, 7), "weights"),
         ("head.bias", (3,), "2 heads and 3 biases"),
+        ("native.weight", (2, 7), "weights"),
+        ("native.bias", (3,), "2 heads and 3 biases"),
         ("map.weight", (2, 7), "map"),
         ("map.bias", (3,), "map"),
     ],
@@ -160,13 +223,17 @@ def test_an_encoder_of_other_depths_is_refused(tmp_path: Path) -> None:
 
 def test_some_patches_are_described_as_what_is_left_of_the_regions() -> None:
     tokens = torch.randn(2, 2, 256, 8)
-    assert torch.allclose(describe(tokens, torch.arange(256)), describe(tokens), atol=1e-6)
+    assert torch.allclose(
+        describe(tokens, some_region_weights(torch.arange(256))), describe(tokens), atol=1e-6
+    )
     kept = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(256)[:40]))
-    found = describe(tokens[:, :, kept], kept)
+    found = describe(tokens[:, :, kept], some_region_weights(kept))
     mouth = region_weights()[REGIONS.index("mouth"), kept] > 0
     assert 0 < mouth.sum() < 40
     expected = tokens[:, :, kept][:, :, mouth].mean(2)
     assert torch.allclose(found[:, :, 0, REGIONS.index("mouth")], expected, atol=1e-6)
     # A region of which nothing is left is described as nothing.
     corner = torch.tensor([0, 1])
-    assert not describe(tokens[:, :, corner], corner)[:, :, 0, REGIONS.index("mouth")].any()
+    assert not describe(tokens[:, :, corner], some_region_weights(corner))[
+        :, :, 0, REGIONS.index("mouth")
+    ].any()

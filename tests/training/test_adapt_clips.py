@@ -86,6 +86,7 @@ def test_a_new_folder_holds_the_adapted_encoder(
     assert torch.equal(adapted.encoder.describe(crops), shipped.encoder.describe(crops))
     assert torch.equal(adapted.weight[1], shipped.weight[1])
     assert not torch.allclose(adapted.weight[0], shipped.weight[0])
+    assert shipped.reads_native and not adapted.reads_native
 
     assert run(["adapt", *names, "-o", str(out)]) == 2
     assert "exists" in capsys.readouterr().err

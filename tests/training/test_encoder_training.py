@@ -20,6 +20,7 @@ from vidscan.training.encoder import (
     cross_validate,
     fit_heads,
     left_out,
+    mean_scores,
     read_material,
     train_encoder,
     variants,
@@ -28,7 +29,9 @@ from vidscan.training.ledger import known, note
 from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS
 
-RECIPE = HeadRecipe(taps=(1, 2), moments=(0.5,), pairs=PairRecipe(mix={"self_blend": 1.0}, per_clip=1))
+RECIPE = HeadRecipe(
+    taps=(1, 2), moments=(0.5,), pairs=PairRecipe(mix={"self_blend": 1.0}, per_clip=1), native_pairs=7
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,18 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     whole = classifier.weight.numpy()
     *fitted, heads = fit_heads(material, RECIPE, [*range(FOLDS), None])
     unseen = left_out(material, fitted)
+    native = read_material(corpus, headed, work, RECIPE, native=True, jobs=1)
+    assert len([c for c in native.crops if not c.own]) == 4 * SOURCES
+    assert len([c for c in native.crops if c.own]) == 2 * 7
+    *native_fitted, native_heads = fit_heads(native, RECIPE, [*range(FOLDS), None])
+    native_unseen = left_out(native, native_fitted)
+    rescaled = native_heads.rescaled(native_unseen.centre, native_unseen.deviation)
+    assert record.load()["native.weight"].numpy() == pytest.approx(rescaled.weight)
+    assert record.settings["learnt_from"]["crops"] == len(material.crops) + len(native.crops)
+    joined = mean_scores([unseen, native_unseen])
+    assert joined["0-real.mp4"] == pytest.approx(
+        (unseen.scores["0-real.mp4"] + native_unseen.scores["0-real.mp4"]) / 2
+    )
     assert whole == pytest.approx(heads.rescaled(unseen.centre, unseen.deviation).weight)
     assert record.settings["heads"] == ["picture", "region"]
     # Only own pairs teach the one, none of them the other.
@@ -79,7 +94,7 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
     assert not np.allclose(both, film)
 
     # Forged pictures of sources that no head saw are told by what all forged ones share.
-    found = cross_validate(material, RECIPE)
+    found = cross_validate([material, native], RECIPE)
     assert found.all.value > 0.9
     assert found.all.of == SOURCES
 

@@ -64,21 +64,27 @@ def cross(
     rows = {}
     with stages(quiet=quiet) as stage:
         recipes = variants(curves=curves)
-        material = read_material(
-            corpus,
-            start or shipped_start(),
-            work,
-            next(iter(recipes.values())),
-            jobs=jobs,
-            stage=stage,
+        aligned, native = (
+            read_material(
+                corpus,
+                start or shipped_start(),
+                work,
+                next(iter(recipes.values())),
+                native=native,
+                jobs=jobs,
+                stage=stage,
+            )
+            for native in (False, True)
         )
         for name, recipe in recipes.items():
-            before = None if ledger is None else known(ledger, recipe, len(material.crops))
+            materials = [aligned, native] if recipe.native else [aligned]
+            crops = sum(len(material.crops) for material in materials)
+            before = None if ledger is None else known(ledger, recipe, crops)
             if before is None:
                 say(f"vidscan: {name}", quiet=quiet)
-                before = cross_validate(material, recipe)
+                before = cross_validate(materials, recipe)
                 if ledger is not None:
-                    note(ledger, name, recipe, len(material.crops), before)
+                    note(ledger, name, recipe, crops, before)
             rows[name] = before
     typer.echo(markdown(rows), nl=False)
 

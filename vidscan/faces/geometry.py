@@ -172,6 +172,45 @@ def face_transforms(faces: Sequence[Face], spec: CropSpec) -> NDArray[np.float64
     return crop_transform(points, spec, np.stack([face.box for face in faces]))
 
 
+def native_transforms(
+    to_crop: NDArray[np.floating], spec: CropSpec, frame: tuple[int, int], largest: float
+) -> NDArray[np.float64]:
+    """Maps to upright crops of the same faces that keep the frame's own pixels.
+
+    Resampling blurs the finest traces, so these crops neither turn nor enlarge a face; one larger than
+    ``largest`` is reduced to that. They keep within the frame as far as it is large enough.
+
+    Parameters
+    ----------
+    to_crop
+        (N, 2, 3) maps from frame pixels to aligned crops (:func:`crop_transform`).
+    spec
+        Of these and of the new crops.
+    frame
+        Width and height.
+    largest
+        Side of a face in pixels, as ``spec`` measures it.
+
+    Returns
+    -------
+    (N, 2, 3) float64 maps from frame pixels to crop pixels.
+    """
+    maps = np.asarray(to_crop, np.float64).reshape(-1, 2, 3)
+    middle = np.full((len(maps), 1, 2), (spec.size - 1) / 2)
+    centre = apply_affine(invert_affine(maps), middle)[:, 0]
+    face = spec.size / (spec.margin * similarity_scale(maps))
+    scale = np.minimum(1.0, largest / face)
+    side = spec.size / scale
+    room = np.array(frame, np.float64) - side[:, None]
+    first = np.clip(np.round(centre - (side[:, None] - 1) / 2), np.minimum(0, room), np.maximum(0, room))
+    # Where the frame is smaller than the crop, it is shown in the middle.
+    first = np.where(room < 0, np.round(room / 2), np.floor(first))
+    out = np.zeros((len(maps), 2, 3))
+    out[:, 0, 0] = out[:, 1, 1] = scale
+    out[:, :, 2] = (0.5 - first) * scale[:, None] - 0.5
+    return out
+
+
 def box_transform(boxes: NDArray[np.floating], spec: CropSpec) -> NDArray[np.float64]:
     """Upright crops from the detector's boxes alone, for faces whose points cannot be used.
 

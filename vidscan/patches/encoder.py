@@ -7,7 +7,10 @@ altered, and a crop is as suspicious as either finds it. Frozen encoders with li
 unseen generators better than networks trained whole: Ojha et al., *Towards Universal Fake Image Detectors
 that Generalize Across Generative Models* (CVPR 2023). Pooling by region follows where forgeries lie.
 
-A third head reads every patch alone, and says where the crop was altered: masks come from it.
+Two more heads read native crops: upright, in the frame's own pixels, with regions where they lie in them.
+Aligning a face resamples it and blurs the finest traces; what both kinds of crop say errs in different ways.
+
+A last head reads every patch of an aligned crop alone, and says where it was altered: masks come from it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import WeightsError
-from vidscan.faces.align import CropSpec
+from vidscan.faces.align import CropSpec, apply_affine
+from vidscan.faces.geometry import native_transforms
 from vidscan.models import ModelRecord, with_weights
 from vidscan.patches.classifier import MaskScale, normalise
 from vidscan.patches.vision_transformer import PATCH, VisionTransformer, unpacked
@@ -33,12 +37,24 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SPEC = CropSpec(size=224, margin=1.4)
 """The crop: 16 x 16 patches, of which the face takes about 11 x 11."""
 
+LARGEST = 240.0
+"""Side in pixels of a face, as :data:`SPEC` measures it, above which native crops are reduced to that: heads
+learn from faces no larger."""
+
 REGIONS = ("inner", "border", "outside", "mouth", "eyes", "nose")
 """Parts of the crop that are described one by one; they overlap."""
 
 _CENTRE = (8.0, 8.6)
 _RADII = (4.2, 5.6)
 _INNER, _EDGE = 0.8, 1.15
+_MIDDLES = {
+    "inner": (8.0, 8.6),
+    "border": (8.0, 13.5),
+    "outside": (8.0, 16.0),
+    "mouth": (8.5, 12.5),
+    "eyes": (8.0, 8.0),
+    "nose": (8.0, 10.0),
+}
 
 
 @lru_cache(maxsize=4)
@@ -48,6 +64,33 @@ def region_weights(side: int = 16) -> Tensor:
     The face is an ellipse in the aligned crop of :data:`SPEC`, in patches from the top left.
     """
     y, x = np.mgrid[:side, :side] * (16 / side) + 8 / side
+    return _shares(_within(x.ravel(), y.ravel()).astype(np.float32))
+
+
+def native_maps(to_aligned: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.float64]:
+    """(N, 2, 3) maps from a frame of a width and height to native crops, from those to aligned ones."""
+    return native_transforms(to_aligned, SPEC, frame, LARGEST)
+
+
+def native_region_weights(to_frame: NDArray[np.floating], to_aligned: NDArray[np.floating]) -> Tensor:
+    """(N, 6, 256) float32: as :func:`region_weights` in native crops, by where patches lie when aligned.
+
+    ``to_frame`` and ``to_aligned`` (N, 2, 3) map native pixels to the frame's, and these to aligned crops. A
+    region too small to hold the middle of a patch is the patch nearest to it.
+    """
+    centres = np.arange(16) * PATCH + (PATCH - 1) / 2
+    grid = np.stack(np.meshgrid(centres, centres), -1).reshape(1, -1, 2)
+    places = (apply_affine(to_aligned, apply_affine(to_frame, grid)) + 0.5) / PATCH
+    x, y = places[..., 0], places[..., 1]
+    counts = _within(x, y).astype(np.float32)
+    middles = np.array([_MIDDLES[name] for name in REGIONS])[:, None]
+    distance = np.hypot(x[:, None] - middles[..., 0], y[:, None] - middles[..., 1])
+    nearest = np.eye(counts.shape[-1], dtype=np.float32)[distance.argmin(-1)]
+    return _shares(np.where(counts.any(-1, keepdims=True), counts, nearest))
+
+
+def _within(x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(..., 6, P) which patches, by their places (..., P) in the aligned crop, belong to each region."""
     radius = np.hypot((x - _CENTRE[0]) / _RADII[0], (y - _CENTRE[1]) / _RADII[1])
     within = {
         "inner": radius < _INNER,
@@ -57,21 +100,33 @@ def region_weights(side: int = 16) -> Tensor:
         "eyes": (y > 6) & (y < 10) & (radius < 0.95),
         "nose": (y > 8) & (y < 12) & (x > 6) & (x < 10),
     }
-    weights = np.stack([within[name].ravel() for name in REGIONS]).astype(np.float32)
-    return torch.from_numpy(weights / weights.sum(1, keepdims=True))
+    return np.stack([within[name] for name in REGIONS], -2)
 
 
-def describe(tokens: Tensor, kept: Tensor | None = None) -> Tensor:
+def _shares(counts: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(counts / counts.sum(-1, keepdims=True))
+
+
+def some_region_weights(kept: Tensor) -> Tensor:
+    """(6, M) as :func:`region_weights` where only the patches ``kept`` (M,) are there.
+
+    A region without a patch is described as zeros.
+    """
+    weights = region_weights().to(kept.device)[:, kept]
+    return weights / weights.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def describe(tokens: Tensor, weights: Tensor | None = None) -> Tensor:
     """(N, taps, 2, 6, width) mean and standard deviation by region of tokens (N, taps, patches, width).
 
-    ``kept`` (patches,) says which of the 16 x 16 patches the tokens are; all where None. A region without a
-    patch is described as zeros.
+    ``weights`` (6, patches) or (N, 6, patches) say what counts in which region: :func:`region_weights` where
+    None.
     """
-    if kept is None:
-        weights = region_weights(round(tokens.shape[2] ** 0.5)).to(tokens.device)
-    else:
-        weights = region_weights().to(tokens.device)[:, kept]
-        weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-6)
+    if weights is None:
+        weights = region_weights(round(tokens.shape[2] ** 0.5))
+    weights = weights.to(tokens.device)
+    if weights.ndim == 3:
+        weights = weights[:, None]
     mean = weights @ tokens
     spread = (weights @ tokens.square() - mean.square()).clamp(min=1e-6).sqrt()
     return torch.stack([mean, spread], 2)
@@ -119,9 +174,18 @@ class Encoder:
         self.mean, self.std = list(mean), list(std)
 
     @torch.inference_mode()
-    def describe(self, crops: Tensor) -> Tensor:
-        """(N, d) float32 descriptions, on the CPU, of crops (N, 3, 224, 224) RGB 0..255."""
-        return torch.cat([describe(tokens).flatten(1).cpu() for tokens in self.tokens(crops)])
+    def describe(self, crops: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(N, d) float32 descriptions, on the CPU, of crops (N, 3, 224, 224) RGB 0..255.
+
+        ``weights`` (N, 6, 256) of :func:`native_region_weights` for native crops, None for aligned ones.
+        """
+        parts = [None] * len(crops) if weights is None else weights.split(self.batch)
+        return torch.cat(
+            [
+                describe(tokens, own).flatten(1).cpu()
+                for tokens, own in zip(self.tokens(crops), parts, strict=False)
+            ]
+        )
 
     @torch.inference_mode()
     def tokens(self, crops: Tensor) -> Iterator[Tensor]:
@@ -132,7 +196,7 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class EncoderReading:
-    """What the heads say of crops.
+    """What the heads say of aligned crops.
 
     Attributes
     ----------
@@ -181,6 +245,9 @@ class EncoderClassifier:
         try:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
             map_weight, map_bias = tensors.pop("map.weight"), tensors.pop("map.bias")
+            native = None
+            if "native.weight" in tensors:
+                native = tensors.pop("native.weight"), tensors.pop("native.bias")
             taps = tuple(int(tap) for tap in record.settings["taps"])
             mean, std = ([float(v) for v in record.settings[name]] for name in ("mean", "std"))
             self.mask = MaskScale(**record.settings["mask"])
@@ -192,23 +259,49 @@ class EncoderClassifier:
             ) from error
         self.encoder = Encoder(tensors, taps, device, mean=mean, std=std)
         width = self.encoder.network.cls_token.shape[-1]
-        if weight.ndim != 2 or weight.shape[1] != len(taps) * 2 * len(REGIONS) * width or not len(weight):
-            raise WeightsError(f"the heads of {record.name} have {tuple(weight.shape)} weights")
-        if bias.shape != weight.shape[:1]:
-            raise WeightsError(f"{record.name} has {len(weight)} heads and {bias.numel()} biases")
+        for heads in ((weight, bias), native):
+            if heads is not None:
+                _check_heads(record.name, *heads, len(taps) * 2 * len(REGIONS) * width)
         if map_weight.shape != (len(taps), width) or map_bias.shape != ():
             raise WeightsError(f"the map's head of {record.name} has {tuple(map_weight.shape)} weights")
         self.weight, self.bias = weight, bias
+        self._native = native
         self._map_weight = map_weight.to(device)
         self._map_bias = float(map_bias)
         self.record, self.device = record, device
 
+    @property
+    def reads_native(self) -> bool:
+        """Whether there are heads for native crops."""
+        return self._native is not None
+
     def read(self, crops: Tensor) -> EncoderReading:
-        """What the heads say of crops (N, 3, 224, 224) RGB 0..255."""
+        """What the heads say of aligned crops (N, 3, 224, 224) RGB 0..255."""
         deviations, maps = [], []
         for tokens in self.encoder.tokens(crops):
-            description = describe(tokens).flatten(1).cpu()
-            deviations.append((description @ self.weight.T + self.bias).amax(1).double())
+            deviations.append(_greatest(describe(tokens), self.weight, self.bias))
             altered = torch.einsum("ntpw,tw->np", tokens, self._map_weight) + self._map_bias
             maps.append(altered.unflatten(1, (SPEC.size // PATCH, -1)).cpu())
         return EncoderReading(torch.cat(deviations).numpy(), torch.cat(maps).numpy())
+
+    def read_native(self, crops: Tensor, weights: Tensor) -> NDArray[np.float64]:
+        """(N,) deviations, as of :class:`EncoderReading`, of native crops (N, 3, 224, 224) RGB 0..255.
+
+        ``weights`` (N, 6, 256) are those of :func:`native_region_weights`. Raises ValueError where there are
+        no heads for them.
+        """
+        if self._native is None:
+            raise ValueError(f"{self.record.name} has no heads for native crops")
+        return _greatest(self.encoder.describe(crops, weights), *self._native).numpy()
+
+
+def _check_heads(name: str, weight: Tensor, bias: Tensor, numbers: int) -> None:
+    if weight.ndim != 2 or weight.shape[1] != numbers or not len(weight):
+        raise WeightsError(f"the heads of {name} have {tuple(weight.shape)} weights")
+    if bias.shape != weight.shape[:1]:
+        raise WeightsError(f"{name} has {len(weight)} heads and {bias.numel()} biases")
+
+
+def _greatest(descriptions: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(N,) what the head that finds more says of descriptions (N, ...)."""
+    return (descriptions.flatten(1).cpu() @ weight.T + bias).amax(1).double()

@@ -141,12 +141,16 @@ def _area(memory: Memory, log_odds: NDArray[np.float64]) -> float:
 
 
 def _write(source: Path, out: Path, record: ModelRecord, head: LinearHead, fakes: int) -> str:
-    """A copy of the weights folder with the adapted encoder in the verdict's place for it."""
+    """A copy of the weights folder with the adapted encoder in the verdict's place for it.
+
+    It looks at aligned crops alone: heads for native ones would outvote what was learned.
+    """
     from safetensors.torch import load_file
 
     shutil.copytree(source, out)
     name = f"{record.name}-adapted"
     tensors = load_file(record.path)
+    tensors = {name: value for name, value in tensors.items() if not name.startswith("native.")}
     tensors["head.weight"][HEAD] = torch.from_numpy(head.weight)
     tensors["head.bias"][HEAD] = head.bias
     register(out, name, tensors, record.settings | {"adapted": {"from": record.name, "fakes": fakes}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,13 +18,16 @@ from vidscan.errors import SetupError
 from vidscan.faces.detect import Detector, load_detector
 from vidscan.machine import default_jobs
 from vidscan.outputs import Replacement
-from vidscan.patches.encoder import SPEC, Encoder
+from vidscan.patches.encoder import LARGEST, SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut
 from vidscan.training.corpus import Entry
-from vidscan.training.face_crops import crops_at
-from vidscan.training.own_pairs import FORGED_SPEC, OwnPairs, PairMaker, PairRecipe
+from vidscan.training.face_crops import crops_at, faces_at, native_crop, picture
+from vidscan.training.face_crops import cut as cut_crop
+from vidscan.training.own_pairs import FORGED_SPEC, VIEW, OwnPairs, PairMaker, PairRecipe
 
 _FORMAT = 1
+_NATIVE = ((), ("native", LARGEST))
+"""What a key says of crops that are not, and that are native."""
 _BATCH = 8
 """Genuine files whose faces are forged together."""
 _TOKENS = 20
@@ -120,17 +123,23 @@ class Describer:
         folder.mkdir(parents=True, exist_ok=True)
 
     def corpus_crops(
-        self, entries: Sequence[Entry], moments: tuple[float, ...], advance: Callable[[], None]
+        self,
+        entries: Sequence[Entry],
+        moments: tuple[float, ...],
+        advance: Callable[[], None],
+        *,
+        native: bool = False,
     ) -> list[Described]:
         """The largest face at ``moments`` (shares of the duration) of every clip, and in every picture.
 
-        Files in which no face is found are left out.
+        Files in which no face is found are left out. ``native`` crops in place of aligned ones.
         """
         looks = [(e.file, moments if e.kind == "video" else (0.0,)) for e in entries]
         tasks = [
             _Task(
                 ((self._corpus / file, when),),
-                self._folder / f"{_digest(file)}-{self._key(when, asdict(SPEC))}.npz",
+                self._folder / f"{_digest(file)}-{self._key(when, asdict(SPEC), *_NATIVE[native])}.npz",
+                native=native,
             )
             for file, when in looks
         ]
@@ -142,13 +151,24 @@ class Describer:
         return found
 
     def own_pairs(
-        self, entries: Sequence[Entry], recipe: PairRecipe, advance: Callable[[], None]
+        self,
+        entries: Sequence[Entry],
+        recipe: PairRecipe,
+        advance: Callable[[], None],
+        *,
+        most: int | None = None,
+        native: bool = False,
     ) -> list[Described]:
-        """Genuine ``entries`` beside their self-made forgeries (:mod:`vidscan.training.own_pairs`)."""
-        looks = pair_looks(entries, recipe)
-        key = self._key(asdict(recipe), asdict(FORGED_SPEC))
+        """Genuine ``entries`` beside their self-made forgeries (:mod:`vidscan.training.own_pairs`).
+
+        At most ``most`` pairs. ``native`` ones are coded as they are, and not scaled before.
+        """
+        looks = pair_looks(entries, recipe)[:most]
+        if native:
+            recipe = replace(recipe, side=(VIEW, VIEW))
+        key = self._key(asdict(recipe), asdict(FORGED_SPEC), *_NATIVE[native])
         found = []
-        for batch, task in self._batches(looks, key, recipe, advance):
+        for batch, task in self._batches(looks, key, recipe, advance, native=native):
             with np.load(task.target, allow_pickle=False) as data:
                 kind = str(data["kind"])
                 for i, genuine, forged in zip(data["rows"], data["genuine"], data["forged"], strict=True):
@@ -184,6 +204,7 @@ class Describer:
         advance: Callable[[], None],
         *,
         tokens: bool = False,
+        native: bool = False,
     ) -> list[tuple[Sequence[_Look], _Task]]:
         batches = [looks[i : i + _BATCH] for i in range(0, len(looks), _BATCH)]
         tasks = [
@@ -191,6 +212,7 @@ class Describer:
                 tuple((self._corpus / e.file, moment) for e, moment in batch),
                 self._folder / f"{_digest(*(f'{e.file} {m}' for e, m in batch))}-{key}.npz",
                 tokens,
+                native,
             )
             for batch in batches
         ]
@@ -232,6 +254,8 @@ class _Task:
     target: Path
     tokens: bool = False
     """Patches are kept of own pairs, not their descriptions."""
+    native: bool = False
+    """Crops are native, not aligned."""
 
     def tell(self, advance: Callable[[], None]) -> None:
         """Every look is done."""
@@ -294,26 +318,39 @@ class _Worker:
     def describe(self, task: _Task) -> dict[str, NDArray]:
         """What is kept of a task."""
         if self.maker is None:
-            return {"features": self._features(list(crops_at(*task.looks[0], self.detector, SPEC)))}
-        found = [
-            (i, crop)
+            return {"features": self._of_looks(task)}
+        looks = [
+            (i, image, face)
             for i, look in enumerate(task.looks)
-            for crop in crops_at(*look, self.detector, FORGED_SPEC)
+            for image, face in faces_at(*look, self.detector)
         ]
-        if len(found) < 2:  # no donor
+        if len(looks) < 2:  # no donor
             return self._nothing(task)
-        pictures = torch.cat([crop for _, crop in found]).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i, _ in found]
-        pairs = self.maker.make(pictures, names)
-        rows = np.array([i for i, _ in found])
+        names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i, _, _ in looks]
+        rows = np.array([i for i, _, _ in looks])
+        if task.native:
+            natives = [native_crop(image, face, FORGED_SPEC) for _, image, face in looks]
+            crops = np.stack([picture(native.crop) for native in natives])
+            pairs = self.maker.make(crops, names, np.stack([native.landmarks() for native in natives]))
+            weights = _mirrored(torch.cat([native.weights() for native in natives]), pairs.turned)
+        else:
+            crops = np.stack([picture(cut_crop(image, face, FORGED_SPEC)) for _, image, face in looks])
+            pairs, weights = self.maker.make(crops, names), None
         if task.tokens:
             return self._tokens(pairs, rows, hashed(*names))
         return {
             "kind": np.array(pairs.kind),
             "rows": rows,
-            "genuine": self._features([_crop(picture) for picture in pairs.genuine]),
-            "forged": self._features([_crop(picture) for picture in pairs.forged]),
+            "genuine": self._features([_crop(side) for side in pairs.genuine], weights),
+            "forged": self._features([_crop(side) for side in pairs.forged], weights),
         }
+
+    def _of_looks(self, task: _Task) -> NDArray[np.float16]:
+        if not task.native:
+            return self._features(list(crops_at(*task.looks[0], self.detector, SPEC)))
+        found = [native_crop(image, face, SPEC) for image, face in faces_at(*task.looks[0], self.detector)]
+        weights = torch.cat([native.weights() for native in found]) if found else None
+        return self._features([native.crop for native in found], weights)
 
     def _nothing(self, task: _Task) -> dict[str, NDArray]:
         rows, nothing = np.zeros(0, int), np.zeros((0, 0), np.float16)
@@ -343,10 +380,18 @@ class _Worker:
                 kept["stands_for"].append(np.full(count, drawn.of / max(1, count), np.float32))
         return {name: np.concatenate(values) for name, values in kept.items()}
 
-    def _features(self, crops: list[torch.Tensor]) -> NDArray[np.float16]:
+    def _features(
+        self, crops: list[torch.Tensor], weights: torch.Tensor | None = None
+    ) -> NDArray[np.float16]:
         if not crops:
             return np.zeros((0, 0), np.float16)
-        return self.encoder.describe(torch.cat(crops)).numpy().astype(np.float16)
+        return self.encoder.describe(torch.cat(crops), weights).numpy().astype(np.float16)
+
+
+def _mirrored(weights: torch.Tensor, turned: NDArray[np.bool_]) -> torch.Tensor:
+    """(N, 6, 256) region weights, of the crops that are ``turned`` as their mirror image has them."""
+    other = weights.unflatten(2, (SPEC.size // PATCH, -1)).flip(3).flatten(2)
+    return torch.where(torch.from_numpy(turned)[:, None, None], other, weights)
 
 
 def _crop(picture: NDArray[np.uint8]) -> torch.Tensor:

@@ -6,6 +6,9 @@ takes seconds, and every choice can be made by leaving sources out (:mod:`vidsca
 A forgery is either a whole picture or a region of real footage, and one linear head cannot serve both: what
 own pairs teach it of regions takes from what it knows of whole pictures. So each has a head, a crop is as
 suspicious as either finds it, and both speak in the same unit: deviations of genuine people never seen.
+
+Each is learned twice, on aligned crops and on native ones (:mod:`vidscan.patches.encoder`). A clip's looks
+are of both in turn, so that its score is the mean.
 """
 
 from __future__ import annotations
@@ -66,6 +69,10 @@ class HeadRecipe:
         What each learns from, by name.
     pairs
         How the own pairs are made.
+    native
+        Heads for native crops, too.
+    native_pairs
+        At most so many own pairs teach these.
     map_pairs
         At most so many teach the head of masks.
     generators, people
@@ -83,6 +90,8 @@ class HeadRecipe:
         default_factory=lambda: {"picture": Shares(0.75, 0.25, 0.0), "region": Shares(0.3, 0.2, 0.5)}
     )
     pairs: PairRecipe = field(default_factory=PairRecipe)
+    native: bool = True
+    native_pairs: int = 1500
     map_pairs: int = 1200
     generators: int = 0
     people: int = 0
@@ -119,19 +128,25 @@ def read_material(
     work: Path,
     recipe: HeadRecipe,
     *,
+    native: bool = False,
     jobs: int = 0,
     stage: Callable[[str, int], Callable[[], None]] = lambda name, files: lambda: None,
 ) -> Material:
-    """Describe the train split, as far as ``work`` has not got it.
+    """Describe the train split, as far as ``work`` has not got it, by aligned crops or by ``native`` ones.
 
     Raises SetupError where no face is found, or the sources are too few.
     """
     entries = _train_entries(corpus)
     genuine = [e for e in entries if e.genuine]
     describer = Describer(corpus, start, recipe.taps, work / "descriptions", jobs=jobs)
-    crops = describer.corpus_crops(entries, recipe.moments, stage("describing crops", len(entries)))
+    kind = "native" if native else "aligned"
+    crops = describer.corpus_crops(
+        entries, recipe.moments, stage(f"describing {kind} crops", len(entries)), native=native
+    )
+    most = recipe.native_pairs if native else None
+    looks = len(pair_looks(genuine, recipe.pairs)[:most])
     crops += describer.own_pairs(
-        genuine, recipe.pairs, stage("forging pairs", len(pair_looks(genuine, recipe.pairs)))
+        genuine, recipe.pairs, stage(f"forging {kind} pairs", looks), most=most, native=native
     )
     if not crops:
         raise SetupError(f"no face was found in the train split of {corpus}")
@@ -287,14 +302,24 @@ def left_out(material: Material, fitted: Sequence[LinearHeads]) -> LeftOut:
     return LeftOut({file: float(np.mean(own)) for file, own in scores.items()}, centre, deviation)
 
 
-def cross_validate(material: Material, recipe: HeadRecipe) -> Figures:
-    """Figures of :func:`left_out`; raises SetupError where a part has nothing to learn from."""
-    return figures(_entries(material), left_out(material, fit_heads(material, recipe, range(FOLDS))).scores)
+def cross_validate(materials: Sequence[Material], recipe: HeadRecipe) -> Figures:
+    """Figures of :func:`left_out`, the mean over ``materials``: the same corpus by each kind of crop.
+
+    Raises SetupError where a part has nothing to learn from.
+    """
+    found = [left_out(own, fit_heads(own, recipe, range(FOLDS))) for own in materials]
+    return figures(_entries(materials), mean_scores(found))
 
 
-def _entries(material: Material) -> list[Entry]:
+def mean_scores(found: Sequence[LeftOut]) -> dict[str, float]:
+    """Of every file the mean over those that have it: its looks are of each kind in turn."""
+    files = {file for one in found for file in one.scores}
+    return {file: float(np.mean([one.scores[file] for one in found if file in one.scores])) for file in files}
+
+
+def _entries(materials: Sequence[Material]) -> list[Entry]:
     """Every file of the corpus that a crop is of, once."""
-    return list({c.entry.file: c.entry for c in material.crops if not c.own}.values())
+    return list({c.entry.file: c.entry for own in materials for c in own.crops if not c.own}.values())
 
 
 def shipped_start() -> Path:
@@ -313,6 +338,7 @@ def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
     heads = shipped.heads
     found = {
         "shipped": shipped,
+        "aligned crops alone": replace(shipped, native=False),
         "picture head alone": replace(shipped, heads={"picture": heads["picture"]}),
         "region head alone": replace(shipped, heads={"region": heads["region"]}),
         "one head for both": replace(shipped, heads={"both": Shares(0.6, 0.2, 0.2)}),
@@ -345,20 +371,24 @@ def train_encoder(
     Raises SetupError where the start or the corpus is not usable.
     """
     tensors = start_tensors(start, recipe.taps)
-    material = read_material(corpus, start, work, recipe, jobs=jobs, stage=stage)
-    token_map = _token_map(corpus, start, work, recipe, jobs=jobs, stage=stage)
-    *fitted, heads = fit_heads(material, recipe, [*range(FOLDS), None])
-    unseen = left_out(material, fitted)
-    genuine = [unseen.scores[e.file] for e in _entries(material) if e.genuine and e.kind == "video"]
-    heads = heads.rescaled(unseen.centre, unseen.deviation)
     tensors["pos_embed"] = tensors["pos_embed"].half()
-    tensors |= {
-        "head.weight": torch.from_numpy(heads.weight),
-        "head.bias": torch.from_numpy(heads.bias).float(),
-        "map.weight": token_map.weight,
-        "map.bias": token_map.bias,
-    }
-    learnt = [material.crops[int(i)].entry for i in _chosen(material, recipe)]
+    token_map = _token_map(corpus, start, work, recipe, jobs=jobs, stage=stage)
+    tensors |= {"map.weight": token_map.weight, "map.bias": token_map.bias}
+    materials, found, learnt = [], [], []
+    for native, name in ((False, "head"), (True, "native"))[: 1 + recipe.native]:
+        material = read_material(corpus, start, work, recipe, native=native, jobs=jobs, stage=stage)
+        *fitted, heads = fit_heads(material, recipe, [*range(FOLDS), None])
+        unseen = left_out(material, fitted)
+        heads = heads.rescaled(unseen.centre, unseen.deviation)
+        tensors |= {
+            f"{name}.weight": torch.from_numpy(heads.weight),
+            f"{name}.bias": torch.from_numpy(heads.bias).float(),
+        }
+        materials.append(material)
+        found.append(unseen)
+        learnt += [material.crops[int(i)].entry for i in _chosen(material, recipe)]
+    scores = mean_scores(found)
+    genuine = [scores[e.file] for e in _entries(materials) if e.genuine and e.kind == "video"]
     return register(
         weights,
         NAME,

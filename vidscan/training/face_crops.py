@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidscan.errors import InputError
-from vidscan.faces.align import CropSpec, align, crop_transform
+from vidscan.faces.align import CropSpec, align, apply_affine, crop_transform, invert_affine
 from vidscan.faces.detect import Detector
+from vidscan.faces.geometry import native_transforms
+from vidscan.forge.template import mean_landmarks
 from vidscan.media import open_video
+from vidscan.patches.encoder import LARGEST, SPEC, native_region_weights
 from vidscan.types import Detection, Face, FrameChunk
 
 
@@ -84,11 +88,57 @@ def largest_face(
     return next(((picture(cut(image, face, spec)), round(area(face) ** 0.5, 1)) for face in found), None)
 
 
-def crops_at(path: Path, shares: Sequence[float], detector: Detector, spec: CropSpec) -> Iterator[Tensor]:
-    """Crops (:func:`cut`) of the largest face at ``shares`` of a clip; none from where it cannot be read."""
+def faces_at(
+    path: Path, shares: Sequence[float], detector: Detector
+) -> Iterator[tuple[NDArray[np.uint8], Detection]]:
+    """The largest face and its frame (H, W, 3) at ``shares`` of a clip; none from where it cannot be read."""
     try:
         for _, image in frames_at(path, shares):
             for face in detector.detect(image[None])[0][:1]:
-                yield cut(image, face, spec)
+                yield image, face
     except InputError:
         return
+
+
+def crops_at(path: Path, shares: Sequence[float], detector: Detector, spec: CropSpec) -> Iterator[Tensor]:
+    """Crops (:func:`cut`) of the faces of :func:`faces_at`."""
+    for image, face in faces_at(path, shares, detector):
+        yield cut(image, face, spec)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCrop:
+    """A face in its frame's own pixels (:func:`vidscan.patches.encoder.native_maps`).
+
+    Attributes
+    ----------
+    crop
+        (1, 3, S, S) float 0..255.
+    to_aligned
+        (2, 3) map from its pixels to those of the encoder's aligned crop.
+    """
+
+    crop: Tensor
+    to_aligned: NDArray[np.float64]
+
+    def weights(self) -> Tensor:
+        """(1, 6, 256) what counts in which region of the encoder's crop in its middle."""
+        edge = (self.crop.shape[-1] - SPEC.size) // 2
+        return native_region_weights(np.array([[[1.0, 0.0, edge], [0.0, 1.0, edge]]]), self.to_aligned[None])
+
+    def landmarks(self) -> NDArray[np.float64]:
+        """(478, 2) landmarks of an average face where this one lies, in pixels of the crop."""
+        return apply_affine(invert_affine(self.to_aligned), mean_landmarks(SPEC).astype(np.float64))
+
+
+def native_crop(image: NDArray[np.uint8], face: Detection | Face, spec: CropSpec) -> NativeCrop:
+    """The native crop of a face in a frame (H, W, 3) RGB; ``spec`` is the encoder's or a wider one."""
+    height, width = image.shape[:2]
+    native = native_transforms(
+        crop_transform(face.points[None], spec, face.box[None]), spec, (width, height), LARGEST
+    )
+    crop = align(torch.from_numpy(image[None]), np.zeros(1, np.int64), native, spec)
+    aligned = crop_transform(face.points[None], SPEC, face.box[None])[0]
+    back = invert_affine(native)[0]
+    offset = apply_affine(aligned, back[None, :, 2])[0]
+    return NativeCrop(crop, np.column_stack([aligned[:, :2] @ back[:, :2], offset]))

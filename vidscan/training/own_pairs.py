@@ -28,7 +28,7 @@ from vidscan.training.degrade import Degradation, degrade
 
 FORGED_SPEC = CropSpec(size=280, margin=1.75)
 """What is forged: at the encoder's scale, with room beyond its crop."""
-_VIEW = 264
+VIEW = 264
 """Side in pixels of what is coded, with room for block borders beyond the encoder's crop."""
 
 
@@ -89,12 +89,15 @@ class OwnPairs:
         (n, 224, 224, 3) RGB.
     masks
         (n, 224, 224) float32, 0..1: how much of each pixel is forged.
+    turned
+        (n,) bool: both sides are mirrored.
     """
 
     kind: str
     genuine: NDArray[np.uint8]
     forged: NDArray[np.uint8]
     masks: NDArray[np.float32]
+    turned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,13 @@ class PairMaker:
         self._recipe = recipe
         self._landmarks = torch.from_numpy(mean_landmarks(FORGED_SPEC))
 
-    def make(self, crops: NDArray[np.uint8], names: Sequence[str]) -> OwnPairs:
+    def make(
+        self, crops: NDArray[np.uint8], names: Sequence[str], landmarks: NDArray[np.floating] | None = None
+    ) -> OwnPairs:
         """Pairs of genuine ``crops`` (n, 280, 280, 3) RGB, n >= 2.
 
-        ``names`` (n,) say which crops they are; the same names give the same pairs.
+        ``names`` (n,) say which crops they are; the same names give the same pairs. ``landmarks`` (n, 478, 2)
+        are those of an average aligned face where None.
         """
         recipe = self._recipe
         rng = np.random.default_rng(hashed(str(recipe.seed), *names))
@@ -129,7 +135,8 @@ class PairMaker:
         chances = np.array([recipe.mix[kind] for kind in kinds])
         kind = kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
-        faces = Faces(images, self._landmarks.expand(len(crops), -1, -1))
+        points = self._landmarks if landmarks is None else torch.from_numpy(landmarks).float()
+        faces = Faces(images, points.expand(len(crops), -1, -1))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         made = FORGERIES[kind](faces, generator)
         forged = made.images.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
@@ -138,10 +145,11 @@ class PairMaker:
             for side in (crops, forged)
         )
         masks = [
-            _middle(_turned(_middle(mask, _VIEW), self._draw(name)), SPEC.size)
+            _middle(_turned(_middle(mask, VIEW), self._draw(name)), SPEC.size)
             for mask, name in zip(made.mask[:, 0].numpy(), names, strict=True)
         ]
-        return OwnPairs(kind, genuine, fake, np.stack(masks))
+        turned = np.array([self._draw(name).turned for name in names])
+        return OwnPairs(kind, genuine, fake, np.stack(masks), turned)
 
     def _draw(self, name: str) -> _Draws:
         rng = np.random.default_rng(hashed(str(self._recipe.seed), name))
@@ -151,8 +159,8 @@ class PairMaker:
     def _coded(self, crop: NDArray[np.uint8], draws: _Draws) -> NDArray[np.uint8]:
         """One (224, 224, 3) crop, scaled and coded."""
         size = draws.side, draws.side
-        view = _turned(cv2.resize(_middle(crop, _VIEW), size, interpolation=cv2.INTER_AREA), draws)
-        coded = degrade(np.asarray(view, np.uint8), draws.rng, self._recipe.degradation, _VIEW)
+        view = _turned(cv2.resize(_middle(crop, VIEW), size, interpolation=cv2.INTER_AREA), draws)
+        coded = degrade(np.asarray(view, np.uint8), draws.rng, self._recipe.degradation, VIEW)
         return _middle(coded, SPEC.size)
 
 

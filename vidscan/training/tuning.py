@@ -31,7 +31,7 @@ from vidscan.errors import SetupError
 from vidscan.forge.base import FORGERIES, Faces
 from vidscan.forge.template import mean_landmarks
 from vidscan.patches.classifier import normalise
-from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD, Encoder, describe
+from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD, Encoder, describe, some_region_weights
 from vidscan.patches.vision_transformer import VisionTransformer, packed
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from vidscan.training.corpus import Entry
@@ -39,11 +39,9 @@ from vidscan.training.dct import dct_jpeg
 from vidscan.training.encoder import HeadRecipe
 from vidscan.training.linear_head import Standardised
 from vidscan.training.log import log_line, read_log
-from vidscan.training.own_pairs import FORGED_SPEC
+from vidscan.training.own_pairs import FORGED_SPEC, VIEW
 from vidscan.training.pack import Pack
 
-_VIEW = 264
-"""Side in pixels of what is coded, with room for block borders beyond the encoder's crop."""
 _SIDES = 9
 """Sizes at which a view is coded."""
 FORGED_TOGETHER = 8
@@ -194,7 +192,7 @@ class Batches:
 
     def _seen(self, pictures: Tensor, views: _Views) -> Tensor:
         """(n, 3, 224, 224) of (n, 3, 280, 280): the middle, turned, coded at another size."""
-        middle = _middle(pictures, _VIEW)
+        middle = _middle(pictures, VIEW)
         turned = torch.from_numpy(views.turned).to(self._device).view(-1, 1, 1, 1)
         middle = torch.where(turned, middle.flip(3), middle)
         seen = torch.empty_like(middle)
@@ -202,7 +200,7 @@ class Batches:
             rows = torch.from_numpy(np.flatnonzero(views.side == side)).to(self._device)
             small = _resized(middle[rows], side)
             coded = dct_jpeg(small, torch.from_numpy(views.quality)[rows.cpu()])
-            seen[rows] = _resized(coded, _VIEW)
+            seen[rows] = _resized(coded, VIEW)
         return _middle(seen, SPEC.size)
 
 
@@ -403,7 +401,7 @@ class Tuner:
         kept = torch.from_numpy(np.sort(rng.permutation(_PATCHES)[: self.recipe.kept])).to(self.device)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, self.device != "cpu"):
             tokens = self.network(normalise(batch.crops, list(MEAN), list(STD)), kept)
-        return describe(tokens.float(), kept).flatten(1)
+        return describe(tokens.float(), some_region_weights(kept)).flatten(1)
 
     def tensors(self) -> dict[str, Tensor]:
         """The encoder as it is shipped, int8 with scales."""
