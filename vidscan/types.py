@@ -352,7 +352,7 @@ class ScanSettings:
     the first second of every track."""
     encoder_fps: float = 0.5
     """The encoder looks at the classified faces at this rate, and every second in the first four seconds of a
-    track; 0 leaves it out."""
+    track: at an aligned crop and a native one in turn, first at both; 0 leaves it out."""
     behavior_fps: float = 15.0
     """Landmarks are read at about this rate, in every second frame of most clips; 0 leaves behavior out."""
     blink_rule: EyeRule = "network"

@@ -215,11 +215,14 @@ def test_native_crops_keep_the_frames_pixels(angle, zoom, x, y, width, height):
         assert np.allclose(corners + 0.5, np.round(corners + 0.5), atol=1e-6)  # whole pixels
     for low, high, length in zip(*corners, (width, height), strict=True):
         if high - low <= length:
-            assert low >= -0.5 - 1e-6 and high <= length - 0.5 + 1 / scale
+            assert low >= -0.5 - 1e-6 and high <= length + 0.5 + 1e-6
         else:
             assert abs((low + high + 1) / 2 - length / 2) <= 1  # the frame in the middle
-    middle = apply_affine(native, apply_affine(invert_affine(aligned), np.full((1, 1, 2), 111.5)))[0, 0]
-    if 130 / scale < x < width - 130 / scale and 130 / scale < y < height - 130 / scale and angle == 0:
+    # Where the frame has room about it, the face is in the middle.
+    centre = apply_affine(invert_affine(aligned), np.full((1, 1, 2), 111.5))[0, 0]
+    room = 113 / scale
+    if (centre > room).all() and (centre < np.array([width, height]) - 1 - room).all():
+        middle = apply_affine(native, centre[None, None])[0, 0]
         assert np.abs(middle - 111.5).max() <= 1
 
 

@@ -120,7 +120,7 @@ def test_regions_of_a_native_crop_lie_where_the_face_is() -> None:
     chosen = torch.nonzero(weights[REGIONS.index("mouth")].reshape(16, 16)).numpy()[:, ::-1]
     in_frame = apply_affine(invert_affine(native), (chosen * PATCH + 6.5)[None])
     in_crop = (apply_affine(aligned, in_frame)[0] + 0.5) / PATCH
-    assert 2 <= len(chosen) <= 5  # a quarter of its twelve patches
+    assert 2 <= len(chosen) <= 5  # a quarter of its fifteen patches
     assert ((in_crop > [6, 11]) & (in_crop < [11, 14])).all()
 
 
@@ -130,6 +130,16 @@ def test_a_region_of_a_tiny_face_is_its_nearest_patch() -> None:
     (weights,) = native_region_weights(invert_affine(native), aligned)
     assert torch.isfinite(weights).all()
     assert (weights[REGIONS.index("nose")] > 0).sum() == 1
+
+
+def test_descriptions_are_of_each_crop_by_its_own_weights() -> None:
+    encoder = Encoder(dict(random_encoder(TAPS, 16, WIDTH).state_dict()), TAPS, batch=2)
+    weights = torch.rand(5, len(REGIONS), 256)
+    weights /= weights.sum(2, keepdim=True)
+    found = encoder.describe(crops(5), weights)
+    each = [encoder.describe(crops(5)[i : i + 1], weights[i : i + 1]) for i in range(5)]
+    assert torch.allclose(found, torch.cat(each), atol=1e-4)
+    assert encoder.describe(crops(5)[:0]).shape == (0, found.shape[1])
 
 
 def test_native_crops_have_heads_of_their_own(tmp_path: Path) -> None:

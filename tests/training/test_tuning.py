@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from tests.manifests import entry
+from tests.patches.test_vision_transformer import random_encoder
 from tests.training.small_corpus import picture, small_start
 from vidscan.cli.train import app
 from vidscan.errors import SetupError
@@ -50,8 +55,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_start(tmp_path_factory.mktemp("start") / "encoder.safetensors")
 
 
-def tuner(start: Path, recipe: TuneRecipe = RECIPE) -> Tuner:
-    return Tuner(start_tensors(start, (1, 2)), Batches(small_pack(), recipe, "cpu"), recipe, "cpu")
+def tuner(start: Path, recipe: TuneRecipe = RECIPE, without: Sequence[int] = ()) -> Tuner:
+    batches = Batches(small_pack(), recipe, "cpu", without)
+    return Tuner(start_tensors(start, (1, 2)), batches, recipe, "cpu")
 
 
 def test_a_batch_depends_on_its_number_alone() -> None:
@@ -115,6 +121,11 @@ def test_updates_change_nothing_before_they_learn_and_stay_when_merged(start: Pa
     }
 
 
+def test_updates_are_on_the_device_of_what_they_update() -> None:
+    network = random_encoder((1, 2), 16).to("meta")
+    assert {value.device.type for value in adapt(network, 1, 2, 0)} == {"meta"}
+
+
 def test_a_block_that_is_not_there_is_refused(start: Path) -> None:
     with pytest.raises(SetupError, match="2 blocks: none is left to tune"):
         tuner(start, replace(RECIPE, first=2))
@@ -129,15 +140,23 @@ def test_tuning_learns_and_goes_on_where_it_stopped(start: Path, tmp_path: Path)
     parted = tuner(start)
     for line in tune(parted, tmp_path / "parted", minutes=1, steps=20, every=5):
         if line["steps"] == 10:
+            stopped = line
             break
     again = tuner(start)
     rest = list(tune(again, tmp_path / "parted", minutes=1, steps=20, every=5))
     assert [line["steps"] for line in rest] == [15, 20]
-    assert rest[-1]["seconds"] > rest[0]["seconds"] > 0
+    assert rest[-1]["seconds"] > rest[0]["seconds"] > stopped["seconds"]
     for name, value in merged(whole.network).items():
         assert torch.allclose(value, merged(again.network)[name], atol=1e-5), name
-    with pytest.raises(SetupError, match="another run"):
-        list(tune(tuner(start, replace(RECIPE, seed=1)), tmp_path / "parted", minutes=1, steps=21))
+    other = tmp_path / "other.safetensors"
+    save_file(load_file(start) | {"blocks.1.norm1.bias": torch.ones(64)}, other)
+    for wrong, what in (
+        (tuner(start, replace(RECIPE, seed=1)), "recipe"),
+        (tuner(start, without=[1]), "taught"),  # else it would be judged by what it has learned from
+        (tuner(other), "start"),
+    ):
+        with pytest.raises(SetupError, match=f"another run .{what} differs"):
+            list(tune(wrong, tmp_path / "parted", minutes=1, steps=21))
 
 
 @pytest.mark.slow
@@ -172,3 +191,17 @@ def test_the_dry_run_from_pack_to_figures(
     assert not torch.allclose(
         floats["blocks.1.norm1.weight"], before["blocks.1.norm1.weight"], atol=RECIPE.rate
     )
+
+
+def test_tuning_needs_nothing_that_only_reading_films_needs() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('av', 'decord', 'pydantic', 'facenet_pytorch', 'matplotlib', 'mediapipe'):\n"
+        "    sys.modules[name] = None\n"
+        "import vidscan.cli.app, vidscan.training.tune_run, vidscan.training.figures\n"
+        "from vidscan.training.encoder import shipped_start\n"
+        "print(shipped_start().name)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("encoder-")

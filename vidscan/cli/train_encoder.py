@@ -64,17 +64,10 @@ def cross(
     rows = {}
     with stages(quiet=quiet) as stage:
         recipes = variants(curves=curves)
+        first = next(iter(recipes.values()))
         aligned, native = (
-            read_material(
-                corpus,
-                start or shipped_start(),
-                work,
-                next(iter(recipes.values())),
-                native=native,
-                jobs=jobs,
-                stage=stage,
-            )
-            for native in (False, True)
+            read_material(corpus, start or shipped_start(), work, first, native=kind, jobs=jobs, stage=stage)
+            for kind in (False, True)
         )
         for name, recipe in recipes.items():
             materials = [aligned, native] if recipe.native else [aligned]
@@ -117,6 +110,6 @@ def adaptation(
         advance()
         found = judge(material, heads, AdaptRecipe())
         advance()
-        record = train_memory(material, weights, encoder)
+        record = train_memory(material, heads, weights, encoder)
     typer.echo(markdown(found), nl=False)
     typer.echo(f"{record.name} {record.sha256}", err=True)

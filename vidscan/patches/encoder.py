@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -179,7 +180,7 @@ class Encoder:
 
         ``weights`` (N, 6, 256) of :func:`native_region_weights` for native crops, None for aligned ones.
         """
-        parts = [None] * len(crops) if weights is None else weights.split(self.batch)
+        parts = repeat(None) if weights is None else weights.split(self.batch)
         return torch.cat(
             [
                 describe(tokens, own).flatten(1).cpu()

@@ -110,7 +110,7 @@ def adapt_to(
     if len(crops) > 1:
         judged = [learnt(crops[:i] + crops[i + 1 :]).log_odds(*own).mean() for i, own in enumerate(crops)]
         after = float(np.mean(judged))
-    name = _write(registry.folder, out, record, correction.head(head, memory), len(found))
+    name = _write(registry.folder, out, record, kept, correction.head(head, memory), len(found))
     return Adapted(
         out,
         name,
@@ -140,10 +140,13 @@ def _area(memory: Memory, log_odds: NDArray[np.float64]) -> float:
     return auc(log_odds[~memory.forged], log_odds[memory.forged])
 
 
-def _write(source: Path, out: Path, record: ModelRecord, head: LinearHead, fakes: int) -> str:
+def _write(
+    source: Path, out: Path, record: ModelRecord, memory: ModelRecord, head: LinearHead, fakes: int
+) -> str:
     """A copy of the weights folder with the adapted encoder in the verdict's place for it.
 
-    It looks at aligned crops alone: heads for native ones would outvote what was learned.
+    It looks at aligned crops alone: heads for native ones would outvote what was learned. What it says of
+    genuine clips has the median and deviation that both kinds of crop have together.
     """
     from safetensors.torch import load_file
 
@@ -153,6 +156,11 @@ def _write(source: Path, out: Path, record: ModelRecord, head: LinearHead, fakes
     tensors = {name: value for name, value in tensors.items() if not name.startswith("native.")}
     tensors["head.weight"][HEAD] = torch.from_numpy(head.weight)
     tensors["head.bias"][HEAD] = head.bias
+    if "left_out" in memory.settings and "left_out" in record.settings:
+        alone, together = memory.settings["left_out"], record.settings["left_out"]
+        stretch = together["deviation"] / alone["deviation"]
+        tensors["head.weight"] *= stretch
+        tensors["head.bias"] = together["median"] + stretch * (tensors["head.bias"] - alone["median"])
     register(out, name, tensors, record.settings | {"adapted": {"from": record.name, "fakes": fakes}})
     for verdict in load_registry(out).models.values():
         if verdict.kind == "verdict" and verdict.settings.get("encoder") == record.name:

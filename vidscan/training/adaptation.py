@@ -14,7 +14,7 @@ from vidscan.markdown import table
 from vidscan.models import ModelRecord, register
 from vidscan.training.adapt import HEAD, KIND, AdaptRecipe, LinearHead, Memory, adapt, memory_rows
 from vidscan.training.corpus import Entry
-from vidscan.training.encoder import Material
+from vidscan.training.encoder import Material, entries_of, left_out
 from vidscan.training.linear_head import LinearHeads, crop_weights
 from vidscan.training.transfer import auc
 
@@ -227,8 +227,20 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> str:
     return f"{before:.2f} to {after:.2f}"
 
 
-def train_memory(material: Material, weights: Path, encoder: ModelRecord, seed: int = 0) -> ModelRecord:
-    """Register the memory of the corrected head of ``encoder``, of crops of ``material``."""
+def train_memory(
+    material: Material,
+    fitted: Sequence[LinearHeads],
+    weights: Path,
+    encoder: ModelRecord,
+    seed: int = 0,
+) -> ModelRecord:
+    """Register the memory of the corrected head of ``encoder``, of aligned crops of ``material``.
+
+    Its record holds what genuine clips get by these crops alone, from the heads ``fitted`` (5,) that never
+    saw their source: an adapted encoder looks at nothing else, and keeps to the scale of the shipped one.
+    """
+    unseen = left_out(material, fitted).scores
+    genuine = [unseen[e.file] for e in entries_of([material]) if e.genuine and e.kind == "video"]
     tensors = encoder.load()
     heads = LinearHeads(tensors["head.weight"].numpy(), tensors["head.bias"].double().numpy())
     head = LinearHead.of(heads)
@@ -241,6 +253,7 @@ def train_memory(material: Material, weights: Path, encoder: ModelRecord, seed: 
             "kind": KIND,
             "encoder": encoder.name,
             "encoder_sha256": encoder.sha256,
+            "left_out": {"median": float(np.median(genuine)), "deviation": float(np.std(genuine))},
             "crops": len(memory.points),
             "directions": memory.points.shape[1],
             "recipe": asdict(AdaptRecipe()),

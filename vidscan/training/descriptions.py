@@ -97,6 +97,15 @@ def start_tensors(start: Path, taps: tuple[int, ...]) -> dict[str, torch.Tensor]
         raise SetupError(f"{start} is no DINOv2 encoder: {error}") from error
 
 
+def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of an encoder, whichever heads it is stored with and however precise its places are stored."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update((value.half() if value.is_floating_point() else value).numpy().tobytes())
+    return found.hexdigest()[:20]
+
+
 class Describer:
     """Describes files of a corpus by worker processes, and keeps what they found.
 
@@ -119,7 +128,7 @@ class Describer:
     ) -> None:
         self._corpus, self._folder, self._jobs = corpus, folder, jobs
         self._begin = start, taps
-        self._encoder = _fingerprint(start_tensors(start, taps))
+        self._encoder = fingerprint(start_tensors(start, taps))
         folder.mkdir(parents=True, exist_ok=True)
 
     def corpus_crops(
@@ -319,28 +328,28 @@ class _Worker:
         """What is kept of a task."""
         if self.maker is None:
             return {"features": self._of_looks(task)}
-        looks = [
-            (i, image, face)
-            for i, look in enumerate(task.looks)
-            for image, face in faces_at(*look, self.detector)
-        ]
-        if len(looks) < 2:  # no donor
+        rows, crops, natives = [], [], []
+        for i, look in enumerate(task.looks):
+            for image, face in faces_at(*look, self.detector):
+                rows.append(i)
+                if task.native:
+                    natives.append(native_crop(image, face, FORGED_SPEC))
+                    crops.append(picture(natives[-1].crop))
+                else:
+                    crops.append(picture(cut_crop(image, face, FORGED_SPEC)))
+        if len(crops) < 2:  # no donor
             return self._nothing(task)
-        names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i, _, _ in looks]
-        rows = np.array([i for i, _, _ in looks])
-        if task.native:
-            natives = [native_crop(image, face, FORGED_SPEC) for _, image, face in looks]
-            crops = np.stack([picture(native.crop) for native in natives])
-            pairs = self.maker.make(crops, names, np.stack([native.landmarks() for native in natives]))
+        names = [f"{task.looks[i][0].name} {task.looks[i][1]}" for i in rows]
+        landmarks = np.stack([native.landmarks() for native in natives]) if natives else None
+        pairs = self.maker.make(np.stack(crops), names, landmarks)
+        weights = None
+        if natives:
             weights = _mirrored(torch.cat([native.weights() for native in natives]), pairs.turned)
-        else:
-            crops = np.stack([picture(cut_crop(image, face, FORGED_SPEC)) for _, image, face in looks])
-            pairs, weights = self.maker.make(crops, names), None
         if task.tokens:
-            return self._tokens(pairs, rows, hashed(*names))
+            return self._tokens(pairs, np.array(rows), hashed(*names))
         return {
             "kind": np.array(pairs.kind),
-            "rows": rows,
+            "rows": np.array(rows),
             "genuine": self._features([_crop(side) for side in pairs.genuine], weights),
             "forged": self._features([_crop(side) for side in pairs.forged], weights),
         }
@@ -412,15 +421,6 @@ def _describe(task: _Task) -> _Task:
     with Replacement(task.target) as part, part.open() as file:
         np.savez(file, **_worker.describe(task))  # type: ignore[arg-type]
     return task
-
-
-def _fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Of an encoder, whichever heads it is stored with and however precise its places are stored."""
-    found = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        found.update(name.encode())
-        found.update((value.half() if value.is_floating_point() else value).numpy().tobytes())
-    return found.hexdigest()[:20]
 
 
 def _digest(*texts: str) -> str:

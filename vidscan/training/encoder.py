@@ -99,7 +99,8 @@ class HeadRecipe:
 
     def key(self) -> str:
         """Short hash of all that decides the heads that judge, for the ledger."""
-        return digest({name: value for name, value in asdict(self).items() if name != "map_pairs"})
+        idle = {"map_pairs"} if self.native else {"map_pairs", "native", "native_pairs"}
+        return digest({name: value for name, value in asdict(self).items() if name not in idle})
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +309,7 @@ def cross_validate(materials: Sequence[Material], recipe: HeadRecipe) -> Figures
     Raises SetupError where a part has nothing to learn from.
     """
     found = [left_out(own, fit_heads(own, recipe, range(FOLDS))) for own in materials]
-    return figures(_entries(materials), mean_scores(found))
+    return figures(entries_of(materials), mean_scores(found))
 
 
 def mean_scores(found: Sequence[LeftOut]) -> dict[str, float]:
@@ -317,7 +318,7 @@ def mean_scores(found: Sequence[LeftOut]) -> dict[str, float]:
     return {file: float(np.mean([one.scores[file] for one in found if file in one.scores])) for file in files}
 
 
-def _entries(materials: Sequence[Material]) -> list[Entry]:
+def entries_of(materials: Sequence[Material]) -> list[Entry]:
     """Every file of the corpus that a crop is of, once."""
     return list({c.entry.file: c.entry for own in materials for c in own.crops if not c.own}.values())
 
@@ -330,22 +331,23 @@ def shipped_start() -> Path:
 
 
 def variants(*, curves: bool = False) -> dict[str, HeadRecipe]:
-    """What ``vidscan train cross`` compares, by name: the shipped recipe, parts of the face, the control.
+    """What ``vidscan train cross`` compares, by name: the shipped recipe, its control, and parts of it.
 
     ``curves`` adds the shipped recipe on fewer generators and on fewer genuine people.
     """
     shipped = HeadRecipe()
-    heads = shipped.heads
+    aligned, heads = replace(shipped, native=False), shipped.heads
     found = {
         "shipped": shipped,
-        "aligned crops alone": replace(shipped, native=False),
-        "picture head alone": replace(shipped, heads={"picture": heads["picture"]}),
-        "region head alone": replace(shipped, heads={"region": heads["region"]}),
-        "one head for both": replace(shipped, heads={"both": Shares(0.6, 0.2, 0.2)}),
-        "film alone": replace(shipped, heads={"picture": Shares(1.0, 0.0, 0.0)}),
-        "inner face alone": replace(shipped, regions=("inner",)),
-        "without what lies outside": replace(shipped, regions=tuple(r for r in REGIONS if r != "outside")),
         "control: outside the face alone": replace(shipped, regions=("outside",)),
+        "aligned crops alone": aligned,
+        "of these, picture head alone": replace(aligned, heads={"picture": heads["picture"]}),
+        "region head alone": replace(aligned, heads={"region": heads["region"]}),
+        "one head for both": replace(aligned, heads={"both": Shares(0.6, 0.2, 0.2)}),
+        "film alone": replace(aligned, heads={"picture": Shares(1.0, 0.0, 0.0)}),
+        "inner face alone": replace(aligned, regions=("inner",)),
+        "without what lies outside": replace(aligned, regions=tuple(r for r in REGIONS if r != "outside")),
+        "control": replace(aligned, regions=("outside",)),
     }
     if curves:
         found |= {f"{n} generators": replace(shipped, generators=n) for n in (10, 20, 40, 80, 160)}
@@ -388,7 +390,7 @@ def train_encoder(
         found.append(unseen)
         learnt += [material.crops[int(i)].entry for i in _chosen(material, recipe)]
     scores = mean_scores(found)
-    genuine = [scores[e.file] for e in _entries(materials) if e.genuine and e.kind == "video"]
+    genuine = [scores[e.file] for e in entries_of(materials) if e.genuine and e.kind == "video"]
     return register(
         weights,
         NAME,

@@ -31,6 +31,8 @@ PACK = "pack.safetensors"
 """Name of the file in a pack's folder."""
 _FORMAT = 1
 _QUALITIES = (98, 96, 95, 94, 93, 92, 91, 90, 88, 85)
+_HEADER = 1024
+"""Bytes, and more, of what a file says of its tensors."""
 MIB = 1 << 20
 
 
@@ -70,6 +72,7 @@ def write_pack(
     ``mib`` MiB at a quality that shows forgeries.
     """
     entries = [e for e in read_manifest(corpus) if e.split == "train"]
+    part_of = dict(zip([e.file for e in entries], parts_of(entries, entries).tolist(), strict=True))
     moments = tuple(((np.arange(looks) + 0.5) / looks).tolist())
     tasks = [(corpus / e.file, moments if e.kind == "video" else (0.0,)) for e in entries]
     advance = stage("packing crops", len(entries))
@@ -83,7 +86,9 @@ def write_pack(
     if not coded:
         raise SetupError(f"no face was found in the train split of {corpus}")
     metadata = {"format": str(_FORMAT), "entries": json.dumps([asdict(e) for e in owners])}
-    sizes = [len(metadata["entries"]) + sum(map(len, files)) for files in zip(*coded, strict=True)]
+    # The header quotes the metadata once more; a crop has an end and a part.
+    beside = len(json.dumps(metadata)) + 16 * len(coded) + _HEADER
+    sizes = [beside + sum(map(len, files)) for files in zip(*coded, strict=True)]
     fitting = [i for i, size in enumerate(sizes) if size <= mib * MIB]
     if not fitting:
         raise SetupError(
@@ -96,7 +101,7 @@ def write_pack(
         {
             "crops": torch.frombuffer(bytearray(b"".join(chosen)), dtype=torch.uint8),
             "ends": torch.from_numpy(np.cumsum([len(file) for file in chosen])),
-            "parts": torch.from_numpy(parts_of(owners, entries)),
+            "parts": torch.tensor([part_of[e.file] for e in owners]),
         },
         metadata,
     )
@@ -115,8 +120,10 @@ def read_pack(folder: Path) -> Pack:
                 raise ValueError("not a pack, or one of another version")
             entries = [Entry(**row) for row in json.loads(metadata["entries"])]
             data, ends, parts = (handle.get_tensor(name) for name in ("crops", "ends", "parts"))
-        crops = np.stack([_decoded(file) for file in np.split(data, ends[:-1])])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        crops = np.empty((len(ends), FORGED_SPEC.size, FORGED_SPEC.size, 3), np.uint8)
+        for row, file in enumerate(np.split(data, ends[:-1])):
+            crops[row] = _decoded(file)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, cv2.error) as error:
         raise SetupError(f"cannot read the pack {path}: {error}") from error
     if not len(crops) == len(entries) == len(parts):
         raise SetupError(f"cannot read the pack {path}: {len(crops)} crops of {len(entries)} files")
@@ -127,7 +134,7 @@ def _decoded(file: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found = cv2.imdecode(file, cv2.IMREAD_COLOR)
     if found is None or found.shape != (FORGED_SPEC.size, FORGED_SPEC.size, 3):
         raise ValueError("a crop is damaged")
-    return np.ascontiguousarray(found[..., ::-1], np.uint8)
+    return np.asarray(found[..., ::-1], np.uint8)
 
 
 _detector: Detector

@@ -17,7 +17,7 @@ from vidscan.training.encoder import Material, fit_heads, left_out
 from vidscan.training.figures import Figures, figures
 from vidscan.training.own_pairs import FORGED_SPEC
 from vidscan.training.pack import Pack, read_pack
-from vidscan.training.tuning import FORGED_TOGETHER, Batches, Tuner, TuneRecipe, tune
+from vidscan.training.tuning import FORGED_TOGETHER, Batches, Tuner, TuneRecipe, kind_of, tune
 
 TUNED = "encoder.safetensors"
 """Name of the tuned encoder in a run's folder."""
@@ -77,7 +77,7 @@ def _figures(
         Described(entry, of, not entry.genuine) for entry, of in zip(pack.entries, features, strict=True)
     ]
     owners = list(pack.parts)
-    for rows, pairs in _pairs(pack, batches, recipe):
+    for rows, pairs in _pairs(pack, batches, recipe, parts):
         features = _described(encoder, pairs)
         for i, row in enumerate(rows.tolist()):
             entry = pack.entries[row]
@@ -106,14 +106,17 @@ def _looked_at(crops: NDArray[np.uint8]) -> Iterator[Tensor]:
         yield torch.from_numpy(middle).permute(0, 3, 1, 2).float()
 
 
-def _pairs(pack: Pack, batches: Batches, recipe: TuneRecipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Genuine crops, each forged beside others of its part: their rows, and the pairs, genuine first."""
+def _pairs(
+    pack: Pack, batches: Batches, recipe: TuneRecipe, judged: Sequence[int]
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Rows of genuine crops that teach, and their own pairs, genuine first; film beside film, by parts."""
     rng = np.random.default_rng((recipe.seed, 2))
-    genuine = np.array([entry.genuine for entry in pack.entries])
-    for part in np.unique(pack.parts).tolist():
-        order = rng.permutation(np.flatnonzero(genuine & (pack.parts == part)))
-        order = order[: round(recipe.judged_pairs * np.mean(pack.parts[genuine] == part))]
-        for start in range(0, len(order) - 1, FORGED_TOGETHER):
-            rows = order[start : start + FORGED_TOGETHER]
-            if len(rows) > 1:  # no donor
-                yield rows, batches.forged(rows, rng)
+    film = np.array([kind_of(entry) == "film" for entry in pack.entries])
+    taught = np.array([entry.genuine for entry in pack.entries]) & ~np.isin(pack.parts, list(judged))
+    for part in np.unique(pack.parts[taught]).tolist():
+        for kind in (film, ~film):
+            rows = rng.permutation(np.flatnonzero(taught & kind & (pack.parts == part)))
+            rows = rows[: round(recipe.judged_pairs * len(rows) / taught.sum())]
+            for start in range(0, len(rows) - 1, FORGED_TOGETHER):
+                together = rows[start : start + FORGED_TOGETHER]
+                yield together, batches.forged(together, rng)

@@ -11,6 +11,7 @@ What comes out is an encoder like the one that went in. Heads are learned on it 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections import Counter
@@ -36,9 +37,10 @@ from vidscan.patches.vision_transformer import VisionTransformer, packed
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from vidscan.training.corpus import Entry
 from vidscan.training.dct import dct_jpeg
+from vidscan.training.descriptions import fingerprint
 from vidscan.training.encoder import HeadRecipe
 from vidscan.training.linear_head import Standardised
-from vidscan.training.log import log_line, read_log
+from vidscan.training.log import log_line
 from vidscan.training.own_pairs import FORGED_SPEC, VIEW
 from vidscan.training.pack import Pack
 
@@ -124,6 +126,11 @@ class Batches:
     without
         Parts from which nothing is drawn.
 
+    Attributes
+    ----------
+    taught
+        Hash of the crops that are drawn from.
+
     Raises
     ------
     SetupError
@@ -135,6 +142,7 @@ class Batches:
         self._crops = torch.from_numpy(pack.crops)
         self._landmarks = torch.from_numpy(mean_landmarks(FORGED_SPEC)).to(self._device)
         taught = ~np.isin(pack.parts, list(without))
+        self.taught = hashlib.sha256(pack.crops[taught].tobytes()).hexdigest()[:20]
         self._pools: dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
         for kind in ("film", "stills"):
             for forged in (False, True):
@@ -256,6 +264,7 @@ class _LowRank(nn.Module):
             torch.randn(rank, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
         )
         self.up = nn.Parameter(torch.zeros(weight.shape[0], rank))
+        self.to(weight.device)
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + self.up @ self.down
@@ -329,7 +338,6 @@ class Tuner:
         self.recipe, self.device, self._batches = recipe, device, batches
         self.network = Encoder(dict(tensors), recipe.heads.taps, device).network
         learns = adapt(self.network, recipe.first, recipe.rank, recipe.seed)
-        self.network.to(device)
         width = len(recipe.heads.taps) * 2 * len(REGIONS) * self.network.cls_token.shape[-1]
         self.heads = _Heads(width, len(recipe.heads.heads)).to(device)
         self.optimiser = torch.optim.AdamW(
@@ -340,7 +348,8 @@ class Tuner:
             lr=recipe.rate,
             weight_decay=0.0,
         )
-        self.steps = 0
+        self.steps, self.seconds = 0, 0.0
+        self._run = {"recipe": asdict(recipe), "start": fingerprint(tensors), "taught": batches.taught}
         self._networks = {"encoder": self.network, "heads": self.heads}
 
     def warm_up(self) -> None:
@@ -409,15 +418,13 @@ class Tuner:
 
     def save(self, path: Path) -> None:
         """Everything a resumed run needs, as safetensors, written atomically."""
-        save_checkpoint(path, self._networks, self.optimiser, self._progress())
+        progress = self._run | {"steps": self.steps, "seconds": self.seconds}
+        save_checkpoint(path, self._networks, self.optimiser, progress)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of :meth:`save`; SetupError where it is another run's."""
-        progress = load_checkpoint(path, self._networks, self.optimiser, {"recipe": asdict(self.recipe)})
-        self.steps = progress["steps"]
-
-    def _progress(self) -> dict[str, Any]:
-        return {"steps": self.steps, "recipe": asdict(self.recipe)}
+        progress = load_checkpoint(path, self._networks, self.optimiser, self._run)
+        self.steps, self.seconds = progress["steps"], progress["seconds"]
 
 
 def tune(
@@ -432,15 +439,15 @@ def tune(
     start = time.monotonic()
     if (folder / CHECKPOINT).exists():
         tuner.resume(folder / CHECKPOINT)
-        start -= read_log(folder)[-1]["seconds"]
+        start -= tuner.seconds
     else:
         tuner.warm_up()
     losses: list[dict[str, float]] = []
     while True:
-        seconds = time.monotonic() - start
-        progress = tuner.steps / steps if steps else seconds / (60 * minutes)
+        tuner.seconds = round(time.monotonic() - start, 1)
+        progress = tuner.steps / steps if steps else tuner.seconds / (60 * minutes)
         if losses and (progress >= 1 or tuner.steps % every == 0):
-            line = {"steps": tuner.steps, "seconds": round(seconds, 1)}
+            line = {"steps": tuner.steps, "seconds": tuner.seconds}
             line |= {name: round(float(np.mean([one[name] for one in losses])), 4) for name in losses[0]}
             tuner.save(folder / CHECKPOINT)
             log_line(folder, line)
