@@ -313,10 +313,10 @@ class EncoderStage(Stage):
         for face in batch.faces:
             if (face.frame_index, face.track_id) not in self._patches.maps:
                 continue
-            turn = self._turn(face)
-            if turn is not None and self.classifier.reads_native and (turn == 0 or turn % 2):
+            due = self._due(face)
+            if "native" in due:
                 native.append(face)
-            if turn is not None and not (self.classifier.reads_native and turn % 2):
+            if "aligned" in due:
                 aligned.append(face)
             elif self.mapped and face.time_s > self._mapped_s[face.track_id] + _FIRST_S - 1e-6:
                 extra.append(face)
@@ -354,14 +354,18 @@ class EncoderStage(Stage):
     def finish(self, rest: list[FrameFaces]) -> None:
         self.maps = {}
 
-    def _turn(self, face: Face) -> int | None:
-        """Which look at its track is due with this face, counted from 0; None where none is."""
+    def _due(self, face: Face) -> tuple[str, ...]:
+        """At which kinds of crop a look at this face is due."""
         looks, due_s = self._next.get(face.track_id, (0, face.time_s))
         if face.time_s < due_s - 1e-6:
-            return None
+            return ()
         wait = min(_FIRST_S if looks < _FIRST_LOOKS else math.inf, 1 / self._rate)
         self._next[face.track_id] = looks + 1, _next_due(due_s, face.time_s, wait)
-        return looks
+        if not self.classifier.reads_native:
+            return ("aligned",)
+        if looks == 0:
+            return "aligned", "native"
+        return ("native",) if looks % 2 else ("aligned",)
 
     def joined(self, track_id: int, faces: Sequence[FaceEvidence]) -> tuple[FaceEvidence, ...]:
         """The faces of a track with what the encoder said of them."""

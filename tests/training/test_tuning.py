@@ -164,7 +164,7 @@ def test_the_dry_run_from_pack_to_figures(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidscan.training.tuning.TuneRecipe", lambda: RECIPE)
-    monkeypatch.setattr("vidscan.training.tune_run.read_pack", lambda folder: small_pack())
+    monkeypatch.setattr("vidscan.training.pack.read_pack", lambda folder: small_pack())
     options = [
         "--pack",
         str(tmp_path),

@@ -64,6 +64,7 @@ def all_(
 
     from vidscan.training.encoder import shipped_start
     from vidscan.training.figures import markdown
+    from vidscan.training.pack import read_pack
     from vidscan.training.tune_run import judge, tune_encoder
     from vidscan.training.tuning import TuneRecipe
 
@@ -71,9 +72,9 @@ def all_(
     recipe = replace(
         recipe, film=larger * recipe.film, stills=larger * recipe.stills, pairs=larger * recipe.pairs
     )
-    before = start or shipped_start()
+    before, crops = start or shipped_start(), read_pack(pack)
     tuned = tune_encoder(
-        pack,
+        crops,
         before,
         work,
         recipe,
@@ -84,8 +85,7 @@ def all_(
         say=lambda line: say(line, quiet=quiet),
     )
     if leave_out:
-        typer.echo(
-            markdown(judge(pack, {"before": before, "tuned": tuned}, recipe, leave_out, device)), nl=False
-        )
+        found = judge(crops, {"before": before, "tuned": tuned}, recipe, leave_out, device)
+        typer.echo(markdown(found), nl=False)
     else:
         typer.echo(tuned)

@@ -206,10 +206,13 @@ def fit_heads(material: Material, recipe: HeadRecipe, leave_out: Sequence[int | 
     return found
 
 
+def kind_of(entry: Entry) -> str:
+    """``film`` or ``stills``: what the fields of :class:`Shares` are called."""
+    return "film" if entry.kind == "video" else "stills"
+
+
 def _kind(crop: Described) -> str:
-    if crop.own:
-        return "own"
-    return "film" if crop.entry.kind == "video" else "stills"
+    return "own" if crop.own else kind_of(crop.entry)
 
 
 def _weights(crops: Sequence[Described], shares: Shares, power: float) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,12 @@ class Standardised:
         return own.numpy(), float(bias.detach() - own @ self.centre)
 
 
+def group_weights(groups: Sequence[Hashable], power: float) -> NDArray[np.float64]:
+    """(n,) the size of each crop's group to the power -``power``."""
+    count = Counter(groups)
+    return np.array([count[group] ** -power for group in groups])
+
+
 def crop_weights(
     groups: Sequence[tuple[str, str]], forged: NDArray[np.bool_], power: float
 ) -> NDArray[np.float64]:
@@ -101,9 +107,7 @@ def crop_weights(
     forged = np.asarray(forged, bool)
     if forged.all() or not forged.any():
         raise ValueError("genuine and forged crops are needed")
-    keys = list(zip(groups, forged.tolist(), strict=True))
-    count = Counter(keys)
-    weights = np.array([count[key] ** -power for key in keys])
+    weights = group_weights(list(zip(groups, forged.tolist(), strict=True)), power)
     for side in (forged, ~forged):
         weights[side] *= len(weights) / 2 / weights[side].sum()
     return weights

@@ -78,6 +78,12 @@ class PairRecipe:
     per_clip: int = 3
     seed: int = 0
 
+    def draw_kind(self, rng: np.random.Generator) -> str:
+        """One of the forgeries of ``mix``, by its chance."""
+        kinds = sorted(self.mix)
+        chances = np.array([self.mix[kind] for kind in kinds])
+        return kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
+
 
 @dataclass(frozen=True, slots=True)
 class OwnPairs:
@@ -131,9 +137,7 @@ class PairMaker:
         """
         recipe = self._recipe
         rng = np.random.default_rng(hashed(str(recipe.seed), *names))
-        kinds = sorted(recipe.mix)
-        chances = np.array([recipe.mix[kind] for kind in kinds])
-        kind = kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
+        kind = recipe.draw_kind(rng)
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
         points = self._landmarks if landmarks is None else torch.from_numpy(landmarks).float()
         faces = Faces(images, points.expand(len(crops), -1, -1))

@@ -13,11 +13,11 @@ from torch import Tensor
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.training.checkpoint import write_tensors
 from vidscan.training.descriptions import Described, start_tensors
-from vidscan.training.encoder import Material, fit_heads, left_out
+from vidscan.training.encoder import Material, fit_heads, kind_of, left_out
 from vidscan.training.figures import Figures, figures
 from vidscan.training.own_pairs import FORGED_SPEC
-from vidscan.training.pack import Pack, read_pack
-from vidscan.training.tuning import FORGED_TOGETHER, Batches, Tuner, TuneRecipe, kind_of, tune
+from vidscan.training.pack import Pack
+from vidscan.training.tuning import FORGED_TOGETHER, Batches, Tuner, TuneRecipe, tune
 
 TUNED = "encoder.safetensors"
 """Name of the tuned encoder in a run's folder."""
@@ -26,7 +26,7 @@ _TOGETHER = 128
 
 
 def tune_encoder(
-    folder: Path,
+    pack: Pack,
     start: Path,
     work: Path,
     recipe: TuneRecipe,
@@ -37,12 +37,11 @@ def tune_encoder(
     device: str = "cpu",
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Tune the encoder ``start`` on the pack in ``folder`` without the parts ``leave_out``.
+    """Tune the encoder ``start`` on ``pack`` without the parts ``leave_out``.
 
     Returns the file it is written to, in ``work``. Raises SetupError where the pack, the start or the
     checkpoint is not usable.
     """
-    pack = read_pack(folder)
     batches = Batches(pack, recipe, device, leave_out)
     tuner = Tuner(start_tensors(start, recipe.heads.taps), batches, recipe, device)
     for line in tune(tuner, work, minutes=minutes, steps=steps):
@@ -52,10 +51,9 @@ def tune_encoder(
 
 
 def judge(
-    folder: Path, starts: Mapping[str, Path], recipe: TuneRecipe, parts: Sequence[int], device: str = "cpu"
+    pack: Pack, starts: Mapping[str, Path], recipe: TuneRecipe, parts: Sequence[int], device: str = "cpu"
 ) -> dict[str, Figures]:
     """What heads on each of the encoders ``starts`` find in ``parts`` of the pack, learned on the others."""
-    pack = read_pack(folder)
     batches = Batches(pack, recipe, device)
     return {
         name: _figures(pack, batches, start_tensors(start, recipe.heads.taps), recipe, parts, device)

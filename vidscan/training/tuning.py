@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,13 +32,12 @@ from vidscan.forge.base import FORGERIES, Faces
 from vidscan.forge.template import mean_landmarks
 from vidscan.patches.classifier import normalise
 from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD, Encoder, describe, some_region_weights
-from vidscan.patches.vision_transformer import VisionTransformer, packed
+from vidscan.patches.vision_transformer import PATCH, VisionTransformer, packed
 from vidscan.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from vidscan.training.corpus import Entry
 from vidscan.training.dct import dct_jpeg
 from vidscan.training.descriptions import fingerprint
-from vidscan.training.encoder import HeadRecipe
-from vidscan.training.linear_head import Standardised
+from vidscan.training.encoder import HeadRecipe, Shares, kind_of
+from vidscan.training.linear_head import Standardised, group_weights
 from vidscan.training.log import log_line
 from vidscan.training.own_pairs import FORGED_SPEC, VIEW
 from vidscan.training.pack import Pack
@@ -48,7 +46,7 @@ _SIDES = 9
 """Sizes at which a view is coded."""
 FORGED_TOGETHER = 8
 """Pairs of one kind; donors are found among them."""
-_PATCHES = (SPEC.size // 14) ** 2
+_PATCHES = (SPEC.size // PATCH) ** 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +153,9 @@ class Batches:
                     if kind_of(pack.entries[i]) == kind and pack.entries[i].genuine != forged
                 ]
                 if len(rows) >= 2:
-                    chances = _chances([pack.entries[i] for i in rows], recipe.heads.power)
-                    self._pools[kind, forged] = np.array(rows), chances
+                    groups = [(pack.entries[i].repo, pack.entries[i].method) for i in rows]
+                    weights = group_weights(groups, recipe.heads.power)
+                    self._pools[kind, forged] = np.array(rows), weights / weights.sum()
         if any(("film", forged) not in self._pools for forged in (False, True)):
             raise SetupError("the pack has too few genuine or forged clips to learn from")
         self._stills = {("stills", False), ("stills", True)} <= self._pools.keys()
@@ -185,10 +184,7 @@ class Batches:
     def forged(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         """(2 * n, 3, 224, 224) genuine crops (n,), n >= 2, then their forgeries: of one kind, seen alike."""
         genuine = self._at(rows)
-        mix = self._recipe.heads.pairs.mix
-        kinds = sorted(mix)
-        chances = np.array([mix[kind] for kind in kinds])
-        kind = kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
+        kind = self._recipe.heads.pairs.draw_kind(rng)
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(2**62)))
         made = FORGERIES[kind](Faces(genuine, self._landmarks.expand(len(rows), -1, -1)), generator)
         views = _Views.draw(len(rows), self._recipe, rng)
@@ -245,16 +241,12 @@ def _middle(pictures: Tensor, side: int) -> Tensor:
     return pictures[..., edge : edge + side, edge : edge + side]
 
 
-def kind_of(entry: Entry) -> str:
-    """``film`` or ``stills``."""
-    return "film" if entry.kind == "video" else "stills"
-
-
-def _chances(entries: Sequence[Entry], power: float) -> NDArray[np.float64]:
-    """(n,) a source and method is drawn like the number of its crops to the power 1 - ``power``."""
-    groups = [(e.repo, e.method) for e in entries]
-    count = Counter(groups)
-    weights = np.array([count[group] ** -power for group in groups])
+def _weights(kinds: NDArray[np.str_], shares: Shares) -> NDArray[np.float64]:
+    """(n,) how much crops count for a head; they sum to 1."""
+    weights = np.zeros(len(kinds))
+    for kind, share in asdict(shares).items():
+        rows = kinds == kind
+        weights[rows] = share / max(1, rows.sum())
     return weights / weights.sum()
 
 
@@ -369,12 +361,9 @@ class Tuner:
         labels, sorts = np.concatenate(forged), np.concatenate(kinds)
         with torch.no_grad():
             for k, shares in enumerate(self.recipe.heads.heads.values()):
-                weights = np.zeros(len(labels))
-                for kind, share in asdict(shares).items():
-                    rows = sorts == kind
-                    weights[rows] = share / max(1, rows.sum())
+                weights = _weights(sorts, shares)
                 rows = np.flatnonzero(weights)
-                scaled = weights[rows] / weights.sum() * len(rows)
+                scaled = weights[rows] * len(rows)
                 weight, bias = seen.fit(rows, labels[rows], scaled, self.recipe.heads.strength)
                 own = torch.from_numpy(weight) * seen.scale
                 self.heads.linear.weight[k] = own
@@ -396,11 +385,8 @@ class Tuner:
         )
         losses = {}
         for k, (name, shares) in enumerate(recipe.heads.heads.items()):
-            weights = np.zeros(len(batch.forged), np.float32)
-            for kind, share in asdict(shares).items():
-                rows = batch.kinds == kind
-                weights[rows] = share / max(1, rows.sum())
-            losses[name] = (errors[:, k] * torch.from_numpy(weights / weights.sum()).to(self.device)).sum()
+            weights = torch.from_numpy(_weights(batch.kinds, shares)).to(self.device, torch.float32)
+            losses[name] = (errors[:, k] * weights).sum()
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 1.0)
