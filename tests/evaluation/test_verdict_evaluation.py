@@ -81,6 +81,23 @@ def test_clips_without_a_face_fit_to_be_judged_set_no_threshold_and_reach_none()
     assert sum(cross_fitted(GENUINE, spoilt, 0.05).values()) >= 5
 
 
+def test_people_of_no_fold_set_every_threshold() -> None:
+    values = values_of(2)
+    others = np.random.default_rng(9).normal(size=300)
+    found = cross_fitted(GENUINE, values, 0.05, others=others)
+    for own in folds_of(sorted(e.identity for e in GENUINE)):
+        rest = [values[e.file] for e in GENUINE if e.identity not in own]
+        level = np.median(rest) - np.median(others)
+        threshold = conformal_quantile(np.concatenate([rest, others + level]), 0.05)
+        assert all(found[e.file] == (values[e.file] >= threshold) for e in GENUINE if e.identity in own)
+    # Their level does not matter, how they spread does.
+    assert cross_fitted(GENUINE, values, 0.05, others=others + 99) == found
+    assert sum(cross_fitted(GENUINE, values, 0.05, others=3 * others).values()) < sum(found.values())
+    assert sum(cross_fitted(GENUINE, values, 0.05, others=0.3 * others).values()) > sum(found.values())
+    error = [calibration_error(GENUINE, values, others=spread * others) for spread in (1.0, 5.0)]
+    assert error[0] < 0.03 < error[1]
+
+
 def test_a_person_of_many_clips_counts_once() -> None:
     values = values_of(2)
     many = [entry(f"more{i}", GENUINE[0].identity) for i in range(400)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 from tests.patches.fixture_weights import make_weights
-from tests.tracks import make_faces
 from vidscan import models
-from vidscan.models import ModelRecord
-from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
+from vidscan.training.evidence import gather_all, gather_unseen
 from vidscan.training.reading import Reading
-from vidscan.types import ScanSettings, Track
+from vidscan.training.unseen import KIND
+from vidscan.types import ScanSettings
 
 
 @pytest.fixture
@@ -86,27 +84,27 @@ def test_another_rule_for_blinks_reads_again_and_leaves_the_network_out(
     assert len(gathered) == 2
 
 
-def test_what_the_encoder_learnt_from_counts_as_if_it_were_new() -> None:
-    record = ModelRecord("encoder", "encoder", Path("x"), "", {"left_out": {"median": 1.0, "deviation": 2.0}})
-    seen = [clip([v, v + 0.2, None]) for v in (-6.0, -5.0, -4.5, -4.0, -1.0)]
-    moved = as_unseen(seen, record)
-    levels = np.array(
-        [np.mean([f.encoder for f in c.tracks[0].faces if f.encoder is not None]) for c in moved]
-    )
-    assert np.median(levels) == pytest.approx(1.0)
-    assert levels.std() == pytest.approx(2.0)
-    assert np.all(np.diff(levels) > 0)
-    assert moved[0].tracks[0].faces[2].encoder is None
+def test_evidence_by_heads_that_never_saw_a_part_is_kept_apart(
+    weights: Path, tmp_path: Path, gathered: list[str]
+) -> None:
+    def of_part(part: int | None) -> None:
+        parts = None if part is None else {"a.mp4": part}
+        gather_all(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1, parts=parts)
+
+    models.register(weights, "apart", {"x": torch.zeros(1)}, {"kind": KIND})
+    for part in (None, 0, 1, 0, None):
+        of_part(part)
+    assert len(gathered) == len(set(gathered)) == 3
+    models.register(weights, "apart", {"x": torch.ones(1)}, {"kind": KIND})
+    of_part(None)
+    assert len(gathered) == 3
+    of_part(0)
+    assert len(set(gathered)) == 4
 
 
-def test_without_an_encoder_nothing_is_moved() -> None:
-    seen = [clip([0.5]), clip([None])]
-    assert as_unseen(seen, None) == seen
-    empty = ModelRecord("encoder", "encoder", Path("x"), "", {"left_out": {"median": 1.0, "deviation": 2.0}})
-    assert as_unseen([clip([None])], empty) == [clip([None])]
-
-
-def clip(values: list[float | None]) -> ClipEvidence:
-    faces = make_faces(np.arange(len(values)), np.zeros(len(values)))
-    told = tuple(replace(face, encoder=value) for face, value in zip(faces, values, strict=True))
-    return ClipEvidence("a.mp4", (Track(0, told, len(told), 0.0, float(len(told))),), None)
+def test_without_an_encoder_train_clips_are_read_as_any_other(
+    weights: Path, tmp_path: Path, gathered: list[str]
+) -> None:
+    read(tmp_path)
+    gather_unseen(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1)
+    assert len(gathered) == 1

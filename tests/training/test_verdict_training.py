@@ -113,7 +113,12 @@ def test_what_was_fitted_is_what_is_registered(tmp_path: Path, monkeypatch: pyte
     weights = make_weights(tmp_path / "weights")
     monkeypatch.setenv("VIDSCAN_WEIGHTS", str(weights))
     clips = {one.file: one for one in (*TRAIN, *REFERENCE)}
-    monkeypatch.setattr(verdict, "gather_all", lambda *args, **kwargs: clips)
+
+    def gathered(root: Path, files: list[str], *args: object, **kwargs: object) -> dict[str, ClipEvidence]:
+        return {file: clips[file] for file in files}
+
+    monkeypatch.setattr(verdict, "gather_all", gathered)
+    monkeypatch.setattr(verdict, "gather_unseen", gathered)
     rows = [f"train,real,{one.file},video,r,{one.file},,,," for one in TRAIN]
     rows += [f"dev,real,{one.file},video,r,{one.file},,,," for one in REFERENCE]
     write_manifest(tmp_path, *rows)
@@ -122,6 +127,34 @@ def test_what_was_fitted_is_what_is_registered(tmp_path: Path, monkeypatch: pyte
     assert record.settings["limits"] == pytest.approx(asdict(limits))
     assert 0 < limits.min_bits_per_pixel < min(one.bits_per_pixel for one in REFERENCE)
     assert (limits.min_seconds, limits.min_crops) == (RECIPE.min_seconds, RECIPE.min_crops)
+    # People of train set the thresholds with those of dev, but for one of dev who is too soft to be judged.
+    people = len(load_judge(record).scale.statistics)
+    assert len(REFERENCE) + len(TRAIN) - 3 <= people < len(REFERENCE) + len(TRAIN)
+    assert record.settings["people"] == people
+    assert record.settings["fitted_on"]["clips"] == len(TRAIN)
+
+
+def test_people_never_seen_set_the_thresholds_with_the_others(
+    fitted: EvidenceStatistic, judge: Judge
+) -> None:
+    unseen = {f"new {i}": [clip(50_000 + i)] for i in range(150)}
+    both = calibrated(fitted, PEOPLE, RECIPE, "", unseen)
+    lower = {who: [clip(50_000 + i, shift=-1.0)] for i, who in enumerate(unseen)}
+    for k in (0.01, 0.05, 0.2):
+        # They lend how people spread, not at which level: thresholds do not come down with them.
+        moved = conformal_quantile(calibrated(fitted, PEOPLE, RECIPE, "", lower).scale.statistics, k)
+        assert moved == pytest.approx(conformal_quantile(both.scale.statistics, k), abs=0.3)
+    clear = [own[0] for own in unseen.values()]
+    more = [
+        c.value for one in clear if (c := clip_statistic(fitted, one, judge.limits)) is not None and c.clear
+    ]
+    assert len(more) > 140
+    brought = np.array(more) + np.median(judge.scale.statistics) - np.median(more)
+    assert both.scale.statistics == pytest.approx(np.sort([*judge.scale.statistics, *brought]))
+    assert both.scale.manipulated == conformal_quantile(both.scale.statistics, 0.01)
+    # What a face needs, and the patch classifier's own thresholds, stay those of people whom nothing saw.
+    assert both.limits == judge.limits
+    assert np.array_equal(both.patch_scale.statistics, judge.patch_scale.statistics)
 
 
 def test_small_faces_are_accused_no_more_often_than_large_ones(fitted: EvidenceStatistic) -> None:

@@ -1,7 +1,8 @@
 """What the verdict is worth: groups of evidence, and cross-fitted false alarms.
 
 Everything is computed from gathered evidence (:mod:`vidscan.training.evidence`). The one-class model is
-fitted on genuine train clips. The thresholds of each tenth of the dev people come from the other nine.
+fitted on genuine train clips. The thresholds of each tenth of the dev people come from the other nine, and
+from the train people, whom the encoder's heads that judged them never saw.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +22,20 @@ from vidscan.evaluation.text import share, with_span
 from vidscan.markdown import table
 from vidscan.models import load_registry, update_record
 from vidscan.training.corpus import Entry, by_method, read_manifest, same_footage
-from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
+from vidscan.training.evidence import ClipEvidence, gather_all, gather_unseen
 from vidscan.training.figures import Figures, figures
 from vidscan.training.figures import markdown as figures_table
 from vidscan.training.transfer import auc
 from vidscan.training.verdict import (
     WEIGHTS,
     VerdictRecipe,
+    at_level,
     by_person,
     charge,
     clip_statistic,
     fit_statistic,
     folds_of,
+    one_a_person,
     patch_level,
     quality_limits,
 )
@@ -41,6 +45,8 @@ from vidscan.verdict.judge import QualityLimits, worth_judging
 _BINS = 10
 TARGETS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 """Allowed rates of false alarms that are tabulated."""
+NOBODY = np.zeros(0)
+"""Statistics of no people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ class VerdictEvaluation:
 class VerdictCorpus:
     """Evidence of both splits."""
 
-    train: Sequence[ClipEvidence]
+    train: Mapping[str, Sequence[ClipEvidence]]
+    """Of genuine people of train, by heads that never saw them."""
     entries: Sequence[Entry]
     """Of dev, those that were read."""
     clips: Mapping[str, ClipEvidence]
@@ -113,21 +120,20 @@ def read_evidence(
 ) -> VerdictCorpus:
     """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
     entries = [e for e in read_manifest(corpus) if e.split == "dev" or (e.genuine and e.kind == "video")]
-    files = [e.file for e in entries]
-    clips = gather_all(
-        corpus,
-        files,
-        out,
-        jobs=how.jobs,
-        device=how.device,
-        settings=how.settings,
-        advance=stage("gathering evidence", len(files)),
+    advance = stage("gathering evidence", len(entries))
+    train, dev = (
+        gather(
+            corpus,
+            [e.file for e in entries if e.split == split],
+            out,
+            jobs=how.jobs,
+            device=how.device,
+            settings=how.settings,
+            advance=advance,
+        )
+        for split, gather in (("train", gather_unseen), ("dev", gather_all))
     )
-    known = [e for e in entries if e.file in clips]
-    dev = [e for e in known if e.split == "dev"]
-    encoder = load_registry().default("encoder")
-    genuine = as_unseen([clips[e.file] for e in known if e.split == "train"], encoder)
-    return VerdictCorpus(genuine, dev, clips)
+    return VerdictCorpus(by_person(entries, train), [e for e in entries if e.file in dev], dev)
 
 
 def variants() -> dict[str, VerdictRecipe]:
@@ -153,23 +159,26 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
     genuine = [e for e in corpus.entries if e.genuine]
     people = by_person(genuine, corpus.clips)
     reference = [clip for own in people.values() for clip in own]
-    filmed = by_person([e for e in genuine if e.kind == "video"], corpus.clips)
-    limits = quality_limits(filmed, VerdictRecipe())
+    limits = quality_limits(people, VerdictRecipe())
     unclear = frozenset(e.file for e in corpus.entries if not _clear(corpus.clips[e.file], limits))
+    train = [clip for own in corpus.train.values() for clip in own]
     rows = []
     for name, recipe in variants().items():
-        fitted = fit_statistic(corpus.train, reference, recipe)
+        fitted = fit_statistic(train, reference, recipe)
         charges = {e.file: clip_statistic(fitted, corpus.clips[e.file], limits) for e in corpus.entries}
         values = {file: BELOW_ALL if c is None else c.value for file, c in charges.items()}
-        rows.append(tabulate(name, corpus.entries, values, seed, unclear))
+        charges_of_train = one_a_person(corpus.train, partial(clip_statistic, fitted, limits=limits))
+        others = np.array([c.value for c in charges_of_train])
+        rows.append(tabulate(name, corpus.entries, values, seed, unclear, others))
         if recipe == _only(list(WEIGHTS)):
-            error = calibration_error(corpus.entries, values, unclear)
-            points = operating_points(corpus.entries, values, unclear=unclear)
+            error = calibration_error(corpus.entries, values, unclear, others)
+            points = operating_points(corpus.entries, values, unclear=unclear, others=others)
+            calibrating = len(people) + len(others)
             by_source = figures(corpus.entries, values, seed)
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
         rows.append(tabulate(f"patch score, {name}", corpus.entries, values, seed, unclear))
-    return VerdictEvaluation(tuple(rows), points, error, len(corpus.train), len(people), by_source)
+    return VerdictEvaluation(tuple(rows), points, error, len(train), calibrating, by_source)
 
 
 def _clear(clip: ClipEvidence, limits: QualityLimits) -> bool:
@@ -201,17 +210,19 @@ def cross_fitted(
     values: Mapping[str, float],
     alpha: float,
     unclear: Collection[str] = frozenset(),
+    others: NDArray[np.float64] = NOBODY,
 ) -> dict[str, bool]:
-    """Which clips reach the conformal threshold at ``alpha`` that people of other folds set.
+    """Which clips reach the conformal threshold at ``alpha`` that people of other folds and ``others`` set.
 
     Forged clips belong to the fold of the person they show, or to the first. The files ``unclear`` show no
-    face fit to be judged: they set no threshold and reach none.
+    face fit to be judged: they set no threshold and reach none. ``others`` (n,) are statistics of people of
+    no fold, which are brought to the level of the others (:func:`vidscan.training.verdict.at_level`).
     """
     clear = [e for e in entries if e.file not in unclear]
     folds = _folds(entries)
     found = {}
     for k in range(max(folds.values(), default=0) + 1):
-        threshold = conformal_quantile(_one_a_person(clear, values, folds, k), alpha)
+        threshold = conformal_quantile(_calibrating(clear, values, folds, k, others), alpha)
         for entry in entries:
             if folds.get(entry.identity, 0) == k:
                 found[entry.file] = entry.file not in unclear and values[entry.file] >= threshold
@@ -223,6 +234,7 @@ def operating_points(
     values: Mapping[str, float],
     targets: Sequence[float] = TARGETS,
     unclear: Collection[str] = frozenset(),
+    others: NDArray[np.float64] = NOBODY,
 ) -> tuple[OperatingPoint, ...]:
     """What each of ``targets`` comes to, for one statistic: ``values`` by file; see :func:`cross_fitted`.
 
@@ -230,7 +242,7 @@ def operating_points(
     """
     points = []
     for target in targets:
-        reached = cross_fitted(entries, values, target, unclear)
+        reached = cross_fitted(entries, values, target, unclear, others)
         by_family: dict[str, list[bool]] = defaultdict(list)
         for e in entries:
             if not e.genuine:
@@ -247,14 +259,17 @@ def operating_points(
 
 
 def calibration_error(
-    entries: Sequence[Entry], values: Mapping[str, float], unclear: Collection[str] = frozenset()
+    entries: Sequence[Entry],
+    values: Mapping[str, float],
+    unclear: Collection[str] = frozenset(),
+    others: NDArray[np.float64] = NOBODY,
 ) -> float:
     """How far cross-fitted p-values of genuine clips are from uniform; see :class:`VerdictEvaluation`."""
     folds = _folds(entries)
     entries = [e for e in entries if e.file not in unclear]
     p = np.array(
         [
-            p_value(_one_a_person(entries, values, folds, folds[e.identity]), values[e.file])
+            p_value(_calibrating(entries, values, folds, folds[e.identity], others), values[e.file])
             for e in entries
             if e.genuine
         ]
@@ -269,15 +284,20 @@ def _folds(entries: Sequence[Entry]) -> dict[str, int]:
     return {who: k for k, names in enumerate(folds_of(people)) for who in names}
 
 
-def _one_a_person(
-    entries: Sequence[Entry], values: Mapping[str, float], folds: Mapping[str, int], without: int
+def _calibrating(
+    entries: Sequence[Entry],
+    values: Mapping[str, float],
+    folds: Mapping[str, int],
+    without: int,
+    others: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The lower median of every person's genuine clips, of all folds but one."""
+    """The lower median of every person's genuine clips, of all folds but one; ``others`` at their level."""
     own: dict[str, list[float]] = {}
     for e in entries:
         if e.genuine and folds[e.identity] != without and values[e.file] > BELOW_ALL:
             own.setdefault(e.identity, []).append(values[e.file])
-    return np.array([sorted(v)[(len(v) - 1) // 2] for v in own.values()])
+    charged = [sorted(v)[(len(v) - 1) // 2] for v in own.values()]
+    return np.concatenate([charged, at_level(others.tolist(), charged)])
 
 
 def tabulate(
@@ -286,6 +306,7 @@ def tabulate(
     values: Mapping[str, float],
     seed: int = 0,
     unclear: Collection[str] = frozenset(),
+    others: NDArray[np.float64] = NOBODY,
 ) -> VerdictRow:
     """The row of one statistic, ``values`` by file; areas also count the files ``unclear``, rates do not."""
     rng = np.random.default_rng(seed)
@@ -301,7 +322,7 @@ def tabulate(
     originals, swapped = same_footage(entries)
     methods = list(by_method(forged).values())
     families = sorted({e.family for e in forged})
-    low, high = (cross_fitted(entries, values, alpha, unclear) for alpha in (0.05, 0.01))
+    low, high = (cross_fitted(entries, values, alpha, unclear, others) for alpha in (0.05, 0.01))
 
     def share(title: str, some: Sequence[Entry], passed: Mapping[str, bool]) -> Rate:
         return rate(title, [passed[e.file] for e in some])
@@ -367,7 +388,7 @@ def markdown(result: VerdictEvaluation) -> list[str]:
     ]
     return [
         f"One-class model fitted on {result.fitted_clips} genuine train clips; thresholds cross-fitted over "
-        f"{result.people} dev people.",
+        f"{result.people} people of dev and train.",
         "",
         *table(heads, rows),
         "",

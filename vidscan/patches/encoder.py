@@ -15,7 +15,7 @@ A last head reads every patch of an aligned crop alone, and says where it was al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
@@ -232,6 +232,8 @@ class EncoderClassifier:
         Registry record of kind ``encoder``.
     device
         ``cpu`` or ``cuda[:n]``.
+    heads
+        Tensors in the place of the record's, by name.
 
     Raises
     ------
@@ -241,8 +243,10 @@ class EncoderClassifier:
 
     spec = SPEC
 
-    def __init__(self, record: ModelRecord, device: str = "cpu") -> None:
-        tensors = record.load()
+    def __init__(
+        self, record: ModelRecord, device: str = "cpu", heads: Mapping[str, Tensor] | None = None
+    ) -> None:
+        tensors = record.load() | dict(heads or {})
         try:
             weight, bias = tensors.pop("head.weight"), tensors.pop("head.bias")
             map_weight, map_bias = tensors.pop("map.weight"), tensors.pop("map.bias")
@@ -260,9 +264,9 @@ class EncoderClassifier:
             ) from error
         self.encoder = Encoder(tensors, taps, device, mean=mean, std=std)
         width = self.encoder.network.cls_token.shape[-1]
-        for heads in ((weight, bias), native):
-            if heads is not None:
-                _check_heads(record.name, *heads, len(taps) * 2 * len(REGIONS) * width)
+        for pair in ((weight, bias), native):
+            if pair is not None:
+                _check_heads(record.name, *pair, len(taps) * 2 * len(REGIONS) * width)
         if map_weight.shape != (len(taps), width) or map_bias.shape != ():
             raise WeightsError(f"the map's head of {record.name} has {tuple(map_weight.shape)} weights")
         self.weight, self.bias = weight, bias

@@ -33,6 +33,7 @@ from vidscan.training.linear_head import LinearHeads, Standardised, crop_weights
 from vidscan.training.own_pairs import PairRecipe
 from vidscan.training.sources import FOLDS, parts_of
 from vidscan.training.token_map import TokenMap, fit_token_map
+from vidscan.training.unseen import register_left_out
 
 NAME = "encoder-dinov2-vits14"
 
@@ -370,8 +371,9 @@ def train_encoder(
 ) -> ModelRecord:
     """Fit the heads on all of train, and register them with the encoder.
 
-    The record holds what genuine clips get from heads that never saw their source (``left_out``): the verdict
-    needs it (:func:`vidscan.training.evidence.as_unseen`).
+    Heads that never saw a part of the sources are registered beside it: the verdict is calibrated by them
+    (:mod:`vidscan.training.unseen`). The record holds what they say of genuine clips (``left_out``), which
+    :mod:`vidscan.training.adapt_clips` keeps to.
 
     Raises SetupError where the start or the corpus is not usable.
     """
@@ -379,11 +381,12 @@ def train_encoder(
     tensors["pos_embed"] = tensors["pos_embed"].half()
     token_map = _token_map(corpus, start, work, recipe, jobs=jobs, stage=stage)
     tensors |= {"map.weight": token_map.weight, "map.bias": token_map.bias}
-    materials, found, learnt = [], [], []
+    materials, found, learnt, apart = [], [], [], {}
     for native, name in ((False, "head"), (True, "native"))[: 1 + recipe.native]:
         material = read_material(corpus, start, work, recipe, native=native, jobs=jobs, stage=stage)
         *fitted, heads = fit_heads(material, recipe, [*range(FOLDS), None])
         unseen = left_out(material, fitted)
+        apart[name] = [own.rescaled(unseen.centre, unseen.deviation) for own in fitted]
         heads = heads.rescaled(unseen.centre, unseen.deviation)
         tensors |= {
             f"{name}.weight": torch.from_numpy(heads.weight),
@@ -394,7 +397,7 @@ def train_encoder(
         learnt += [material.crops[int(i)].entry for i in _chosen(material, recipe)]
     scores = mean_scores(found)
     genuine = [scores[e.file] for e in entries_of(materials) if e.genuine and e.kind == "video"]
-    return register(
+    record = register(
         weights,
         NAME,
         tensors,
@@ -423,3 +426,5 @@ def train_encoder(
             "recipe": asdict(recipe),
         },
     )
+    register_left_out(weights, record, apart, _train_entries(corpus), recipe.seed)
+    return record

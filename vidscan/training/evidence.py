@@ -7,21 +7,21 @@ the clips makes them be read again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from vidscan.digests import digest
 from vidscan.machine import default_jobs
 from vidscan.model_choice import chosen_models
-from vidscan.models import ModelRecord, file_sha256, load_registry
+from vidscan.models import file_sha256, load_registry
 from vidscan.outputs import write_text
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
-from vidscan.types import FaceEvidence, ScanSettings, Track
+from vidscan.training.unseen import KIND, parts_unseen
+from vidscan.types import ScanSettings, Track
 
 _FORMAT = 2
 _OF_VERDICT = frozenset({"verdict_model", "target_fpr", "uncertain_fpr"})
@@ -46,6 +46,7 @@ def gather_all(
     device: str = "cpu",
     settings: ScanSettings | None = None,
     advance: Callable[[], None] = lambda: None,
+    parts: Mapping[str, int] | None = None,
 ) -> dict[str, ClipEvidence]:
     """Evidence of ``files`` under ``root``, from ``folder`` where it is there already.
 
@@ -59,13 +60,19 @@ def gather_all(
         Worker processes; 0 as many as suit the machine, 1 works in this process.
     advance
         Called for each file.
+    parts
+        By file, the part of train that the encoder's heads shall not have seen.
     """
     settings = settings or ScanSettings()
-    key = models_key(settings)
-    tasks = {
-        file: Reading(source, folder / f"{file_sha256(source)[:24]}-{key}.json", settings, device)
-        for file, source in ((file, root / file) for file in files)
-    }
+    keys: dict[int | None, str] = {None: models_key(settings)}
+    if parts:
+        heads = load_registry().get(KIND).sha256
+        keys |= {part: digest([keys[None], heads, part]) for part in set(parts.values())}
+    tasks = {}
+    for file in files:
+        source, part = root / file, (parts or {}).get(file)
+        target = folder / f"{file_sha256(source)[:24]}-{keys[part]}.json"
+        tasks[file] = Reading(source, target, settings, device, part)
     failures = derive_all(_gather, list(tasks.values()), jobs=jobs or default_jobs(device), advance=advance)
     return {
         file: ClipEvidence(file, *_load(task.target))
@@ -74,35 +81,38 @@ def gather_all(
     }
 
 
-def as_unseen(clips: Sequence[ClipEvidence], encoder: ModelRecord | None) -> list[ClipEvidence]:
-    """Genuine clips that the encoder's heads learned from, as if they had never seen their sources.
+def gather_unseen(
+    root: Path,
+    files: Sequence[str],
+    folder: Path,
+    *,
+    jobs: int = 0,
+    device: str = "cpu",
+    settings: ScanSettings | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> dict[str, ClipEvidence]:
+    """:func:`gather_all` for files of the train split, by heads of the encoder that never saw their source.
 
-    Heads rate what they learned from as more genuine than they rate new people. What they say of the clips is
-    moved and stretched so that its median and deviation are those of left-out genuine clips, which the
-    encoder's record holds; without a record that does nothing changes.
+    Heads rate what they learned from as more genuine than they rate new people.
+
+    Raises
+    ------
+    SetupError
+        Where there are no such heads of the encoder that scans use, or they are of another corpus.
     """
-    left_out = {} if encoder is None else encoder.settings.get("left_out", {})
-    known = [
-        np.mean(v) for clip in clips if (v := [f.encoder for f in _faces(clip) if f.encoder is not None])
-    ]
-    deviation = float(np.std(known)) if known else 0.0
-    if not left_out or deviation == 0:
-        return list(clips)
-    median, stretch = float(np.median(known)), left_out["deviation"] / deviation
-
-    def moved(face: FaceEvidence) -> FaceEvidence:
-        if face.encoder is None:
-            return face
-        return replace(face, encoder=left_out["median"] + stretch * (face.encoder - median))
-
-    return [
-        replace(clip, tracks=tuple(replace(t, faces=tuple(map(moved, t.faces))) for t in clip.tracks))
-        for clip in clips
-    ]
-
-
-def _faces(clip: ClipEvidence) -> list[FaceEvidence]:
-    return [face for track in clip.tracks for face in track.faces]
+    registry = load_registry()
+    parts = parts_unseen(root, registry) if "encoder" in registry.defaults else {}
+    return gather_all(
+        root,
+        # One part after the other: another needs another encoder.
+        sorted(files, key=lambda file: (parts.get(file, 0), file)),
+        folder,
+        jobs=jobs,
+        device=device,
+        settings=settings,
+        advance=advance,
+        parts=parts,
+    )
 
 
 def _gather(task: Reading) -> None:

@@ -1,8 +1,9 @@
-"""Fitting the verdict: a one-class model on genuine train people, calibrated on genuine people of dev.
+"""Fitting the verdict: a one-class model on genuine train people, calibrated on genuine people never seen.
 
-Forged clips have no part in it. Dev people set thresholds and what windows are compared with; how many
-false alarms that makes is measured by cross-fitting: each fold of people is judged by thresholds that the
-others set.
+Forged clips have no part in it. Windows are compared with those of dev people. Thresholds are set by these
+and by the train people, each of them judged by encoder heads that never saw their source
+(:mod:`vidscan.training.unseen`). How many false alarms that makes is measured by cross-fitting: each fold of
+dev people is judged by thresholds that all others set.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.evidence import ClipEvidence, as_unseen, gather_all
-from vidscan.types import ScanSettings, Track
+from vidscan.training.evidence import ClipEvidence, gather_all, gather_unseen
+from vidscan.types import Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.calibration import ScoreScale
 from vidscan.verdict.combine import Survival, among_tracks
@@ -176,16 +177,23 @@ def calibrated(
     people: Mapping[str, Sequence[ClipEvidence]],
     recipe: VerdictRecipe,
     bin_name: str,
+    unseen: Mapping[str, Sequence[ClipEvidence]] | None = None,
 ) -> Judge:
     """A judge whose thresholds ``people`` set: one statistic each, the median of a person's clips.
+
+    People ``unseen`` by the encoder's heads set them, too (:func:`at_level`), but not what a face needs to be
+    judged, nor the thresholds of the patch classifier, which may have learned from them.
 
     Raises SetupError where they are too few for the rates asked for.
     """
     limits = quality_limits(people, recipe)
-    charges = _one_a_person(people, lambda clip: clip_statistic(fitted, clip, limits))
-    levels = np.array(
-        [c.value for c in _one_a_person(people, lambda clip: charge(clip, limits, patch_level))]
+    charges, lent = (
+        one_a_person(some, lambda clip: clip_statistic(fitted, clip, limits))
+        for some in (people, unseen or {})
     )
+    brought = at_level([c.value for c in lent], [c.value for c in charges])
+    charges += [replace(c, value=float(value)) for c, value in zip(lent, brought, strict=True)]
+    levels = np.array([c.value for c in one_a_person(people, lambda clip: charge(clip, limits, patch_level))])
     try:
         # Clips of several faces are judged by a lowered statistic; so is this one.
         plain = Survival.fit([c.value for c in charges])
@@ -206,9 +214,19 @@ def calibrated(
     return Judge(scale, limits, statistic=fitted, patch_scale=patch_scale)
 
 
+def at_level(statistics: Sequence[float], people: Sequence[float]) -> NDArray[np.float64]:
+    """(n,) ``statistics`` of people never seen, moved so that their median is that of ``people``.
+
+    Clips of train are cut to the face and hardly compressed, and lie a little lower than clips as they are
+    met. They lend how genuine people spread about their middle; where that lies they do not tell.
+    """
+    lent = np.asarray(statistics, np.float64)
+    return lent + (np.median(people) - np.median(lent)) if len(lent) and len(people) else lent
+
+
 def quality_limits(people: Mapping[str, Sequence[ClipEvidence]], recipe: VerdictRecipe) -> QualityLimits:
-    """What a face needs to be judged, by genuine people's clips."""
-    clips = [clip for own in people.values() for clip in own]
+    """What a face needs to be judged, by genuine people's clips; pictures are of another kind."""
+    clips = [clip for own in people.values() for clip in own if not is_picture(clip.tracks)]
     # Of the largest face over its whole track: frames of sharp clips are blurred by movement, and whoever
     # stands behind by the lens.
     sharpness = [
@@ -229,7 +247,7 @@ def quality_limits(people: Mapping[str, Sequence[ClipEvidence]], recipe: Verdict
     )
 
 
-def _one_a_person(
+def one_a_person(
     people: Mapping[str, Sequence[ClipEvidence]], charged: Callable[[ClipEvidence], Charge | None]
 ) -> list[Charge]:
     """Of every person the clip with the median value, so that many clips count no more than one.
@@ -284,23 +302,21 @@ def train_verdict(
         Where the corpus has too few genuine people.
     """
     recipe = recipe or VerdictRecipe()
-    entries = [e for e in read_manifest(corpus) if e.genuine and e.kind == "video"]
-    settings = ScanSettings()
-    files = [e.file for e in entries]
-    clips = gather_all(
-        corpus, files, work, jobs=jobs, device=device, settings=settings, advance=stage("reading", len(files))
-    )
-    train = [e for e in entries if e.split == "train"]
-    people = by_person([e for e in entries if e.split == "dev"], clips)
-    registry = load_registry()
-    encoder = registry.default("encoder")
+    entries = [e for e in read_manifest(corpus) if e.genuine and (e.kind == "video" or e.split == "dev")]
+    advance = stage("reading", len(entries))
+    by_split = {}
+    for split, gather in (("train", gather_unseen), ("dev", gather_all)):
+        files = [e.file for e in entries if e.split == split]
+        by_split[split] = gather(corpus, files, work, jobs=jobs, device=device, advance=advance)
+    people, unseen = (by_person(entries, by_split[split]) for split in ("dev", "train"))
     fitted = fit_statistic(
-        as_unseen([clips[e.file] for e in train if e.file in clips], encoder),
-        [c for own in people.values() for c in own],
+        [clip for own in unseen.values() for clip in own],
+        [clip for own in people.values() for clip in own],
         recipe,
     )
-    judge = calibrated(fitted, people, recipe, "genuine people of dev")
-    patches = registry.get("patches")
+    judge = calibrated(fitted, people, recipe, "genuine people never seen", unseen)
+    registry = load_registry()
+    encoder, patches = registry.default("encoder"), registry.get("patches")
     tensors, record = fitted.to_record()
     tensors |= {
         "statistics": torch.from_numpy(judge.scale.statistics),
@@ -311,7 +327,7 @@ def train_verdict(
         ),
         "limits": torch.tensor(astuple(judge.limits), dtype=torch.float64),
     }
-    used = [e for e in train if e.file in clips]
+    used = [e for e in entries if e.file in by_split["train"]]
     settings_of: dict[str, Any] = {
         "kind": "verdict",
         "patches": patches.name,
@@ -321,13 +337,13 @@ def train_verdict(
         "target_fpr": recipe.manipulated_fpr,
         "uncertain_fpr": recipe.uncertain_fpr,
         "bin": judge.scale.bin,
-        "people": len(people),
+        "people": len(judge.scale.statistics),
         "limits": asdict(judge.limits),
         "fitted_on": {
             "clips": len(used),
             "people": len({e.identity for e in used}),
             "people_unseen_by_patches": len({e.identity for e in used if e.held_out}),
-            "windows": len(windows([clips[e.file] for e in used])[0]),
+            "windows": len(windows(list(by_split["train"].values()))[0]),
         },
         "groups": {
             group: {"weight": weight, "limit": GROUPS[group].limit}
