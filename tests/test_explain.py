@@ -100,7 +100,7 @@ def test_without_captum_only_patches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "captum", None)
     own = classifier(tmp_path)
     explain(noise(), own, "patches")
-    with pytest.raises(SetupError, match=r"pip install 'vidscan\[explain\]'"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[explain\]'"):
         explain(noise(), own, "gradcam")
     with pytest.raises(ValueError, match="unknown method"):
         explain(noise(), own, "lime")

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +267,13 @@ def test_a_rate_is_every_nth_frame(weights: Path, clips: Path, every: int) -> No
 def test_a_rate_is_above_0(weights: Path, rate: float) -> None:
     with pytest.raises(SetupError, match="analysis_fps"):
         scanner_with(weights, ScanSettings(analysis_fps=rate))
+
+
+@pytest.mark.parametrize("name", ["encoder_fps", "behavior_fps", "detect_s", "max_duration_s", "min_face"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_setting_is_a_number_to_work_with(weights: Path, name: str, value: float) -> None:
+    with pytest.raises(SetupError, match=name):
+        scanner_with(weights, replace(ScanSettings(), **{name: value}))
 
 
 def test_a_report_names_the_file_as_it_was_given(

@@ -77,3 +77,8 @@ class WeightsError(SetupError):
     """A weight file is missing, or its sha256 is not the registry's."""
 
     code = "weights"
+
+
+def lacking(what: str, extra: str) -> str:
+    """What to say where libraries of an ``extra`` are missing. On PyPI the name is another program's."""
+    return f"{what}: pip install '.[{extra}]' in the clone that vidscan was installed from"

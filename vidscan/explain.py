@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError
+from vidscan.errors import InputError, NoFaceError, SetupError, VidscanError, lacking
 from vidscan.faces.align import to_frame
 from vidscan.media.source import reopen
 from vidscan.patches.classifier import PatchClassifier, normalise
@@ -120,7 +120,7 @@ def _captum() -> Any:
     try:
         from captum import attr
     except ImportError as error:
-        raise SetupError("gradcam and saliency need captum: pip install 'vidscan[explain]'") from error
+        raise SetupError(lacking("gradcam and saliency need captum", "explain")) from error
     return attr
 
 
@@ -180,7 +180,7 @@ def telling_crops(
         nearest = min(looks, key=lambda look: abs(look.time_s - at_s))
         looks = [f for f in looks if f.index == nearest.index and abs(f.time_s - at_s) <= _NEAR_S]
     if not looks:
-        where = "" if at_s is None else f" at {timecode(at_s)}"
+        where = "" if at_s is None else f" within half a second of {timecode(at_s)}"
         raise NoFaceError(f"{report.input.path}: no face found{where}")
     chosen = strongest(looks, count)
     wanted = {(look.index, look.track_id): look for look in chosen}

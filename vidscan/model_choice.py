@@ -16,8 +16,9 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     Raises
     ------
     SetupError
-        Where the rule for blinks does not exist, the rate of classification is not above 0, the encoder's or
-        the time between detections is negative, any of them is infinite, or no face may be followed.
+        Where the rule for blinks does not exist, the rate of classification is not above 0, the encoder's,
+        the time between detections or the longest duration is negative, any number is infinite, the smallest
+        face is larger than the frame, or no face may be followed.
     WeightsError
         Where the registry lacks one.
     """
@@ -28,10 +29,11 @@ def chosen_models(registry: Registry, settings: ScanSettings) -> dict[str, Model
     records = {"detector": registry.get("detector"), "patches": patches, "verdict": verdict}
     if not 0 < settings.analysis_fps < math.inf:
         raise SetupError(f"analysis_fps {settings.analysis_fps:g} is not above 0, or infinite")
-    if not 0 <= settings.encoder_fps < math.inf:
-        raise SetupError(f"encoder_fps {settings.encoder_fps:g} is below 0, or infinite")
-    if not 0 <= settings.detect_s < math.inf:
-        raise SetupError(f"detect_s {settings.detect_s:g} is below 0, or infinite")
+    for name in ("encoder_fps", "behavior_fps", "detect_s", "max_duration_s"):
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise SetupError(f"{name} {getattr(settings, name):g} is below 0, or infinite")
+    if not 0 <= settings.min_face <= 1:
+        raise SetupError(f"min_face {settings.min_face:g} is no share of the frame's short side")
     if settings.max_faces < 1:
         raise SetupError(f"max_faces {settings.max_faces} is below 1")
     if settings.encoder_fps > 0 and "encoder" in registry.defaults:

@@ -39,7 +39,7 @@ class Scanner:
         if "FAKE_LOG" in os.environ:
             with Path(os.environ["FAKE_LOG"]).open("a") as log:
                 log.write(f"{path.name} {os.environ.get('OMP_NUM_THREADS')}\n")
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110
             return error_report(path, NotFoundError("no such file"), self.settings, self.device, self.models)
         data = path.read_bytes()
         word = data.split()[0].decode()

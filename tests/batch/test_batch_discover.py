@@ -61,6 +61,16 @@ def test_given_files_and_missing_ones_are_kept_once(tree: Path) -> None:
     assert found == ["gone", "notes.txt", "c.mkv", "d.mp4"]
 
 
-def test_pipes_are_not_opened(tree: Path) -> None:
+def test_what_only_has_the_name_of_a_video_is_listed_and_not_opened(tree: Path) -> None:
+    before = names(tree)
     os.mkfifo(tree / "pipe.mp4")
-    assert "pipe.mp4" not in names(tree)
+    os.mkfifo(tree / "pipe")
+    (tree / "lost.mp4").symlink_to(tree / "nowhere")
+    (tree / "lost").symlink_to(tree / "nowhere")
+    (tree / "round.mp4").symlink_to(tree / "round.mp4")
+    assert sorted({*names(tree)} - {*before}) == ["lost.mp4", "pipe.mp4", "round.mp4"]
+
+
+def test_a_name_that_no_file_can_have_is_kept(tree: Path) -> None:
+    given = [Path("x" * 300 + ".mp4"), Path("a\0b.mp4"), tree / "sub"]
+    assert len(discover(given, sniff=sniff)) == 4

@@ -26,7 +26,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     from vidscan.batch.ray_engine import RayEngine
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SetupError, match="vidscan\\[ray\\]"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[ray\]'"):
         RayEngine(SPEC)
 
 

@@ -101,7 +101,7 @@ def test_folders_in_folders_may_be_left_alone(tmp_path: Path) -> None:
 
 def test_without_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchdog.observers", None)
-    with pytest.raises(SetupError, match=r"vidscan\[watch\]"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[watch\]'"):
         FolderWatch([tmp_path])
 
 

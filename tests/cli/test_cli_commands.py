@@ -96,6 +96,10 @@ def test_help_loads_nothing_heavy() -> None:
         (["check", "--target-fpr", "0", "a.mp4"], "error[usage]: --target-fpr 0"),
         (["enroll", "Ada", "--min-seconds", "inf", "a.mp4"], "error[usage]: --min-seconds inf"),
         (["check", "--fail-on", "bad", "a.mp4"], "--fail-on bad"),
+        (["check", "--fail-on", "", "a.mp4"], "--fail-on names no verdict"),
+        (["check", "--overlay", "tests", "a.mp4"], "tests is a folder"),
+        (["check", "--overlay", "out.txt", "a.mp4"], "writes .mp4"),
+        (["check", "-"], "no clip given"),
         (["check", "-0", "a.mp4"], "-0 is for"),
         (["check", "tests"], "use vidscan scan"),
         (["check", "https://host.invalid/a.mp4"], "use vidscan scan"),
@@ -192,6 +196,13 @@ def test_check_json(clips: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "a\0b.mp4"])
+def test_a_name_that_no_file_can_have_costs_the_others_nothing(clips: Path, name: str) -> None:
+    for command in ("check", "scan"):
+        found = run(command, "-", "--format", "jsonl", cwd=clips, stdin=f"{name}\nclear.mp4\n")
+        assert found.returncode == 3 and len(found.stdout.splitlines()) == 2
+
+
 def test_paths_from_standard_input(clips: Path) -> None:
     (clips / "new\nline.mp4").write_text("no_manipulation_found")
     result = run("check", "-0", "-", "--format", "jsonl", cwd=clips, stdin="new\nline.mp4\0uncertain.mp4\0")
@@ -277,6 +288,7 @@ BAD_FILES = (
     "[check]\nout = 1",
     "[settings]\nx = 1",
     '[settings]\nanalysis_fps = "fast"',
+    "[settings]\nmin_face = true",
     '[settings]\nblink_rule = "brow"',
     "settings = 1",
 )

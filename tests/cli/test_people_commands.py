@@ -221,7 +221,7 @@ def test_clips_stand_out_before_people_and_genuine_windows(
 def test_plot_without_matplotlib(vidscan_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     code, _, err = vidscan_run("people", "plot", "-o", "people.png")
-    assert code == 2 and "pip install 'vidscan[plot]'" in err
+    assert code == 2 and "pip install '.[plot]'" in err
 
 
 @pytest.mark.parametrize("count", [4, 5, 12])

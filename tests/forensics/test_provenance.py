@@ -132,7 +132,7 @@ def test_without_the_extra_only_presence_is_told(
     monkeypatch.setitem(sys.modules, "c2pa", None)
     found = read_provenance(signed)
     assert (found.present, found.valid, found.state) == (True, None, "unreadable")
-    assert "vidscan[c2pa]" in found.message
+    assert "extra c2pa" in found.message
     assert read_provenance(plain).state == "none"
 
 

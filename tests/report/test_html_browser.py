@@ -170,14 +170,14 @@ def test_the_timeline_by_mouse_and_by_keyboard(browser: Any, pages: Path) -> Non
     assert "this look 0.95" in words.inner_text()  # it starts at the highest
     box = plot.bounding_box()
     plot.hover(position={"x": box["width"] * 0.08, "y": 60})
-    assert words.inner_text() == "0:00:01.0, this look 0.20"
+    assert words.inner_text() == "0:00:01.0, texture of this look 0.20"
     assert scrub.locator("img").get_attribute("src").startswith("data:image/jpeg")
     assert scrub.locator("img").is_visible()
     slider = scrub.get_by_role("slider")
     slider.focus()
     before = words.inner_text()
     page.keyboard.press("ArrowRight")
-    assert words.inner_text() == "0:00:01.1, this look 0.20" != before
+    assert words.inner_text() == "0:00:01.1, texture of this look 0.20" != before
     assert slider.get_attribute("aria-valuetext") == words.inner_text()
     page.keyboard.press("End")
     assert words.inner_text().startswith("0:00:11.9")

@@ -114,6 +114,6 @@ def test_what_cannot_be_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ValueError, match="no track"):
         plot_series(sample("no_face"), [], tmp_path / "out.png", {})
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(SetupError, match=r"pip install 'vidscan\[plot\]'"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[plot\]'"):
         plot_series(report_with(1), [], tmp_path / "out.png", {})
     assert not list(tmp_path.iterdir())

@@ -85,7 +85,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=ENV, check=False
     )
-    assert result.returncode == 2 and "pip install 'vidscan[serve]'" in result.stderr
+    assert result.returncode == 2 and "pip install '.[serve]'" in result.stderr
 
 
 @pytest.mark.slow

@@ -385,14 +385,26 @@ def test_whether_a_brief_face_looks_genuine_goes_by_the_rate_asked_for(tmp_path:
     assert load_judge(record, uncertain_fpr=0.3).judge(tracks, None).verdict.label == "uncertain"
 
 
+def test_a_rate_that_the_patch_scale_cannot_set_is_kept_by_the_verdict() -> None:
+    few = ScoreScale(np.linspace(-4, 1, 99), 0.0, 2.0, 0.01, "people")
+    judge = Judge(SCALE, LIMITS, patch_scale=few, target_fpr=0.005, uncertain_fpr=0.006)
+    assert judge.calibration.target_fpr == 0.005
+    assert judge.thresholds == SCALE.thresholds(0.005, 0.006)
+    # Marks are those of the strictest rate that it can set.
+    strictest = Judge(SCALE, LIMITS, patch_scale=few, target_fpr=0.01, uncertain_fpr=0.011)
+    track = make_track([-2.0] * 24 + [0.99] * 24 + [-2.0] * 24)
+    assert judge.judge([track], None).segments == strictest.judge([track], None).segments
+
+
 @pytest.mark.parametrize(
     ("rates", "words"),
     [
         ((0.001, 0.0), "verdict model v: 199 people cannot set a threshold of 0.10%"),
-        ((0.0, 0.001), "verdict model v: 199 people cannot set a threshold of 0.10%"),
+        ((0.001, 0.004), "verdict model v: 199 people cannot set a threshold of 0.10%"),
         ((1.0, 0.0), "target_fpr 1: a share"),
         ((0.0, -0.1), "uncertain_fpr -0.1: a share"),
         ((0.1, 0.1), "uncertain_fpr 0.1 is not above target_fpr 0.1"),
+        ((0.0, 0.008), "uncertain_fpr 0.008 is not above target_fpr 0.01"),
     ],
 )
 def test_rates_that_cannot_be_kept(rates: tuple[float, float], words: str, tmp_path: Path) -> None:

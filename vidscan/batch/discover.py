@@ -73,7 +73,7 @@ def discover(
                 if named and (file == root or _chosen(relative, include, exclude)):
                     found.setdefault(file.url, file)
             continue
-        if not root.is_dir():
+        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long
             found.setdefault(os.fspath(root), root)
             continue
         for path, readable in _walk(root, recursive):
@@ -104,7 +104,7 @@ def belongs(
 
 
 def _walk(root: Path, recursive: bool) -> Iterator[tuple[Path, bool]]:
-    """Regular files below a folder; (folder, False) for one that cannot be read.
+    """All below a folder that is no folder; (folder, False) for one that cannot be read.
 
     Linked folders are followed, but no folder is entered twice: links may go round.
     """
@@ -124,13 +124,13 @@ def _walk(root: Path, recursive: bool) -> Iterator[tuple[Path, bool]]:
         for entry in entries:
             path = Path(entry.path)
             try:
-                if entry.is_dir():
-                    if recursive:
-                        stack.append(path)
-                elif entry.is_file():
-                    yield path, True
+                folder_below = entry.is_dir()
             except OSError:  # a link onto itself
-                continue
+                folder_below = False
+            if not folder_below:
+                yield path, True
+            elif recursive:
+                stack.append(path)
 
 
 def _chosen(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -144,9 +144,12 @@ def _chosen(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bo
 
 
 def _is_media(path: Path, sniff: Sniffer) -> bool:
-    try:
-        sniff(path)
-    except InputError:
-        # "._clip.mp4" is how macOS stores attributes on foreign disks, not a clip.
-        return path.suffix.lower() in _MEDIA_SUFFIXES and not path.name.startswith("._")
-    return True
+    if path.is_file():  # to look into a pipe would be to wait for it
+        try:
+            sniff(path)
+        except InputError:
+            pass
+        else:
+            return True
+    # "._clip.mp4" is how macOS stores attributes on foreign disks, not a clip.
+    return path.suffix.lower() in _MEDIA_SUFFIXES and not path.name.startswith("._")

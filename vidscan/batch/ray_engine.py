@@ -20,7 +20,7 @@ from vidscan.batch.engine import Admit, Identity, Job, ScannerSpec, Task
 from vidscan.batch.fetch import Fetched, fetch
 from vidscan.batch.local import LocalEngine
 from vidscan.batch.results import renamed
-from vidscan.errors import DecoderCrashedError, ScanTimeoutError, SetupError, VidscanError
+from vidscan.errors import DecoderCrashedError, ScanTimeoutError, SetupError, VidscanError, lacking
 from vidscan.report.json import dumps, loads
 from vidscan.types import Report
 
@@ -302,5 +302,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise SetupError("--engine ray needs Ray: pip install 'vidscan[ray]'") from None
+        raise SetupError(lacking("--engine ray needs Ray", "ray")) from None
     return ray

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vidscan.errors import InputError, NotFoundError, SetupError, TooLargeError, UnreadableError
+from vidscan.errors import InputError, NotFoundError, SetupError, TooLargeError, UnreadableError, lacking
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PART = 1 << 20
@@ -115,7 +115,7 @@ def _open_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise SetupError("URLs need fsspec: pip install 'vidscan[remote]'") from None
+        raise SetupError(lacking("URLs need fsspec", "remote")) from None
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:

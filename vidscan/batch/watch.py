@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidscan.batch.discover import belongs, discover
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, lacking
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -167,5 +167,5 @@ def _observer() -> Any:
     try:
         from watchdog.observers import Observer
     except ImportError as error:
-        raise SetupError('--watch needs watchdog: pip install "vidscan[watch]"') from error
+        raise SetupError(lacking("--watch needs watchdog", "watch")) from error
     return Observer()

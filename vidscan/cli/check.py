@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from enum import Enum
@@ -86,6 +87,8 @@ def check(
 
     outcome = options.Outcome(fail_on, exit_zero)
     given = options.expand_paths(clips, null)
+    if not given:
+        raise UsageError("no clip given")
     for text in given:
         if not text:
             raise UsageError("one of the paths is empty")
@@ -93,7 +96,7 @@ def check(
             raise UsageError(f"{text} is not on this machine: use vidscan scan")
     paths = [Path(text) for text in given]
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long
             raise UsageError(f"{path} is a folder: use vidscan scan")
     if json and format.value not in ("text", "json"):
         raise UsageError(f"--json and --format {format.value} contradict each other")
@@ -112,6 +115,10 @@ def check(
             continue
         if several:
             outputs.folder(name, target, names)
+        elif os.path.isdir(target):  # noqa: PTH112
+            raise UsageError(f"{target} is a folder: of one clip {name} needs the name of a file")
+        elif name == "--overlay" and target.suffix.lower() not in (".mp4", ".png"):
+            raise UsageError(f"{target}: --overlay writes .mp4, or .png of a picture")
         else:
             outputs.file(name, target)
 

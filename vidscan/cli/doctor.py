@@ -16,9 +16,14 @@ _LIBRARIES = (
     "facenet-pytorch",
     "numpy",
     "opencv-python-headless",
+    "pillow",
+    "pillow-heif",
     "scikit-learn",
+    "scipy",
     "safetensors",
     "pydantic",
+    "jinja2",
+    "typer",
     "tqdm",
 )
 _EXTRAS = (
@@ -80,7 +85,7 @@ def _examine() -> Iterator[Finding]:
         yield _library(name)
     for name, extra in _EXTRAS:
         found = _library(name)
-        yield found if found.ok else Finding(name, True, f"absent (optional: vidscan[{extra}])")
+        yield found if found.ok else Finding(name, True, f"absent (optional: extra {extra})")
     yield _device()
     yield _memory()
     yield from _decoders()
@@ -138,6 +143,9 @@ def _weights() -> Iterator[Finding]:
     except SetupError as error:
         yield Finding("weights", False, str(error))
         return
+    for kind, name in registry.defaults.items():
+        if name not in registry.models:
+            yield Finding(f"weights {name}", False, f"the default {kind} model is not in the registry")
     for record in registry.models.values():
         try:
             record.verify()

@@ -114,6 +114,10 @@ class Outcome:
         self._labels = {label.strip() for label in fail_on.split(",") if label.strip()}
         self._exit_zero = exit_zero
         self._failed = self._found = False
+        if not self._labels:
+            raise UsageError(
+                f"--fail-on names no verdict: there are {', '.join(FAIL_LABELS)}; see --exit-zero"
+            )
         unknown = sorted(self._labels - set(FAIL_LABELS))
         if unknown:
             raise UsageError(f"--fail-on {', '.join(unknown)}: there are {', '.join(FAIL_LABELS)}")
@@ -266,6 +270,9 @@ class Run:
 
         from vidscan.types import ScanSettings
 
+        for name, value in self.values.items():
+            if isinstance(value, bool):  # which would pass for a number
+                raise UsageError(f"{self.file}: [settings] {name}: true and false are no values of it")
         try:
             found: ScanSettings = TypeAdapter(ScanSettings).validate_python(self.values | more)
         except ValidationError as error:

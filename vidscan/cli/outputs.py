@@ -69,9 +69,10 @@ class Outputs:
             raise UsageError(f"{path} is not a {suffix} ({option})")
         if not path.parent.is_dir():
             raise UsageError(f"{path.parent} is not a folder ({option})")
-        self.file(option, path)
-        if path.exists() and not self._overwrite:
+        known = any(key in self._inputs for key in _keys(path))
+        if path.exists() and not (known or self._overwrite):
             raise UsageError(f"{path} exists: use --overwrite ({option})")
+        self.file(option, path)
 
     def folder(self, option: str, folder: Path, names: re.Pattern[str]) -> None:
         """Refuse a folder in which an input has a name that may be written there.
@@ -122,14 +123,18 @@ def _is_media(path: Path) -> bool:
 
 def _name(path: Path) -> str:
     """One spelling of a path, for file systems that do not tell case or composed letters apart."""
-    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+    try:
+        real = os.path.realpath(path)
+    except (OSError, ValueError):  # no file can have this name
+        real = os.fspath(path)
+    return unicodedata.normalize("NFC", real).casefold()
 
 
 def _keys(path: Path) -> Iterator[Key]:
     yield _name(path)
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return
     if status.st_ino:
         yield status.st_dev, status.st_ino

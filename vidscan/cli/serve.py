@@ -11,6 +11,7 @@ from vidscan.cli import options
 from vidscan.cli.console import say
 from vidscan.cli.failures import UsageError
 from vidscan.cli.scan import MAX_MEMORY_MB, TIMEOUT_S, Jobs, MaxMemory, Timeout
+from vidscan.errors import lacking
 
 if TYPE_CHECKING:
     from vidscan.batch.local import LocalEngine
@@ -134,7 +135,7 @@ def serve(
     try:
         from vidscan.serve import server
     except ImportError as error:
-        raise UsageError("serve needs more packages: pip install 'vidscan[serve]'") from error
+        raise UsageError(lacking("serve needs more packages", "serve")) from error
     from vidscan.batch.engine import ScannerSpec
 
     spec = ScannerSpec(

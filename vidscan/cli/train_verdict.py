@@ -27,7 +27,8 @@ def verdict(
 ) -> None:
     """Fit the verdict on genuine clips of CORPUS, and calibrate it.
 
-    The one-class model learns from the train people, the thresholds come from those of dev.
+    The one-class model learns from the train people; thresholds come from those of dev and, by heads of the
+    encoder that never saw their source, of train.
     """
     start_log(quiet, False)
     from vidscan.training.verdict import VerdictRecipe, train_verdict

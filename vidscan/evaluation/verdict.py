@@ -173,7 +173,8 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
         if recipe == _only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values, unclear, others)
             points = operating_points(corpus.entries, values, unclear=unclear, others=others)
-            calibrating = len(people) + len(others)
+            clear = {e.identity for e in genuine if e.file not in unclear}
+            calibrating = len(clear) + len(others)
             by_source = figures(corpus.entries, values, seed)
     for name, pooling in POOLINGS.items():
         values = {e.file: _pooled(corpus.clips[e.file], pooling) for e in corpus.entries}
@@ -388,7 +389,7 @@ def markdown(result: VerdictEvaluation) -> list[str]:
     ]
     return [
         f"One-class model fitted on {result.fitted_clips} genuine train clips; thresholds cross-fitted over "
-        f"{result.people} people of dev and train.",
+        f"{result.people} people of dev and train, of the pooled patch scores over those of dev alone.",
         "",
         *table(heads, rows),
         "",

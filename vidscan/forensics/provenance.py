@@ -153,7 +153,7 @@ def _without(data: bytes, remote: bool) -> Provenance:
 def _unparsed(data: bytes) -> Provenance:
     """The same without the extra."""
     if _MANIFEST in data:
-        message = "There are Content Credentials, but they were not read: install vidscan[c2pa]."
+        message = "There are Content Credentials, but they were not read (extra c2pa)."
         return Provenance(True, None, "unreadable", None, None, (), None, message)
     return _without(data, False)
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidscan.errors import SetupError, WeightsError
+from vidscan.errors import SetupError, WeightsError, lacking
 from vidscan.forensics.base import Finding, insufficient, looked
 from vidscan.forensics.material import Material
 from vidscan.forensics.resampling_features import (
@@ -54,7 +54,7 @@ def segment(probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], float
         from skimage.filters import threshold_otsu
         from skimage.segmentation import random_walker
     except ImportError as error:
-        raise SetupError("scikit-image is missing: pip install 'vidscan[forensics]'") from error
+        raise SetupError(lacking("scikit-image is missing", "forensics")) from error
 
     nothing = np.zeros(probability.shape, bool)
     # Neighboring patches share most of their pixels: a patch that stands alone is an error.

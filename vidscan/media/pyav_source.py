@@ -119,9 +119,9 @@ class _Damage:
     def note(self, cut_off: bool) -> Note | None:
         parts = []
         if self.packets:
-            parts.append(f"{self.packets} packets could not be decoded")
+            parts.append(f"{self.packets} packet{'s' * (self.packets > 1)} could not be decoded")
         if self.frames:
-            parts.append(f"{self.frames} frames are damaged")
+            parts.append("1 frame is damaged" if self.frames == 1 else f"{self.frames} frames are damaged")
         if cut_off:
             parts.append("the video ends before its declared duration")
         return Note("damaged", "damaged file: " + ", ".join(parts)) if parts else None

@@ -90,7 +90,8 @@ def _read_head(path: PathLike, name: str) -> bytes:
     try:
         status = os.stat(path)  # noqa: PTH116 - Path() refuses nothing that os.stat takes, os.stat refuses less
         if stat.S_ISDIR(status.st_mode):
-            raise UnreadableError(f"{name}: is a directory")
+            why = "is a directory" if os.access(path, os.R_OK | os.X_OK) else "permission denied"
+            raise UnreadableError(f"{name}: {why}")
         if not stat.S_ISREG(status.st_mode):
             # Opening a FIFO would block until someone writes; a device may never end.
             raise UnreadableError(f"{name}: not a regular file")

@@ -326,7 +326,7 @@ class _Drawing:
         words = label_words(label) if label else ""
         line = self._lines.get(face.track_id)
         row = line.at(face.time_s) if line is not None else None
-        look = f"this look {line.scores[row]:.2f}" if line is not None and row is not None else ""
+        look = f"texture {line.scores[row]:.2f}" if line is not None and row is not None else ""
         text = f"face {face.track_id}: {words}" if words else f"face {face.track_id}"
         own = text_width(text, size) + 2.0 * size
         wide, high = own + (text_width(look, size) + size if look else 0), 1.6 * size

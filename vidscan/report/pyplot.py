@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, lacking
 from vidscan.outputs import Replacement
 
 
@@ -20,7 +20,7 @@ def load_pyplot() -> Any:
         matplotlib.use("Agg")
         from matplotlib import pyplot
     except ImportError as error:
-        raise SetupError("plots need matplotlib: pip install 'vidscan[plot]'") from error
+        raise SetupError(lacking("plots need matplotlib", "plot")) from error
     return pyplot
 
 

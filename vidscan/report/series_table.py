@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vidscan.behavior.blink import find_blinks
 from vidscan.behavior.eye_closure import closure
 from vidscan.behavior.series import seen
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, lacking
 from vidscan.faces.units import UNITS
 from vidscan.outputs import Replacement
 from vidscan.types import EyeRule, FaceSeries, Report
@@ -100,7 +100,7 @@ def writer(path: Path) -> Callable[[dict[str, list[Value]], Path], None]:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
-            raise SetupError('Parquet needs pyarrow: pip install "vidscan[parquet]"') from error
+            raise SetupError(lacking("Parquet needs pyarrow", "parquet")) from error
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidscan.errors import SetupError
+from vidscan.errors import SetupError, lacking
 
 BLENDSHAPES: tuple[str, ...] = tuple(
     """
@@ -70,9 +70,7 @@ class Teacher:
             from mediapipe import Image, ImageFormat
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise SetupError(
-                "labelling faces needs the training extra: pip install 'vidscan[train]'"
-            ) from error
+            raise SetupError(lacking("labelling faces needs the training extra", "train")) from error
         if not model.is_file():
             raise SetupError(f"no landmark teacher at {model}")
         self._image, self._format, self._expression = Image, ImageFormat.SRGB, expression

@@ -2,8 +2,10 @@
 
 A verdict that is calibrated on a few people hangs on the most suspicious of them. Train has more, but the
 shipped heads learned from them. So each fifth of train is judged by heads that learned from the other four
-(:mod:`vidscan.training.sources`), as in a cross-conformal predictor (Vovk, *Cross-conformal predictors*,
-Annals of Mathematics and Artificial Intelligence 2015): the people of all five parts set thresholds together.
+(:mod:`vidscan.training.sources`), and the people of all five parts set thresholds together. The idea is that
+of cross-conformal predictors (Vovk, Annals of Mathematics and Artificial Intelligence 2015), without their
+bookkeeping: new clips are judged by heads that learned from everybody. So it promises nothing by itself, and
+false alarms are measured (docs/results.md).
 """
 
 from __future__ import annotations

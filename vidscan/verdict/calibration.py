@@ -1,8 +1,9 @@
 """Split-conformal calibration: the false-alarm rate is set on genuine people, not guessed.
 
-One statistic per genuine person that no gradient saw. With n of them, a new genuine clip reaches the
-(1 - alpha) conformal quantile with probability at most alpha (Vovk et al. 2005; Angelopoulos & Bates
-2023), as far as it is exchangeable with them.
+One statistic per genuine person. With n of them, a new genuine clip reaches the (1 - alpha) conformal
+quantile with probability at most alpha (Vovk et al. 2005; Angelopoulos & Bates 2023), as far as it is
+exchangeable with them. That is an assumption: some of the shipped people were judged by heads that stand in
+for the shipped ones (:mod:`vidscan.training.verdict`), so false alarms are measured, too (docs/results.md).
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class ScoreScale:
         """Strictly increasing and continuous: .5 at ``uncertain``, .8 at ``manipulated``."""
         slope = np.log(MANIPULATED_SCORE / (1 - MANIPULATED_SCORE)) / (self.manipulated - self.uncertain)
         return float(1 / (1 + np.exp(-np.clip(slope * (statistic - self.uncertain), -30, 30))))
+
+    @property
+    def least_fpr(self) -> float:
+        """The smallest rate that so many people can set."""
+        return 1 / (len(self.statistics) + 1)
 
     def p_value(self, statistic: float) -> float:
         return p_value(self.statistics, statistic)

@@ -216,7 +216,10 @@ class Judge:
             interval=told[1] if told else None,
             found=found,
         )
-        self._suspicious = self.patch_scale.levels(target_fpr, uncertain_fpr)[0]
+        # The patch scale knows fewer people; what it marks is never what accuses.
+        least = self.patch_scale.least_fpr
+        rates = (max(rate, least) if rate else 0.0 for rate in (target_fpr, uncertain_fpr))
+        self._suspicious = self.patch_scale.levels(*rates)[0]
         whole = isinstance(self.statistic, EvidenceStatistic)
         self._survival = Survival.fit(scale.statistics) if whole else None
 
@@ -376,7 +379,6 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
     SetupError
         Where the record's people are too few for a rate, or ``uncertain_fpr`` is not above ``target_fpr``.
     """
-    _check_rates(target_fpr, uncertain_fpr)
     tensors, settings = record.load(), record.settings
     try:
         scale = _scale(tensors["statistics"], tensors["thresholds"], settings)
@@ -394,6 +396,7 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise WeightsError(f"verdict model {record.name} is not usable: {error}") from error
     statistic = EvidenceStatistic.from_record(tensors, settings) if whole else None
+    _check_rates(target_fpr, uncertain_fpr, scale.target_fpr)
     try:
         return Judge(
             scale,
@@ -409,12 +412,13 @@ def load_judge(record: ModelRecord, target_fpr: float = 0.0, uncertain_fpr: floa
         raise SetupError(f"verdict model {record.name}: {error}") from error
 
 
-def _check_rates(target_fpr: float, uncertain_fpr: float) -> None:
+def _check_rates(target_fpr: float, uncertain_fpr: float, fitted_fpr: float) -> None:
     for name, rate in (("target_fpr", target_fpr), ("uncertain_fpr", uncertain_fpr)):
         if not 0 <= rate < 1:
             raise SetupError(f"{name} {rate:g}: a share of genuine clips is at least 0 and below 1")
-    if 0 < uncertain_fpr <= target_fpr:
-        raise SetupError(f"uncertain_fpr {uncertain_fpr:g} is not above target_fpr {target_fpr:g}")
+    target = target_fpr or fitted_fpr
+    if 0 < uncertain_fpr <= target:
+        raise SetupError(f"uncertain_fpr {uncertain_fpr:g} is not above target_fpr {target:g}")
 
 
 def _scale(statistics: Tensor, thresholds: Tensor, settings: dict[str, Any]) -> ScoreScale:

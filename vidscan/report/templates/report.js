@@ -43,7 +43,7 @@
 
     const show = (n) => {
       const look = looks[n];
-      const said = `${timecode(look.time_s)}, this look ${look.score.toFixed(2)}`;
+      const said = `${timecode(look.time_s)}, texture of this look ${look.score.toFixed(2)}`;
       slider.value = n;
       slider.setAttribute("aria-valuetext", said);
       words.textContent = said;
