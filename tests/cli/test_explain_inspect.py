@@ -69,7 +69,7 @@ def test_the_mean_of_a_set_leaves_out_what_has_no_face(
         (["face.png", "-o", "map.jpg"], 2, "map.jpg is not a .png"),
         (["face.png", "-o", "none/map.png"], 2, "none is not a folder"),
         (["face.png", "-o", "face.png", "--overwrite"], 2, "face.png is an input"),
-        (["face.png", "--at", "3"], 3, "no face found at 0:00:03.0"),
+        (["face.png", "--at", "3"], 3, "no face found within half a second of 0:00:03.0"),
         (["face.png", "--method", "lime"], 2, "error[usage]"),
     ],
 )

@@ -16,6 +16,7 @@ from vidscan.report.csv import COLUMNS, CsvWriter
 from vidscan.report.html import render_html
 from vidscan.report.index import write_index
 from vidscan.report.json import dumps
+from vidscan.report.meaning import meaning
 from vidscan.report.shown import shown, unjudged
 from vidscan.report.text import lines
 from vidscan.report.words import (
@@ -287,3 +288,17 @@ def test_the_columns_of_the_csv_are_documented() -> None:
 )
 def test_a_score_never_reads_as_if_it_had_reached_a_threshold(score: float, told: str) -> None:
     assert score_digits(score) == told
+
+
+def test_what_a_verdict_means_is_told_of_a_picture_where_it_is_one() -> None:
+    for label in ("manipulated", "no_manipulation_found", "uncertain", "no_face"):
+        report = scanned(label)
+        still = replace(
+            report,
+            input=replace(report.input, duration_s=None, fps=None, frames_decoded=1),
+            tracks=tuple(replace(track, start_s=0.0, end_s=0.0, frames=1) for track in report.tracks),
+        )
+        film, photo = (" ".join((*m.does, *m.does_not, *m.next)) for m in (meaning(report), meaning(still)))
+        assert not re.search(r"\b(the|this) clip\b", photo)
+        assert ("the picture" in photo) == ("the clip" in film)
+        assert "of genuine pictures" not in photo

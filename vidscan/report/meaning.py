@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vidscan.report.words import abstained, at_most, count, is_picture
@@ -29,13 +30,23 @@ class Meaning:
 
 def meaning(report: Report) -> Meaning:
     """What the report's label means, what it does not, and what to do next."""
-    return {
+    found = {
         "no_manipulation_found": _nothing_found,
         "uncertain": _uncertain,
         "manipulated": _manipulated,
         "no_face": _no_face,
         "error": _error,
     }[report.verdict.label](report)
+    if not is_picture(report):
+        return found
+    return Meaning(*(tuple(map(_of_picture, part)) for part in (found.does, found.does_not, found.next)))
+
+
+def _of_picture(sentence: str) -> str:
+    """The same about a picture; calibration speaks of clips still."""
+    return re.sub(r"\b(the|this) clip\b", r"\1 picture", sentence).replace(
+        "earlier or longer", "earlier or larger"
+    )
 
 
 _NO_PROOF = "It is no proof: the verdict of a tool is a reason to look closer, and nothing more."

@@ -240,8 +240,8 @@ def calibration_words(calibration: Calibration) -> tuple[str, ...]:
         interval = calibration.interval
         range = f" (95 % interval {percent(interval[0])} to {percent(interval[1])})" if interval else ""
         said.append(
-            f"Of genuine clips, judged by thresholds that other people set, {percent(calibration.measured_fpr)} "
-            f"were called manipulated{range}."
+            "Of genuine clips, judged by thresholds that other people set, "
+            f"{percent(calibration.measured_fpr)} were called manipulated{range}."
         )
     return tuple(said)
 
