@@ -279,8 +279,8 @@ def test_an_error_does_not_repeat_the_path_above_it() -> None:
 
 def test_the_columns_of_the_csv_are_documented() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
-    for name, meaning in COLUMNS.items():
-        assert f"| `{name}` | {meaning} |" in docs
+    for name, told in COLUMNS.items():
+        assert f"| `{name}` | {told} |" in docs
 
 
 @pytest.mark.parametrize(
