@@ -35,6 +35,11 @@ def clip_name(path: str | os.PathLike[str], sha256: str) -> str:
     return f"{stem[:80] or 'clip'}-{sha256[:8]}"
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder; no, where no file can have this name."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir() raises for a name that is too long
+
+
 def user_folder() -> Path:
     """The folder ``vidscan`` where the system keeps a user's data."""
     if sys.platform == "win32":

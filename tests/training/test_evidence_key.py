@@ -9,9 +9,9 @@ import torch
 
 from tests.patches.fixture_weights import make_weights
 from vidscan import models
-from vidscan.training.evidence import gather_all, gather_unseen
+from vidscan.training.evidence import gather_all
 from vidscan.training.reading import Reading
-from vidscan.training.unseen import KIND
+from vidscan.training.unseen import KIND, parts_unseen
 from vidscan.types import ScanSettings
 
 
@@ -88,7 +88,7 @@ def test_evidence_by_heads_that_never_saw_a_part_is_kept_apart(
     weights: Path, tmp_path: Path, gathered: list[str]
 ) -> None:
     def of_part(part: int | None) -> None:
-        parts = None if part is None else {"a.mp4": part}
+        parts = {} if part is None else {"a.mp4": part}
         gather_all(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1, parts=parts)
 
     models.register(weights, "apart", {"x": torch.zeros(1)}, {"kind": KIND})
@@ -106,5 +106,6 @@ def test_without_an_encoder_train_clips_are_read_as_any_other(
     weights: Path, tmp_path: Path, gathered: list[str]
 ) -> None:
     read(tmp_path)
-    gather_unseen(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1)
+    parts = parts_unseen(tmp_path, models.load_registry())
+    gather_all(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1, parts=parts)
     assert len(gathered) == 1

@@ -13,7 +13,7 @@ from tests.training.small_corpus import small_corpus
 from vidscan.errors import SetupError, WeightsError
 from vidscan.models import load_registry
 from vidscan.training.corpus import read_manifest
-from vidscan.training.evidence import ClipEvidence, gather_all, gather_unseen
+from vidscan.training.evidence import ClipEvidence, gather_all
 from vidscan.training.linear_head import LinearHeads
 from vidscan.training.sources import FOLDS
 from vidscan.training.unseen import parts_unseen, register_left_out
@@ -51,7 +51,7 @@ def test_every_train_clip_is_read_by_heads_that_never_saw_its_source(weights: Pa
     genuine = [e.file for e in read_manifest(corpus) if e.genuine and e.kind == "video"]
     files = list({parts[file]: file for file in genuine}.values())[:3]
     assert len({parts[file] for file in files}) == 3
-    found = gather_unseen(corpus, files, tmp_path / "evidence", jobs=1)
+    found = gather_all(corpus, files, tmp_path / "evidence", jobs=1, parts=parts)
     for file in files:
         assert looks(found[file]) == {10.0 * parts[file]}
     # The same clip as any other: read by the shipped heads, and kept beside.
@@ -62,7 +62,7 @@ def test_every_train_clip_is_read_by_heads_that_never_saw_its_source(weights: Pa
 
 def test_without_heads_that_never_saw_them_train_clips_are_not_read(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="left_out_heads"):
-        gather_unseen(tmp_path, ["a.mp4"], tmp_path / "evidence", jobs=1)
+        parts_unseen(tmp_path, load_registry())
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")

@@ -118,7 +118,6 @@ def test_what_was_fitted_is_what_is_registered(tmp_path: Path, monkeypatch: pyte
         return {file: clips[file] for file in files}
 
     monkeypatch.setattr(verdict, "gather_all", gathered)
-    monkeypatch.setattr(verdict, "gather_unseen", gathered)
     rows = [f"train,real,{one.file},video,r,{one.file},,,," for one in TRAIN]
     rows += [f"dev,real,{one.file},video,r,{one.file},,,," for one in REFERENCE]
     write_manifest(tmp_path, *rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from vidscan.batch.engine import Location
 from vidscan.batch.remote import RemoteFile, list_files
 from vidscan.errors import InputError
+from vidscan.paths import is_folder
 
 # A file with one of these names that turns out not to be one is broken: it is reported as an
 # error instead of passed over in silence.
@@ -73,7 +74,7 @@ def discover(
                 if named and (file == root or _chosen(relative, include, exclude)):
                     found.setdefault(file.url, file)
             continue
-        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long
+        if not is_folder(root):
             found.setdefault(os.fspath(root), root)
             continue
         for path, readable in _walk(root, recursive):

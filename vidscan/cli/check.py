@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from enum import Enum
@@ -17,6 +16,7 @@ from vidscan.cli.console import Progress, say
 from vidscan.cli.enroll import Dir
 from vidscan.cli.failures import UsageError
 from vidscan.cli.outputs import OVERLAY_NAMES, PAGE_NAMES, Outputs
+from vidscan.paths import is_folder
 
 
 class MasksFormat(str, Enum):
@@ -96,7 +96,7 @@ def check(
             raise UsageError(f"{text} is not on this machine: use vidscan scan")
     paths = [Path(text) for text in given]
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir() raises for a name that is too long
+        if is_folder(path):
             raise UsageError(f"{path} is a folder: use vidscan scan")
     if json and format.value not in ("text", "json"):
         raise UsageError(f"--json and --format {format.value} contradict each other")
@@ -115,7 +115,7 @@ def check(
             continue
         if several:
             outputs.folder(name, target, names)
-        elif os.path.isdir(target):  # noqa: PTH112
+        elif is_folder(target):
             raise UsageError(f"{target} is a folder: of one clip {name} needs the name of a file")
         elif name == "--overlay" and target.suffix.lower() not in (".mp4", ".png"):
             raise UsageError(f"{target}: --overlay writes .mp4, or .png of a picture")

@@ -49,16 +49,19 @@ class Outputs:
 
         Raises UsageError.
         """
+        self._claim(option, path)
+        if not self._overwrite and holds_foreign_media(path):
+            raise UsageError(
+                f"{path} holds media that vidscan did not write: use --overwrite to replace it ({option})"
+            )
+
+    def _claim(self, option: str, path: Path) -> None:
         for key in _keys(path):
             if key in self._inputs:
                 name, own = self._inputs[key]
                 raise UsageError(f"{path} is an input: {option} would replace {name} {own}")
             if self._outputs.setdefault(key, option) != option:
                 raise UsageError(f"{option} and {self._outputs[key]} name the same file: {path}")
-        if not self._overwrite and holds_foreign_media(path):
-            raise UsageError(
-                f"{path} holds media that vidscan did not write: use --overwrite to replace it ({option})"
-            )
 
     def new(self, option: str, path: Path, suffix: str | None = None) -> None:
         """:meth:`file`, for an output that replaces nothing unless told to, and whose folder exists.
@@ -69,10 +72,9 @@ class Outputs:
             raise UsageError(f"{path} is not a {suffix} ({option})")
         if not path.parent.is_dir():
             raise UsageError(f"{path.parent} is not a folder ({option})")
-        known = any(key in self._inputs for key in _keys(path))
-        if path.exists() and not (known or self._overwrite):
+        self._claim(option, path)
+        if path.exists() and not self._overwrite:
             raise UsageError(f"{path} exists: use --overwrite ({option})")
-        self.file(option, path)
 
     def folder(self, option: str, folder: Path, names: re.Pattern[str]) -> None:
         """Refuse a folder in which an input has a name that may be written there.

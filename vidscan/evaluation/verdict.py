@@ -22,10 +22,11 @@ from vidscan.evaluation.text import share, with_span
 from vidscan.markdown import table
 from vidscan.models import load_registry, update_record
 from vidscan.training.corpus import Entry, by_method, read_manifest, same_footage
-from vidscan.training.evidence import ClipEvidence, gather_all, gather_unseen
+from vidscan.training.evidence import ClipEvidence, gather_all
 from vidscan.training.figures import Figures, figures
 from vidscan.training.figures import markdown as figures_table
 from vidscan.training.transfer import auc
+from vidscan.training.unseen import parts_unseen
 from vidscan.training.verdict import (
     WEIGHTS,
     VerdictRecipe,
@@ -112,7 +113,7 @@ class VerdictCorpus:
     entries: Sequence[Entry]
     """Of dev, those that were read."""
     clips: Mapping[str, ClipEvidence]
-    """Of dev, by file."""
+    """By file."""
 
 
 def read_evidence(
@@ -120,20 +121,18 @@ def read_evidence(
 ) -> VerdictCorpus:
     """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
     entries = [e for e in read_manifest(corpus) if e.split == "dev" or (e.genuine and e.kind == "video")]
-    advance = stage("gathering evidence", len(entries))
-    train, dev = (
-        gather(
-            corpus,
-            [e.file for e in entries if e.split == split],
-            out,
-            jobs=how.jobs,
-            device=how.device,
-            settings=how.settings,
-            advance=advance,
-        )
-        for split, gather in (("train", gather_unseen), ("dev", gather_all))
+    clips = gather_all(
+        corpus,
+        [e.file for e in entries],
+        out,
+        jobs=how.jobs,
+        device=how.device,
+        settings=how.settings,
+        advance=stage("gathering evidence", len(entries)),
+        parts=parts_unseen(corpus, load_registry()),
     )
-    return VerdictCorpus(by_person(entries, train), [e for e in entries if e.file in dev], dev)
+    train, dev = ([e for e in entries if e.split == split and e.file in clips] for split in ("train", "dev"))
+    return VerdictCorpus(by_person(train, clips), dev, clips)
 
 
 def variants() -> dict[str, VerdictRecipe]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
@@ -20,7 +21,7 @@ from vidscan.models import file_sha256, load_registry
 from vidscan.outputs import write_text
 from vidscan.training.derive import derive_all
 from vidscan.training.reading import Reading
-from vidscan.training.unseen import KIND, parts_unseen
+from vidscan.training.unseen import KIND
 from vidscan.types import ScanSettings, Track
 
 _FORMAT = 2
@@ -46,7 +47,7 @@ def gather_all(
     device: str = "cpu",
     settings: ScanSettings | None = None,
     advance: Callable[[], None] = lambda: None,
-    parts: Mapping[str, int] | None = None,
+    parts: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, ClipEvidence]:
     """Evidence of ``files`` under ``root``, from ``folder`` where it is there already.
 
@@ -61,7 +62,8 @@ def gather_all(
     advance
         Called for each file.
     parts
-        By file, the part of train that the encoder's heads shall not have seen.
+        By file, the part of train that the encoder's heads shall not have seen
+        (:func:`vidscan.training.unseen.parts_unseen`); the shipped heads read all others.
     """
     settings = settings or ScanSettings()
     keys: dict[int | None, str] = {None: models_key(settings)}
@@ -69,8 +71,9 @@ def gather_all(
         heads = load_registry().get(KIND).sha256
         keys |= {part: digest([keys[None], heads, part]) for part in set(parts.values())}
     tasks = {}
-    for file in files:
-        source, part = root / file, (parts or {}).get(file)
+    # One part after the other: another needs another encoder.
+    for file in sorted(files, key=lambda file: parts.get(file, -1)):
+        source, part = root / file, parts.get(file)
         target = folder / f"{file_sha256(source)[:24]}-{keys[part]}.json"
         tasks[file] = Reading(source, target, settings, device, part)
     failures = derive_all(_gather, list(tasks.values()), jobs=jobs or default_jobs(device), advance=advance)
@@ -79,40 +82,6 @@ def gather_all(
         for file, task in tasks.items()
         if task.target not in failures
     }
-
-
-def gather_unseen(
-    root: Path,
-    files: Sequence[str],
-    folder: Path,
-    *,
-    jobs: int = 0,
-    device: str = "cpu",
-    settings: ScanSettings | None = None,
-    advance: Callable[[], None] = lambda: None,
-) -> dict[str, ClipEvidence]:
-    """:func:`gather_all` for files of the train split, by heads of the encoder that never saw their source.
-
-    Heads rate what they learned from as more genuine than they rate new people.
-
-    Raises
-    ------
-    SetupError
-        Where there are no such heads of the encoder that scans use, or they are of another corpus.
-    """
-    registry = load_registry()
-    parts = parts_unseen(root, registry) if "encoder" in registry.defaults else {}
-    return gather_all(
-        root,
-        # One part after the other: another needs another encoder.
-        sorted(files, key=lambda file: (parts.get(file, 0), file)),
-        folder,
-        jobs=jobs,
-        device=device,
-        settings=settings,
-        advance=advance,
-        parts=parts,
-    )
 
 
 def _gather(task: Reading) -> None:

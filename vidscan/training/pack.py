@@ -25,7 +25,7 @@ from vidscan.training.checkpoint import write_tensors
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.face_crops import crops_at, picture
 from vidscan.training.own_pairs import FORGED_SPEC
-from vidscan.training.sources import parts_of
+from vidscan.training.sources import part_by_file
 
 PACK = "pack.safetensors"
 """Name of the file in a pack's folder."""
@@ -72,7 +72,7 @@ def write_pack(
     ``mib`` MiB at a quality that shows forgeries.
     """
     entries = [e for e in read_manifest(corpus) if e.split == "train"]
-    part_of = dict(zip([e.file for e in entries], parts_of(entries, entries).tolist(), strict=True))
+    part_of = part_by_file(entries)
     moments = tuple(((np.arange(looks) + 0.5) / looks).tolist())
     tasks = [(corpus / e.file, moments if e.kind == "video" else (0.0,)) for e in entries]
     advance = stage("packing crops", len(entries))

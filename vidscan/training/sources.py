@@ -52,13 +52,19 @@ def source_folds(entries: Sequence[Entry], count: int = FOLDS, seed: int = 0) ->
     return found
 
 
-def parts_of(of: Sequence[Entry], entries: Sequence[Entry], seed: int = 0) -> NDArray[np.int64]:
-    """(n,) the part (:func:`source_folds` of ``entries``) of each of ``of``, which are some of them.
+def part_by_file(entries: Sequence[Entry], seed: int = 0) -> dict[str, int]:
+    """The part (:func:`source_folds`) that each entry's file is in.
 
     Raises SetupError where the sources are too few.
     """
     try:
-        part_of = dict(zip([e.file for e in entries], source_folds(entries, seed=seed), strict=True))
+        folds = source_folds(entries, seed=seed)
     except ValueError as error:
         raise SetupError(f"the corpus cannot be parted by source: {error}") from error
+    return dict(zip([e.file for e in entries], folds.tolist(), strict=True))
+
+
+def parts_of(of: Sequence[Entry], entries: Sequence[Entry], seed: int = 0) -> NDArray[np.int64]:
+    """(n,) the part (:func:`part_by_file` of ``entries``) of each of ``of``, which are some of them."""
+    part_of = part_by_file(entries, seed)
     return np.array([part_of[e.file] for e in of], np.int64)

@@ -22,7 +22,7 @@ from vidscan.models import ModelRecord, Registry, register
 from vidscan.patches.encoder import EncoderClassifier
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.linear_head import LinearHeads
-from vidscan.training.sources import FOLDS, parts_of
+from vidscan.training.sources import FOLDS, part_by_file
 
 KIND = "left_out_heads"
 NAME = "encoder-left-out"
@@ -46,13 +46,13 @@ def register_left_out(
         "encoder_sha256": encoder.sha256,
         "parts": FOLDS,
         "seed": seed,
-        "parted": _parted(_parts(entries, seed)),
+        "parted": _parted(part_by_file(entries, seed)),
     }
     return register(weights, NAME, tensors, settings)
 
 
 def parts_unseen(corpus: Path, registry: Registry) -> dict[str, int]:
-    """By file of the train split, the part whose heads never saw its source.
+    """By file of the train split, the part whose heads never saw its source; nothing without an encoder.
 
     Raises
     ------
@@ -61,8 +61,11 @@ def parts_unseen(corpus: Path, registry: Registry) -> dict[str, int]:
     WeightsError
         Where there are none.
     """
-    record, encoder = registry.get(KIND), registry.get("encoder")
-    parts = _parts([e for e in read_manifest(corpus) if e.split == "train"], record.settings["seed"])
+    encoder = registry.default("encoder")
+    if encoder is None:
+        return {}
+    record = registry.get(KIND)
+    parts = part_by_file([e for e in read_manifest(corpus) if e.split == "train"], record.settings["seed"])
     if record.settings["encoder_sha256"] != encoder.sha256:
         raise SetupError(f"{record.name} is not of {encoder.name}: run `vidscan train encoder` again")
     if record.settings["parted"] != _parted(parts):
@@ -74,11 +77,6 @@ def unseen_encoder(registry: Registry, part: int, device: str) -> EncoderClassif
     """The encoder with the heads that learned without ``part``."""
     heads = {name: tensor[part] for name, tensor in registry.get(KIND).load().items()}
     return EncoderClassifier(registry.get("encoder"), device, heads)
-
-
-def _parts(entries: Sequence[Entry], seed: int) -> dict[str, int]:
-    found = parts_of(entries, entries, seed)
-    return {entry.file: int(part) for entry, part in zip(entries, found, strict=True)}
 
 
 def _parted(parts: Mapping[str, int]) -> str:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register, update_record
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.evidence import ClipEvidence, gather_all, gather_unseen
+from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.training.unseen import parts_unseen
 from vidscan.types import Track
 from vidscan.verdict.aggregate import statistic
 from vidscan.verdict.calibration import ScoreScale
@@ -303,19 +304,24 @@ def train_verdict(
     """
     recipe = recipe or VerdictRecipe()
     entries = [e for e in read_manifest(corpus) if e.genuine and (e.kind == "video" or e.split == "dev")]
-    advance = stage("reading", len(entries))
-    by_split = {}
-    for split, gather in (("train", gather_unseen), ("dev", gather_all)):
-        files = [e.file for e in entries if e.split == split]
-        by_split[split] = gather(corpus, files, work, jobs=jobs, device=device, advance=advance)
-    people, unseen = (by_person(entries, by_split[split]) for split in ("dev", "train"))
+    registry = load_registry()
+    clips = gather_all(
+        corpus,
+        [e.file for e in entries],
+        work,
+        jobs=jobs,
+        device=device,
+        advance=stage("reading", len(entries)),
+        parts=parts_unseen(corpus, registry),
+    )
+    used = [e for e in entries if e.split == "train" and e.file in clips]
+    people, unseen = by_person([e for e in entries if e.split == "dev"], clips), by_person(used, clips)
     fitted = fit_statistic(
         [clip for own in unseen.values() for clip in own],
         [clip for own in people.values() for clip in own],
         recipe,
     )
     judge = calibrated(fitted, people, recipe, "genuine people never seen", unseen)
-    registry = load_registry()
     encoder, patches = registry.default("encoder"), registry.get("patches")
     tensors, record = fitted.to_record()
     tensors |= {
@@ -327,7 +333,6 @@ def train_verdict(
         ),
         "limits": torch.tensor(astuple(judge.limits), dtype=torch.float64),
     }
-    used = [e for e in entries if e.file in by_split["train"]]
     settings_of: dict[str, Any] = {
         "kind": "verdict",
         "patches": patches.name,
@@ -343,7 +348,7 @@ def train_verdict(
             "clips": len(used),
             "people": len({e.identity for e in used}),
             "people_unseen_by_patches": len({e.identity for e in used if e.held_out}),
-            "windows": len(windows(list(by_split["train"].values()))[0]),
+            "windows": len(windows([clips[e.file] for e in used])[0]),
         },
         "groups": {
             group: {"weight": weight, "limit": GROUPS[group].limit}
