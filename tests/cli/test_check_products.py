@@ -142,10 +142,11 @@ def test_pages_are_for_files_and_workers_here(
         (["--gaze"], "--pose and --gaze need --overlay"),
         (["--track", "0"], "--track needs --person"),
         (["--masks-format", "gif", "--masks", "m"], "error[usage]"),
+        (["--masks-format", "video"], "--masks-format needs --masks"),
         (["--person", "Nobody Known"], "Nobody Known"),
         (["--person", "../up"], "../up"),
     ],
-    ids=["pose", "gaze", "track", "format", "unknown person", "unusable name"],
+    ids=["pose", "gaze", "track", "format", "format alone", "unknown person", "unusable name"],
 )
 def test_usage_errors(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", str(EXAMPLE), *options]) == 2

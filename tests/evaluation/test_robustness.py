@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from samples.clips import make_clip, pattern
 from tests.evaluation.test_evaluation import scored
 from vidscan.errors import SetupError
+from vidscan.evaluation.filmed_screen import FilmedScreen
 from vidscan.evaluation.robustness import (
     CLEAN,
     TREATMENTS,
@@ -29,7 +31,7 @@ def test_treatments_do_what_they_say() -> None:
     image = pattern(1, 98, 66)[0]
 
     def apply(name: str, frame: np.ndarray) -> np.ndarray:
-        return TREATMENTS[name][0](frame, rng())
+        return TREATMENTS[name][0](rng())(frame)
 
     assert apply("half size", image).shape == (32, 48, 3)
     assert np.array_equal(apply("crf 35", image), image)
@@ -41,7 +43,33 @@ def test_treatments_do_what_they_say() -> None:
         assert apply(f"blur {sigma}", spot)[32, 32, 0] == pytest.approx(255 / (2 * np.pi * sigma**2), rel=0.1)
     difference = np.abs(apply("JPEG 50", image).astype(int) - image)
     assert 0.5 < difference.mean() < 10
-    assert {name: crf for name, (_, crf) in TREATMENTS.items() if crf != 18} == {"crf 35": 35, "crf 40": 40}
+    other = {name: crf for name, (_, crf) in TREATMENTS.items() if crf != 18}
+    assert other == {"crf 35": 35, "crf 40": 40, "filmed screen": 23}
+
+
+def test_a_filmed_screen_looks_the_same_from_afar_and_not_from_near() -> None:
+    image = cv2.resize(pattern(1, 98, 66)[0], (294, 198), interpolation=cv2.INTER_CUBIC)
+    takes = [FilmedScreen(np.random.default_rng(seed)) for seed in range(5)]
+    for take in takes:
+        seen = take(image)
+        assert seen.shape == image.shape and seen.dtype == np.uint8
+        small = [
+            cv2.resize(picture, (33, 22), interpolation=cv2.INTER_AREA).ravel() for picture in (image, seen)
+        ]
+        assert np.corrcoef(*small)[0, 1] > 0.85
+        # One take: frames differ by noise alone.
+        assert 0.5 < np.abs(take(image).astype(float) - seen).mean() < 5
+    first, other = (take(image).astype(float) for take in takes[:2])
+    assert np.abs(first - other).mean() > 5
+
+
+def test_stripes_of_a_screen_keep_its_light() -> None:
+    take = FilmedScreen(np.random.default_rng(1))
+    for level in (40, 128, 220):
+        grey = np.full((120, 160, 3), level, np.uint8)
+        light = (take(grey)[30:90, 40:120] / 255.0) ** 2.2
+        wanted = (level / 255) ** 2.2
+        assert 0.7 * wanted < light.mean() < 1.2 * wanted + 0.03
 
 
 def test_treated_clips_have_the_sources_frames(tmp_path: Path) -> None:

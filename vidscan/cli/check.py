@@ -42,8 +42,9 @@ def check(
         ),
     ] = None,
     masks_format: Annotated[
-        MasksFormat, typer.Option(help="Masks as pictures, or as one lossless video a clip.")
-    ] = MasksFormat.png,
+        MasksFormat | None,
+        typer.Option(show_default="png", help="Masks as pictures, or as one lossless video a clip."),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option(
@@ -104,6 +105,8 @@ def check(
         raise UsageError("--frames has no place in --format csv: use json or jsonl")
     if (pose or gaze) and overlay is None:
         raise UsageError("--pose and --gaze need --overlay")
+    if masks_format is not None and masks is None:
+        raise UsageError("--masks-format needs --masks")
     if track is not None and person is None:
         raise UsageError("--track needs --person")
     several = len(paths) > 1
@@ -119,6 +122,8 @@ def check(
             raise UsageError(f"{target} is a folder: of one clip {name} needs the name of a file")
         elif name == "--overlay" and target.suffix.lower() not in (".mp4", ".png"):
             raise UsageError(f"{target}: --overlay writes .mp4, or .png of a picture")
+        elif name == "--report" and target.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"{target}: --report writes .html")
         else:
             outputs.file(name, target)
 
@@ -130,7 +135,17 @@ def check(
         known = None if person is None else PeopleStore(dir).load(person)
         scanner = run.scanner(forensics=forensics)
     wanted = Wanted(
-        masks, masks_format.value, every, overlay, pose, gaze, report, several, overwrite, known, track
+        masks,
+        (masks_format or MasksFormat.png).value,
+        every,
+        overlay,
+        pose,
+        gaze,
+        report,
+        several,
+        overwrite,
+        known,
+        track,
     )
     writer = open_writer("json" if json else format.value, sys.stdout, many=several)
     with Products(scanner, wanted) as products, Progress(len(paths), quiet=run.quiet) as progress:

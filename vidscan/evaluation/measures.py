@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from vidscan.errors import InputError, SetupError
 from vidscan.evaluation import behavior, left_out, people, verdict
 from vidscan.evaluation.scanning import Scanning, load_split
+from vidscan.evaluation.unseen_sources import SPAN_S, evaluate_unseen, read_clips
 from vidscan.markdown import table
 from vidscan.models import load_registry
 from vidscan.training.evidence import ClipEvidence
-from vidscan.training.figures import percentiles
+from vidscan.training.figures import Figures, percentiles
+from vidscan.training.figures import markdown as figures_table
 from vidscan.types import FaceSeries
 from vidscan.verdict.features import Evidence, evidence
 from vidscan.verdict.groups import GROUPS
@@ -74,10 +76,20 @@ def measure_verdict(corpus: Path, out: Path, how: Scanning, stage: Stage, *, rec
     found = verdict.evaluate_verdict(gathered)
     if record:
         verdict.record_cross_fitted(found)
+    unseen = evaluate_unseen(*read_clips(corpus, out / "evidence", how, stage))
     genuine = [gathered.clips[e.file] for e in gathered.entries if e.genuine]
     usual = usual_values(genuine)
-    lines = [*verdict.markdown(found), "", *_usual_table(usual)]
-    return Part("verdict", "Verdict", lines, asdict(found) | {"genuine": usual})
+    lines = [*verdict.markdown(found), *_unseen_table(unseen), "", *_usual_table(usual)]
+    values = asdict(found) | {
+        "unseen_sources": {name: asdict(own) for name, own in unseen.items()},
+        "genuine": usual,
+    }
+    return Part("verdict", "Verdict", lines, values)
+
+
+def _unseen_table(found: Mapping[str, Figures]) -> list[str]:
+    heading = f"Train clips, {SPAN_S:g} s of each, by models that never saw their sources:"
+    return ["", heading, "", *figures_table(found).splitlines()] if found else []
 
 
 def usual_values(clips: Sequence[ClipEvidence], seed: int = 0) -> dict[str, dict[str, float]]:

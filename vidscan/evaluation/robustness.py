@@ -1,7 +1,7 @@
-"""What re-encoding, shrinking, blurring and noise cost: the same clips before and after.
+"""What re-encoding, shrinking, blurring, noise and filming a screen cost: the same clips before and after.
 
-The clips are all those of the same-footage pairs and the genuine ones of a list. Every treatment but
-the two H.264 ones is applied to each frame and then encoded at crf 18.
+The clips are all those of the same-footage pairs and the genuine ones of a list. Treatments are applied to
+each frame, which is then encoded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vidscan.digests import hashed
 from vidscan.errors import SetupError
+from vidscan.evaluation.filmed_screen import FilmedScreen
 from vidscan.evaluation.scanning import Scanning, Scored, sample, scan_derived
 from vidscan.evaluation.statistics import (
     Interval,
@@ -74,34 +75,42 @@ class Treatment:
     name: str
 
 
-Step = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
+Step = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Takes and returns one frame, (H, W, 3) RGB uint8."""
+Make = Callable[[np.random.Generator], Step]
+"""The step of one clip: what is drawn once holds for all of its frames."""
 
 
-def _unchanged(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    return image
+def _unchanged(rng: np.random.Generator) -> Step:
+    return lambda image: image
 
 
-def _half(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    size = (max(2, width // 4 * 2), max(2, height // 4 * 2))  # even, for the encoder
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _half(rng: np.random.Generator) -> Step:
+    def step(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = image.shape[:2]
+        size = (max(2, width // 4 * 2), max(2, height // 4 * 2))  # even, for the encoder
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    return step
 
 
-def _blurred(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: float) -> NDArray[np.uint8]:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+def _blurred(rng: np.random.Generator, *, sigma: float) -> Step:
+    return lambda image: np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
-def _noisy(image: NDArray[np.uint8], rng: np.random.Generator, *, sigma: float) -> NDArray[np.uint8]:
-    noise = sigma * rng.standard_normal(image.shape, np.float32)
-    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+def _noisy(rng: np.random.Generator, *, sigma: float) -> Step:
+    def step(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        noise = sigma * rng.standard_normal(image.shape, np.float32)
+        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+    return step
 
 
-def _jpeg(image: NDArray[np.uint8], rng: np.random.Generator, *, quality: int) -> NDArray[np.uint8]:
-    return jpeg(image, quality, "opencv")
+def _jpeg(rng: np.random.Generator, *, quality: int) -> Step:
+    return lambda image: jpeg(image, quality, "opencv")
 
 
-TREATMENTS: dict[str, tuple[Step, float]] = {
+TREATMENTS: dict[str, tuple[Make, float]] = {
     "crf 35": (_unchanged, 35),
     "crf 40": (_unchanged, 40),
     "half size": (_half, _CRF),
@@ -109,15 +118,16 @@ TREATMENTS: dict[str, tuple[Step, float]] = {
     "blur 2": (partial(_blurred, sigma=2), _CRF),
     "noise 3": (partial(_noisy, sigma=3), _CRF),
     "JPEG 50": (partial(_jpeg, quality=50), _CRF),
+    "filmed screen": (FilmedScreen, 23),
 }
 """What is done to each frame, and the crf of the encode; sigmas in pixels and gray levels."""
 
 
 def treat(treatment: Treatment) -> None:
     """Write the treated clip."""
-    step, crf = TREATMENTS[treatment.name]
-    rng = np.random.default_rng(hashed(treatment.target.name))
-    rewrite(treatment.source, treatment.target, lambda image, _: step(image, rng), crf=crf)
+    make, crf = TREATMENTS[treatment.name]
+    step = make(np.random.default_rng(hashed(treatment.target.name)))
+    rewrite(treatment.source, treatment.target, lambda image, _: step(image), crf=crf)
 
 
 def robustness(

@@ -45,7 +45,9 @@ from vidscan.training.pack import Pack
 _SIDES = 9
 """Sizes at which a view is coded."""
 FORGED_TOGETHER = 8
-"""Pairs of one kind; donors are found among them."""
+"""Pairs of one kind, at least; donors are found among them."""
+_KINDS_A_STEP = 4
+"""Most kinds of forgery in a step: a GPU waits for small batches."""
 _PATCHES = (SPEC.size // PATCH) ** 2
 
 
@@ -137,7 +139,8 @@ class Batches:
 
     def __init__(self, pack: Pack, recipe: TuneRecipe, device: str, without: Sequence[int] = ()) -> None:
         self._recipe, self._device = recipe, torch.device(device)
-        self._crops = torch.from_numpy(pack.crops)
+        # All of them: a pack is small for a GPU, and fetching crops at every step is slow.
+        self._crops = torch.from_numpy(pack.crops).to(self._device)
         self._landmarks = torch.from_numpy(mean_landmarks(FORGED_SPEC)).to(self._device)
         taught = ~np.isin(pack.parts, list(without))
         digest = hashlib.sha256()
@@ -164,38 +167,46 @@ class Batches:
         """The batch of step ``number``."""
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, number))
-        crops, forged, kinds = [], [], []
+        crops, views, forged, kinds = [], [], [], []
         counts = {"film": recipe.film} | ({"stills": recipe.stills} if self._stills else {})
         for kind, count in counts.items():
             for side in (False, True):
-                taken = self._at(self._rows(kind, side, count, rng))
-                crops.append(self._seen(taken, _Views.draw(count, recipe, rng)))
+                crops.append(self._at(self._rows(kind, side, count, rng)))
+                views.append(_Views.draw(count, recipe, rng))
                 forged += [side] * count
                 kinds += [kind] * count
-        for start in range(0, recipe.pairs, FORGED_TOGETHER):
-            count = max(2, min(FORGED_TOGETHER, recipe.pairs - start))
+        together = max(FORGED_TOGETHER, -(-recipe.pairs // _KINDS_A_STEP))
+        for start in range(0, recipe.pairs, together):
+            count = max(2, min(together, recipe.pairs - start))
             # Donors are of the same kind: film with film.
             kind = str(rng.choice(sorted(counts)))
-            crops.append(self.forged(self._rows(kind, False, count, rng), rng))
+            sides, seen = self._pairs(self._rows(kind, False, count, rng), rng)
+            crops += sides
+            views += [seen, seen]
             forged += [False] * count + [True] * count
             kinds += ["own"] * 2 * count
-        return Batch(torch.cat(crops), np.array(forged), np.array(kinds))
+        shown = self._seen(torch.cat(crops), _Views.joined(views))
+        return Batch(shown, np.array(forged), np.array(kinds))
 
     def forged(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         """(2 * n, 3, 224, 224) genuine crops (n,), n >= 2, then their forgeries: of one kind, seen alike."""
+        sides, seen = self._pairs(rows, rng)
+        return self._seen(torch.cat(sides), _Views.joined([seen, seen]))
+
+    def _pairs(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[list[Tensor], _Views]:
+        """Genuine crops and their forgeries, (n, 3, 280, 280) each, and how both shall be seen."""
         genuine = self._at(rows)
         kind = self._recipe.heads.pairs.draw_kind(rng)
         generator = torch.Generator(self._device).manual_seed(int(rng.integers(2**62)))
         made = FORGERIES[kind](Faces(genuine, self._landmarks.expand(len(rows), -1, -1)), generator)
-        views = _Views.draw(len(rows), self._recipe, rng)
-        return torch.cat([self._seen(side, views) for side in (genuine, made.images.clamp(0, 255).round())])
+        return [genuine, made.images.clamp(0, 255).round()], _Views.draw(len(rows), self._recipe, rng)
 
     def _rows(self, kind: str, forged: bool, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         rows, chances = self._pools[kind, forged]
         return rng.choice(rows, count, replace=count > len(rows), p=chances)
 
     def _at(self, rows: NDArray[np.int64]) -> Tensor:
-        return self._crops[torch.from_numpy(rows)].to(self._device).permute(0, 3, 1, 2).float()
+        return self._crops[torch.from_numpy(rows).to(self._device)].permute(0, 3, 1, 2).float()
 
     def _seen(self, pictures: Tensor, views: _Views) -> Tensor:
         """(n, 3, 224, 224) of (n, 3, 280, 280): the middle, turned, coded at another size."""
@@ -204,9 +215,9 @@ class Batches:
         middle = torch.where(turned, middle.flip(3), middle)
         seen = torch.empty_like(middle)
         for side in np.unique(views.side).tolist():
-            rows = torch.from_numpy(np.flatnonzero(views.side == side)).to(self._device)
-            small = _resized(middle[rows], side)
-            coded = dct_jpeg(small, torch.from_numpy(views.quality)[rows.cpu()])
+            own = views.side == side
+            rows = torch.from_numpy(np.flatnonzero(own)).to(self._device)
+            coded = dct_jpeg(_resized(middle[rows], side), torch.from_numpy(views.quality[own]))
             seen[rows] = _resized(coded, VIEW)
         return _middle(seen, SPEC.size)
 
@@ -226,6 +237,13 @@ class _Views:
             rng.choice(sides, count),
             rng.integers(recipe.quality[0], recipe.quality[1] + 1, count),
             rng.random(count) < 0.5,
+        )
+
+    @classmethod
+    def joined(cls, views: Sequence[_Views]) -> _Views:
+        """Those of one batch after the other."""
+        return cls(
+            *(np.concatenate([getattr(own, name) for own in views]) for name in ("side", "quality", "turned"))
         )
 
 

@@ -1,0 +1,96 @@
+"""The whole verdict on train clips whose sources it never saw: what groups of evidence are chosen by.
+
+Each fifth of train (:mod:`vidscan.training.sources`) is read by heads of the encoder that never saw it
+(:mod:`vidscan.training.unseen`) and judged by a one-class model of the genuine clips of the other four. The
+patch classifier, which is one for all, has seen some of the forgeries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vidscan.evaluation.scanning import BELOW_ALL, Scanning
+from vidscan.models import load_registry
+from vidscan.training.corpus import Entry, read_manifest
+from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.training.figures import Figures, figures
+from vidscan.training.unseen import parts_unseen
+from vidscan.training.verdict import (
+    WEIGHTS,
+    VerdictRecipe,
+    by_person,
+    clip_statistic,
+    fit_statistic,
+    quality_limits,
+)
+
+SPAN_S = 2.5
+"""So much of every clip is looked at. Forged clips of train are shorter than genuine ones, and whatever is
+measured over a clip tells how long it is (docs/experiments.md)."""
+
+
+def read_clips(
+    corpus: Path, out: Path, how: Scanning, stage: Callable[[str, int], Callable[[], None]]
+) -> tuple[list[Entry], dict[str, ClipEvidence], dict[str, int]]:
+    """Train's clips, their evidence, gathered once in ``out``, and the part that each is in, by file.
+
+    Nothing where the weights have no encoder.
+    """
+    parts = parts_unseen(corpus, load_registry())
+    entries = [e for e in read_manifest(corpus) if e.kind == "video" and e.file in parts]
+    clips = gather_all(
+        corpus,
+        [e.file for e in entries],
+        out,
+        jobs=how.jobs,
+        device=how.device,
+        settings=replace(how.settings, max_duration_s=SPAN_S),
+        advance=stage("gathering evidence of sources never seen", len(entries)),
+        parts=parts,
+    )
+    return [e for e in entries if e.file in clips], clips, parts
+
+
+def variants() -> dict[str, VerdictRecipe]:
+    """What is compared, by name: all groups, all but one, and the two that see the picture, alone."""
+
+    def of(*groups: str) -> VerdictRecipe:
+        return VerdictRecipe(weights={g: w if g in groups else 0.0 for g, w in WEIGHTS.items()})
+
+    found = {"all groups": of(*WEIGHTS)}
+    for group in WEIGHTS:
+        found[f"without {group.replace('_', ' ')}"] = of(*(g for g in WEIGHTS if g != group))
+    return found | {"patches alone": of("patch"), "encoder alone": of("encoder")}
+
+
+def evaluate_unseen(
+    entries: Sequence[Entry], clips: Mapping[str, ClipEvidence], parts: Mapping[str, int], seed: int = 0
+) -> dict[str, Figures]:
+    """Figures of each of :func:`variants`; none where no clip was read."""
+    return {
+        name: figures(entries, unseen_values(entries, clips, parts, recipe), seed)
+        for name, recipe in variants().items()
+        if entries
+    }
+
+
+def unseen_values(
+    entries: Sequence[Entry],
+    clips: Mapping[str, ClipEvidence],
+    parts: Mapping[str, int],
+    recipe: VerdictRecipe,
+) -> dict[str, float]:
+    """The statistic of every clip, by file, from a model that the genuine clips of other parts teach."""
+    found = {}
+    for part in sorted(set(parts.values())):
+        people = by_person([e for e in entries if e.genuine and parts[e.file] != part], clips)
+        genuine = [clip for own in people.values() for clip in own]
+        fitted = fit_statistic(genuine, genuine, recipe)
+        limits = quality_limits(people, recipe)
+        for entry in entries:
+            if parts[entry.file] == part:
+                charge = clip_statistic(fitted, clips[entry.file], limits)
+                found[entry.file] = BELOW_ALL if charge is None else charge.value
+    return found
