@@ -181,17 +181,24 @@ def load_registry(folder: Path | None = None) -> Registry:
         raise WeightsError(f"cannot read {path}: {error}") from error
 
 
-def register(folder: Path, name: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> ModelRecord:
+def register(
+    folder: Path,
+    name: str,
+    tensors: dict[str, Tensor],
+    record: dict[str, Any],
+    metadata: Mapping[str, str] | None = None,
+) -> ModelRecord:
     """Write a model's tensors and its registry record; makes it its kind's default.
 
-    ``record`` needs ``kind``; ``file`` and ``sha256`` are filled in.
+    ``record`` needs ``kind``; ``file`` and ``sha256`` are filled in. ``metadata`` goes into the file.
     """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     with Replacement(path) as part:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part.path)
+        plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        save_file(plain, part.path, None if metadata is None else dict(metadata))
     path.chmod(0o644)
     return update_record(folder, name, record | {"file": path.name, "sha256": file_sha256(path)})
 

@@ -14,6 +14,7 @@ from tests.training.small_corpus import SOURCES, small_corpus, small_start
 from vidscan.errors import SetupError
 from vidscan.models import load_registry
 from vidscan.patches.encoder import REGIONS, EncoderClassifier
+from vidscan.training.descriptions import TUNED, is_tuned
 from vidscan.training.encoder import (
     HeadRecipe,
     Shares,
@@ -98,6 +99,14 @@ def test_a_corpus_becomes_a_registered_encoder(corpus: Path, start: Path, work: 
         assert apart.weight.numpy() == pytest.approx(same.weight, rel=2e-3, abs=1e-6)
         assert apart.reads_native
         assert not np.allclose(apart.weight, whole, rtol=2e-3)
+    # An encoder that was tuned has seen all sources itself: no heads of it are new to anybody.
+    assert not record.settings["tuned"] and not is_tuned(start)
+    tuned_start = tmp_path / "tuned.safetensors"
+    save_file(load_file(start), tuned_start, TUNED)
+    tuned = train_encoder(corpus, tuned_start, work, tmp_path / "tuned", RECIPE, jobs=1)
+    assert tuned.settings["tuned"] and is_tuned(tuned.path)
+    assert parts_unseen(corpus, load_registry(tmp_path / "tuned")) == {}
+    assert "left_out_heads" not in load_registry(tmp_path / "tuned").defaults
     assert record.settings["heads"] == ["picture", "region"]
     # Only own pairs teach the one, none of them the other.
     only_pairs = replace(RECIPE, heads={"a": Shares(0.5, 0.0, 0.5), "b": Shares(1.0, 0.0, 0.0)})

@@ -121,6 +121,18 @@ def test_updates_change_nothing_before_they_learn_and_stay_when_merged(start: Pa
     }
 
 
+def test_without_a_rank_blocks_learn_as_a_whole(start: Path) -> None:
+    network = Encoder(start_tensors(start, (1, 2)), (1, 2)).network
+    learns = adapt(network, 1, 0, 0)
+    assert {id(value) for value in learns} == {id(value) for value in network.blocks[1].parameters()}
+    with torch.no_grad():
+        for value in learns:
+            value += 1
+    changed = {name for name, value in merged(network).items() if name.startswith("blocks.1.")}
+    plain = unpacked(start_tensors(start, (1, 2)))
+    assert changed == {n for n in plain if not torch.equal(plain[n], merged(network)[n])}
+
+
 def test_updates_are_on_the_device_of_what_they_update() -> None:
     network = random_encoder((1, 2), 16).to("meta")
     assert {value.device.type for value in adapt(network, 1, 2, 0)} == {"meta"}
@@ -163,7 +175,14 @@ def test_tuning_learns_and_goes_on_where_it_stopped(start: Path, tmp_path: Path)
 def test_the_dry_run_from_pack_to_figures(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recipes: list[TuneRecipe] = []
     monkeypatch.setattr("vidscan.training.tuning.TuneRecipe", lambda: RECIPE)
+
+    def made(tensors: dict[str, torch.Tensor], batches: Batches, recipe: TuneRecipe, device: str) -> Tuner:
+        recipes.append(recipe)
+        return Tuner(tensors, batches, recipe, device)
+
+    monkeypatch.setattr("vidscan.training.tune_run.Tuner", made)
     monkeypatch.setattr("vidscan.training.pack.read_pack", lambda folder: small_pack())
     options = [
         "--pack",
@@ -174,10 +193,12 @@ def test_the_dry_run_from_pack_to_figures(
         str(tmp_path / "work"),
         "--steps",
         "50",
+        *("--first", "1", "--rank", "2", "--rate", "0.01"),
     ]
     with warnings.catch_warnings(action="ignore"):
         found = CliRunner().invoke(app, ["all", *options, "--leave-out", "1", "--leave-out", "2"])
     assert found.exit_code == 0, found.output
+    assert recipes == [RECIPE]
     rows = [line for line in found.stdout.splitlines() if line.startswith("|")]
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["before", "tuned"]
     # An encoder as the one before, which learning heads takes as its start.

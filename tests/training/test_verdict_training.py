@@ -121,6 +121,10 @@ def test_what_was_fitted_is_what_is_registered(tmp_path: Path, monkeypatch: pyte
     rows = [f"train,real,{one.file},video,r,{one.file},,,," for one in TRAIN]
     rows += [f"dev,real,{one.file},video,r,{one.file},,,," for one in REFERENCE]
     write_manifest(tmp_path, *rows)
+    # Without heads that never saw them, people of train teach, and set no threshold.
+    alone = len(load_judge(train_verdict(tmp_path, tmp_path, weights)).scale.statistics)
+    assert len(REFERENCE) - 3 <= alone < len(REFERENCE)
+    monkeypatch.setattr(verdict, "parts_unseen", lambda corpus, registry: {one.file: 0 for one in TRAIN})
     record = train_verdict(tmp_path, tmp_path, weights)
     limits = load_judge(record).limits
     assert record.settings["limits"] == pytest.approx(asdict(limits))

@@ -52,6 +52,13 @@ def all_(
     larger: Annotated[
         int, typer.Option(min=1, metavar="TIMES", help="Batches of so many times 32 crops.")
     ] = 1,
+    first: Annotated[
+        int, typer.Option(min=0, metavar="BLOCK", help="The first block that learns, counted from 0.")
+    ] = 4,
+    rank: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Rank of the updates; 0: blocks learn as a whole.")
+    ] = 8,
+    rate: Annotated[float, typer.Option(min=1e-6, metavar="R", help="Adam's first step.")] = 3e-4,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +77,13 @@ def all_(
 
     recipe = TuneRecipe()
     recipe = replace(
-        recipe, film=larger * recipe.film, stills=larger * recipe.stills, pairs=larger * recipe.pairs
+        recipe,
+        first=first,
+        rank=rank,
+        rate=rate,
+        film=larger * recipe.film,
+        stills=larger * recipe.stills,
+        pairs=larger * recipe.pairs,
     )
     before, crops = start or shipped_start(), read_pack(pack)
     tuned = tune_encoder(

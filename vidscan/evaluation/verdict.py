@@ -109,7 +109,9 @@ class VerdictCorpus:
     """Evidence of both splits."""
 
     train: Mapping[str, Sequence[ClipEvidence]]
-    """Of genuine people of train, by heads that never saw them."""
+    """Of genuine people of train."""
+    unseen: bool
+    """Whether the heads that read these never saw them: only then do they set thresholds."""
     entries: Sequence[Entry]
     """Of dev, those that were read."""
     clips: Mapping[str, ClipEvidence]
@@ -121,6 +123,7 @@ def read_evidence(
 ) -> VerdictCorpus:
     """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
     entries = [e for e in read_manifest(corpus) if e.split == "dev" or (e.genuine and e.kind == "video")]
+    parts = parts_unseen(corpus, load_registry())
     clips = gather_all(
         corpus,
         [e.file for e in entries],
@@ -129,10 +132,10 @@ def read_evidence(
         device=how.device,
         settings=how.settings,
         advance=stage("gathering evidence", len(entries)),
-        parts=parts_unseen(corpus, load_registry()),
+        parts=parts,
     )
     train, dev = ([e for e in entries if e.split == split and e.file in clips] for split in ("train", "dev"))
-    return VerdictCorpus(by_person(train, clips), dev, clips)
+    return VerdictCorpus(by_person(train, clips), bool(parts), dev, clips)
 
 
 def variants() -> dict[str, VerdictRecipe]:
@@ -166,7 +169,8 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
         fitted = fit_statistic(train, reference, recipe)
         charges = {e.file: clip_statistic(fitted, corpus.clips[e.file], limits) for e in corpus.entries}
         values = {file: BELOW_ALL if c is None else c.value for file, c in charges.items()}
-        charges_of_train = one_a_person(corpus.train, partial(clip_statistic, fitted, limits=limits))
+        lent = corpus.train if corpus.unseen else {}
+        charges_of_train = one_a_person(lent, partial(clip_statistic, fitted, limits=limits))
         others = np.array([c.value for c in charges_of_train])
         rows.append(tabulate(name, corpus.entries, values, seed, unclear, others))
         if recipe == _only(list(WEIGHTS)):

@@ -97,6 +97,21 @@ def start_tensors(start: Path, taps: tuple[int, ...]) -> dict[str, torch.Tensor]
         raise SetupError(f"{start} is no DINOv2 encoder: {error}") from error
 
 
+TUNED = {"tuned": "on all sources"}
+"""Metadata of an encoder that learned from train's crops itself, not only its heads."""
+
+
+def is_tuned(start: Path) -> bool:
+    """Whether an encoder's file says so (:data:`TUNED`); SetupError where it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(start, "pt") as handle:
+            return TUNED.items() <= (handle.metadata() or {}).items()
+    except (OSError, SafetensorError) as error:
+        raise SetupError(f"{start} is no DINOv2 encoder: {error}") from error
+
+
 def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
     """Of an encoder, whichever heads it is stored with and however precise its places are stored."""
     found = hashlib.sha256()

@@ -27,7 +27,14 @@ from vidscan.errors import SetupError
 from vidscan.models import ModelRecord, load_registry, register
 from vidscan.patches.encoder import MEAN, REGIONS, SPEC, STD
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.descriptions import Described, Describer, pair_looks, start_tensors
+from vidscan.training.descriptions import (
+    TUNED,
+    Described,
+    Describer,
+    is_tuned,
+    pair_looks,
+    start_tensors,
+)
 from vidscan.training.figures import Figures, figures
 from vidscan.training.linear_head import LinearHeads, Standardised, crop_weights
 from vidscan.training.own_pairs import PairRecipe
@@ -372,12 +379,13 @@ def train_encoder(
     """Fit the heads on all of train, and register them with the encoder.
 
     Heads that never saw a part of the sources are registered beside it: the verdict is calibrated by them
-    (:mod:`vidscan.training.unseen`). The record holds what they say of genuine clips (``left_out``), which
+    (:mod:`vidscan.training.unseen`). Not so where the start was tuned (:mod:`vidscan.training.tuning`): it
+    has seen all of them itself. The record holds what such heads say of genuine clips (``left_out``), which
     :mod:`vidscan.training.adapt_clips` keeps to.
 
     Raises SetupError where the start or the corpus is not usable.
     """
-    tensors = start_tensors(start, recipe.taps)
+    tensors, tuned = start_tensors(start, recipe.taps), is_tuned(start)
     tensors["pos_embed"] = tensors["pos_embed"].half()
     token_map = _token_map(corpus, start, work, recipe, jobs=jobs, stage=stage)
     tensors |= {"map.weight": token_map.weight, "map.bias": token_map.bias}
@@ -424,7 +432,10 @@ def train_encoder(
                 "clips": len(genuine),
             },
             "recipe": asdict(recipe),
+            "tuned": tuned,
         },
+        TUNED if tuned else None,
     )
-    register_left_out(weights, record, apart, _train_entries(corpus), recipe.seed)
+    if not tuned:
+        register_left_out(weights, record, apart, _train_entries(corpus), recipe.seed)
     return record

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from vidscan.patches.encoder import SPEC, Encoder
 from vidscan.training.checkpoint import write_tensors
-from vidscan.training.descriptions import Described, start_tensors
+from vidscan.training.descriptions import TUNED, Described, start_tensors
 from vidscan.training.encoder import Material, fit_heads, kind_of, left_out
 from vidscan.training.figures import Figures, figures
 from vidscan.training.own_pairs import FORGED_SPEC
 from vidscan.training.pack import Pack
 from vidscan.training.tuning import FORGED_TOGETHER, Batches, Tuner, TuneRecipe, tune
 
-TUNED = "encoder.safetensors"
+ENCODER = "encoder.safetensors"
 """Name of the tuned encoder in a run's folder."""
 _TOGETHER = 128
 """Crops that a GPU describes at once."""
@@ -46,8 +46,8 @@ def tune_encoder(
     tuner = Tuner(start_tensors(start, recipe.heads.taps), batches, recipe, device)
     for line in tune(tuner, work, minutes=minutes, steps=steps):
         say(" ".join(f"{key} {value}" for key, value in line.items()))
-    write_tensors(work / TUNED, tuner.tensors(), {"steps": str(tuner.steps)})
-    return work / TUNED
+    write_tensors(work / ENCODER, tuner.tensors(), TUNED | {"steps": str(tuner.steps)})
+    return work / ENCODER
 
 
 def judge(

@@ -1,7 +1,8 @@
 """Tuning the encoder: a few numbers learn, from crops and forgeries that are made anew for every step.
 
 Blocks before the tuned ones stay as they are. In the others every matrix learns an update of low rank (Hu et
-al., *LoRA*, ICLR 2022), and norms and layer scales learn; nothing else moves. Each step forges its own pairs
+al., *LoRA*, ICLR 2022), and norms and layer scales learn; nothing else moves, unless they shall learn as a
+whole. Each step forges its own pairs
 on the device and sends all crops through sizes and JPEG, so that there is nothing to learn by heart: on pairs
 made once the encoder learned just those (docs/experiments.md). Half of the patches are dropped at random.
 
@@ -60,7 +61,7 @@ class TuneRecipe:
     first
         The first block that learns, counted from 0.
     rank
-        Of the updates of matrices.
+        Of the updates of matrices; 0 lets the blocks learn as a whole.
     rate, head_rate
         Adam's steps for the encoder and for the heads; both come down to nothing.
     film, stills
@@ -286,20 +287,22 @@ class _LowRank(nn.Module):
 def adapt(network: VisionTransformer, first: int, rank: int, seed: int) -> list[nn.Parameter]:
     """Gives the blocks from ``first`` on updates that learn; returns all that learns.
 
-    Raises SetupError where the network has no such block.
+    Without a ``rank`` the blocks learn as they are. Raises SetupError where the network has no such block.
     """
     if not 0 <= first < len(network.blocks):
         raise SetupError(f"the encoder has {len(network.blocks)} blocks: none is left to tune")
     generator = torch.Generator().manual_seed(seed)
     network.requires_grad_(False)
     for block in list(network.blocks)[first:]:
-        for module in block.modules():
+        block.requires_grad_(not rank)
+        for module in block.modules() if rank else ():
             if isinstance(module, nn.Linear):
                 parametrize.register_parametrization(
                     module, "weight", _LowRank(module.weight, rank, generator)
                 )
         for name, value in block.named_parameters():
-            value.requires_grad_(name.startswith(("norm", "ls")) or ".weight.0." in name)
+            if name.startswith(("norm", "ls")) or ".weight.0." in name:
+                value.requires_grad_(True)
     return [value for value in network.parameters() if value.requires_grad]
 
 

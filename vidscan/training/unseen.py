@@ -52,7 +52,9 @@ def register_left_out(
 
 
 def parts_unseen(corpus: Path, registry: Registry) -> dict[str, int]:
-    """By file of the train split, the part whose heads never saw its source; nothing without an encoder.
+    """By file of the train split, the part whose heads never saw its source.
+
+    Nothing without an encoder, or with one that was tuned on train itself: nobody there is new to it.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def parts_unseen(corpus: Path, registry: Registry) -> dict[str, int]:
         Where there are none.
     """
     encoder = registry.default("encoder")
-    if encoder is None:
+    if encoder is None or encoder.settings.get("tuned"):
         return {}
     record = registry.get(KIND)
     parts = part_by_file([e for e in read_manifest(corpus) if e.split == "train"], record.settings["seed"])

@@ -305,6 +305,7 @@ def train_verdict(
     recipe = recipe or VerdictRecipe()
     entries = [e for e in read_manifest(corpus) if e.genuine and (e.kind == "video" or e.split == "dev")]
     registry = load_registry()
+    parts = parts_unseen(corpus, registry)
     clips = gather_all(
         corpus,
         [e.file for e in entries],
@@ -312,7 +313,7 @@ def train_verdict(
         jobs=jobs,
         device=device,
         advance=stage("reading", len(entries)),
-        parts=parts_unseen(corpus, registry),
+        parts=parts,
     )
     used = [e for e in entries if e.split == "train" and e.file in clips]
     people, unseen = by_person([e for e in entries if e.split == "dev"], clips), by_person(used, clips)
@@ -321,7 +322,8 @@ def train_verdict(
         [clip for own in people.values() for clip in own],
         recipe,
     )
-    judge = calibrated(fitted, people, recipe, "genuine people never seen", unseen)
+    lent = unseen if parts else None
+    judge = calibrated(fitted, people, recipe, "genuine people never seen", lent)
     encoder, patches = registry.default("encoder"), registry.get("patches")
     tensors, record = fitted.to_record()
     tensors |= {
