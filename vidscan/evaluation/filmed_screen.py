@@ -36,34 +36,40 @@ class FilmedScreen:
         self._falloff, self._reflection = rng.uniform(0.0, 0.2), rng.uniform(0.0, 0.03)
         self._noise = rng.uniform(1.0, 3.0)
         """Gray levels."""
+        self._pattern: NDArray[np.float32] | None = None
+        """(H, W, 3) what becomes of white."""
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB of (H, W, 3) RGB."""
+        """(H, W, 3) RGB of (H, W, 3) RGB; all frames of a take are of one size."""
         height, width = image.shape[:2]
+        if self._pattern is None:
+            # The picture hardly changes within a stripe, so both are sampled apart and multiplied.
+            stripes = np.tile(_pixel(), (height, width, 1))
+            self._pattern = self._seen(cv2.GaussianBlur(stripes, (0, 0), self._focus), _STRIPES)
+            self._pattern *= self._light(width, height)
         light = ((np.arange(256) / 255) ** _GAMMA).astype(np.float32)[image]
-        panel = cv2.resize(light, (width * _STRIPES, height * _STRIPES), interpolation=cv2.INTER_NEAREST)
-        panel *= np.tile(_pixel(), (height, width, 1))
-        panel = cv2.GaussianBlur(panel, (0, 0), self._focus)
-        seen = cv2.warpPerspective(
-            panel,
-            self._map(width, height),
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        seen = seen * self._light(width, height) + self._reflection
-        levels = 255 * np.clip(seen, 0, 1) ** (1 / _GAMMA)
+        light = self._seen(cv2.GaussianBlur(light, (0, 0), self._focus / _STRIPES), 1)
+        shown = np.clip(light * self._pattern + self._reflection, 0, 1)
+        levels = 255 * cv2.pow(shown, 1 / _GAMMA)
         levels += self._noise * self._rng.standard_normal(levels.shape, np.float32)
         return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
-    def _map(self, width: int, height: int) -> NDArray[np.float32]:
-        """(3, 3) from the panel's stripes to the camera's pixels."""
+    def _seen(self, shown: NDArray, stripes: int) -> NDArray[np.float32]:
+        """(H, W, 3) what the camera samples of a screen's (H * stripes, W * stripes, 3) float32."""
+        height, width = (side // stripes for side in shown.shape[:2])
+        place, size = self._map(width, height, stripes), (width, height)
+        return np.asarray(
+            cv2.warpPerspective(shown, place, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        )
+
+    def _map(self, width: int, height: int, stripes: int) -> NDArray[np.float32]:
+        """(3, 3) from the screen to the camera's pixels; each of the screen's is so many ``stripes`` wide."""
         size = np.array([width, height], np.float64)
         corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
         turn = np.array([[np.cos(self._turn), -np.sin(self._turn)], [np.sin(self._turn), np.cos(self._turn)]])
         shown = (corners - size / 2) @ turn.T * self._zoom + size / 2 + self._corners * size
         return np.asarray(
-            cv2.getPerspectiveTransform((corners * _STRIPES).astype(np.float32), shown.astype(np.float32))
+            cv2.getPerspectiveTransform((corners * stripes).astype(np.float32), shown.astype(np.float32))
         )
 
     def _light(self, width: int, height: int) -> NDArray[np.float32]:
