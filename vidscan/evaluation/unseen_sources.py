@@ -1,4 +1,4 @@
-"""The whole verdict on train clips whose sources it never saw: what groups of evidence are chosen by.
+"""The whole verdict on train clips whose sources it never saw: what its picture evidence is chosen by.
 
 Each fifth of train (:mod:`vidscan.training.sources`) is read by heads of the encoder that never saw it
 (:mod:`vidscan.training.unseen`) and judged by a one-class model of the genuine clips of the other four. The
@@ -28,7 +28,8 @@ from vidscan.training.verdict import (
 
 SPAN_S = 2.5
 """So much of every clip is looked at. Forged clips of train are shorter than genuine ones, and whatever is
-measured over a clip tells how long it is (docs/experiments.md)."""
+measured over a clip tells how long it is (docs/experiments.md). Behavior is not measured in so little."""
+_SEEN = ("patch", "encoder")
 
 
 def read_clips(
@@ -54,15 +55,14 @@ def read_clips(
 
 
 def variants() -> dict[str, VerdictRecipe]:
-    """What is compared, by name: all groups, all but one, and the two that see the picture, alone."""
-
-    def of(*groups: str) -> VerdictRecipe:
-        return VerdictRecipe(weights={g: w if g in groups else 0.0 for g, w in WEIGHTS.items()})
-
-    found = {"all groups": of(*WEIGHTS)}
-    for group in WEIGHTS:
-        found[f"without {group.replace('_', ' ')}"] = of(*(g for g in WEIGHTS if g != group))
-    return found | {"patches alone": of("patch"), "encoder alone": of("encoder")}
+    """What is compared, by name."""
+    patches, encoder = ({g: w if g == group else 0.0 for g, w in WEIGHTS.items()} for group in _SEEN)
+    return {
+        "all groups": VerdictRecipe(),
+        "patches alone": VerdictRecipe(weights=patches),
+        "encoder alone": VerdictRecipe(weights=encoder),
+        "all, quality not taken off": VerdictRecipe(normalise_quality=False),
+    }
 
 
 def evaluate_unseen(
