@@ -43,12 +43,10 @@ CLIPS = {
     "720p, four faces": (1280, 720, 4),
 }
 """Width, height and faces."""
-_SCAN = (
-    "import sys; from vidscan import Scanner; assert Scanner(device='cpu').scan(sys.argv[1]).error is None"
-)
+SCAN = "import sys; from vidscan import Scanner; assert Scanner(device='cpu').scan(sys.argv[1]).error is None"
 
 
-def write_clip(path: Path, width: int, height: int, faces: int, seconds: float) -> None:
+def write_clip(path: Path, width: int, height: int, faces: int, seconds: float, fps: int = FPS) -> None:
     """Portraits that sway before a plain ground, with sensor noise."""
     portrait = np.ascontiguousarray(astronaut()[:400, 60:420])
     rng = np.random.default_rng(0)
@@ -59,12 +57,12 @@ def write_clip(path: Path, width: int, height: int, faces: int, seconds: float) 
     noise = rng.normal(0, 2, (8, height, width, 3)).round().astype(np.int16)
     columns = 1 if faces == 1 else 2
     zoom = 0.9 * height / (columns * portrait.shape[0])
-    with VideoWriter(path, width, height, fps=FPS, crf=23) as writer:
-        for index in range(round(seconds * FPS)):
+    with VideoWriter(path, width, height, fps=fps, crf=23) as writer:
+        for index in range(round(seconds * fps)):
             shown = ground.copy()
             for face in range(faces):
                 row, column = divmod(face, columns)
-                phase = index / FPS + face
+                phase = index / fps + face
                 x = (column + 0.5) * width / columns - 180 * zoom + 0.04 * width * np.sin(phase)
                 y = row * height / columns + 0.01 * height * np.sin(1.7 * phase) + 0.02 * height
                 place = np.array([[zoom, 0, x], [0, zoom, y]])
@@ -195,7 +193,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if arguments.long > 0:
         longer = folder / "long.mp4"
         write_clip(longer, 1280, 720, 1, arguments.seconds * arguments.long)
-        peaks = [measure([sys.executable, "-c", _SCAN, str(p)], (0,)).peak_mb for p in (paths[first], longer)]
+        peaks = [measure([sys.executable, "-c", SCAN, str(p)], (0,)).peak_mb for p in (paths[first], longer)]
         result["peak_mb"] = {"clip": peaks[0], "longer": peaks[1], "times_as_long": arguments.long}
     return result
 
