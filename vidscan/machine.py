@@ -1,8 +1,10 @@
-"""How much at once this machine can do."""
+"""How much at once this machine can do, and what becomes of workers whose parent is gone."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 
 from vidscan.threads import cores
 
@@ -19,3 +21,23 @@ def default_jobs(device: str) -> int:
     if device.startswith("cuda"):
         jobs = min(jobs, _MAX_GPU_JOBS)
     return max(1, jobs)
+
+
+def end_with_parent(last: Callable[[], object] = lambda: None) -> None:
+    """See to it that this worker process ends when its parent is gone, however it went, even amid work.
+
+    ``last`` is called before. Does nothing in a process that :mod:`multiprocessing` has not started.
+    """
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        last()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

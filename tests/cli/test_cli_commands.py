@@ -378,7 +378,7 @@ class TestEndings:
             assert (result.returncode, result.stderr) == (141, "")
         os.close(write)
 
-    @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+    @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
     def test_interrupt_and_death_leave_whole_lines_and_no_worker(self, clips: Path, kind: int) -> None:
         (clips / "zz.mp4").write_text("sleep")
         process = subprocess.Popen(
@@ -394,10 +394,11 @@ class TestEndings:
         if kind == signal.SIGINT:
             os.killpg(group, kind)  # as a terminal does
         else:
-            process.kill()
+            process.send_signal(kind)
         stderr = process.communicate(timeout=60)[1]
         assert "Traceback" not in stderr
-        assert process.returncode == (130 if kind == signal.SIGINT else -signal.SIGKILL)
+        codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+        assert process.returncode == codes[kind]
         assert len([json.loads(line) for line in out.read_text().splitlines()]) == 4
         while time.monotonic() < deadline:  # the whole process group is gone
             try:

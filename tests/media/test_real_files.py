@@ -19,7 +19,7 @@ from vidscan.media.clock import Clock, broken
 from vidscan.media.metadata import read_metadata
 from vidscan.media.motion_photo import embedded_video
 from vidscan.media.quantiser import within
-from vidscan.media.sniff import sniff
+from vidscan.media.sniff import is_picture, sniff
 
 IMAGE = pattern(1, 192, 128)[0]
 
@@ -243,12 +243,46 @@ def test_a_motion_photo_holds_both(tmp_path: Path, suffix: str) -> None:
     assert "motion photo" in read_metadata(path)["video"]
 
 
+def test_a_gif_of_one_picture_is_a_picture(tmp_path: Path) -> None:
+    for count in (1, 3):
+        source, _, images = read(
+            make_clip(tmp_path / f"{count}.gif", pattern(count), codec="gif", pix_fmt="rgb8")
+        )
+        assert len(images) == count
+        assert is_picture(source.info.container, source.info.duration_s) == (count == 1)
+        assert codes(source) == ["palette"]
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0, 1e6])
+def test_floats_are_gray_of_any_range(tmp_path: Path, white: float) -> None:
+    from PIL import Image
+
+    grey = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
+    levels = white * grey
+    levels[0, :2] = np.nan, -white
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    _, _, images = read(tmp_path / "a.tif")
+    assert (images[0, 0, :2] == 0).all()
+    assert difference(images[0, 1:], np.rint(255 * grey[1:])[..., None].repeat(3, -1).astype(np.uint8)) < 1
+
+
 def test_the_palette_of_a_gif_is_told(tmp_path: Path) -> None:
     source, _, _ = read(make_clip(tmp_path / "a.gif", codec="gif", pix_fmt="rgb8"))
     assert codes(source) == ["palette"]
 
 
 # --------------------------------------------------------------------------- clocks
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_a_cut_recording_that_keeps_its_clock_is_as_long_as_it_is(tmp_path: Path, suffix: str) -> None:
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    times = [500 + t / FPS for t in range(COUNT)]
+    path = make_clip(tmp_path / f"late.{suffix}", numbered(COUNT), codec=codec, times=times)
+    source, found, _ = read(path)
+    assert source.info.duration_s == pytest.approx(COUNT / FPS, abs=0.05)
+    assert found[-1] == pytest.approx((COUNT - 1) / FPS, abs=0.002)
+    assert source.warnings == []
 
 
 def test_joined_transport_streams_have_one_clock(tmp_path: Path) -> None:

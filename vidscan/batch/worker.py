@@ -11,13 +11,12 @@ import json
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from vidscan.batch.remote import sweep
+from vidscan.machine import end_with_parent
 
 if TYPE_CHECKING:
     from vidscan.batch.engine import Identity, ScannerSpec
@@ -104,7 +103,7 @@ def _scan(
 def _settle() -> None:
     """Makes this process one that may be lost without a trace."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent(lambda: sweep(os.getpid()))
     for name in _THREAD_VARIABLES:
         os.environ[name] = str(THREADS)
     # Standard output is for reports, and only the parent writes those. What decoders say of a file may
@@ -123,12 +122,3 @@ def _settle() -> None:
     # Where memory runs out, Linux is to end a worker and not the parent.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - stay light
         score.write("800")
-
-
-def _die_with_parent() -> None:
-    """Ends this process when the parent is gone, however it went, even amid a scan."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        sweep(os.getpid())
-        os._exit(1)

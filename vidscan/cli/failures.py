@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -20,6 +24,7 @@ USAGE = 2
 FAILED = 3
 """An input could not be scanned, or an unexpected failure."""
 INTERRUPTED = 130
+TERMINATED = 143
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CLOSED_PIPE = 141
 """What a shell shows for a program that SIGPIPE ended."""
@@ -34,6 +39,27 @@ class UsageError(SetupError):
     code = "usage"
 
 
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the process to end: like Ctrl-C, but for the exit code."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Unfinished files are cleared away when the process is asked to end, too."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def guard(body: Callable[[], None]) -> int:
     """Runs a command and turns however it ends into an exit code."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
@@ -41,7 +67,8 @@ def guard(body: Callable[[], None]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            code = _attempt(body)
+            with _terminable():
+                code = _attempt(body)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -60,6 +87,8 @@ def _attempt(body: Callable[[], None]) -> int:
         return OK
     except typer.Exit as exit:
         return exit.exit_code
+    except _Terminated:
+        return TERMINATED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:

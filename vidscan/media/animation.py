@@ -25,7 +25,15 @@ from vidscan.types import FrameChunk, Note, VideoInfo
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = {"tiff": "TIFF", "jp2": "JPEG2000", "avif": "AVIF", "heif": "HEIF", "png": "PNG", "webp": "WEBP"}
+_FORMATS = {
+    "tiff": "TIFF",
+    "jp2": "JPEG2000",
+    "avif": "AVIF",
+    "heif": "HEIF",
+    "png": "PNG",
+    "webp": "WEBP",
+    "gif": "GIF",
+}
 """Pillow's name of each kind; only that reader is let near the file."""
 _ALWAYS = frozenset({"tiff", "jp2", "avif", "heif"})
 _SUBFILE = 254
@@ -163,9 +171,21 @@ def open_pictures(path: PathLike, kind: str, max_pixels: int) -> Pictures | None
     if kind not in _FORMATS:
         return None
     data = read_bytes(path)
-    if kind not in _ALWAYS and not _is_animated(data, kind):
+    if kind in ("png", "webp") and not _is_animated(data, kind):
         return None
     return Pictures(display_name(path), kind, data, max_pixels)
+
+
+def is_still_gif(path: PathLike) -> bool:
+    """Whether a GIF holds one picture; FFmpeg reads those of several."""
+    from PIL import Image
+
+    with suppress(Exception), Image.open(path, formats=["GIF"]) as image:
+        try:
+            image.seek(1)
+        except EOFError:
+            return True
+    return False
 
 
 def _is_animated(data: bytes, kind: str) -> bool:
@@ -184,11 +204,17 @@ def _seconds(image: Image) -> float:
 
 
 def _rgb(image: Image) -> NDArray[np.uint8]:
-    """(H, W, 3): any mode, transparent pixels over white, 16 bits to 8."""
+    """(H, W, 3): any mode, transparent pixels over white, 16 bits and floats to 8."""
     from PIL import Image as Pillow
 
     if image.mode.startswith("I"):  # 16 bits of gray, whatever it is called
         grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode == "F":  # gray of 0 to 1, or as in 8 or 16 bits
+        levels = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
+        most = float(levels.max())
+        white = next((white for white in (1.0, 255.0, 65535.0) if most <= white), most)
+        grey = np.rint(np.clip(255 / white * levels, 0, 255)).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if "A" in image.mode or "transparency" in image.info:
         layer = image.convert("RGBA")

@@ -179,6 +179,10 @@ def read_header(
             duration = float(stream.duration * stream.time_base)
         elif container.duration:
             duration = container.duration / 1e6
+            first = (container.start_time or 0) / 1e6
+            # Matroska counts to where the last frame ends, also where the first one is not at 0.
+            if kind in ("matroska", "webm") and 0 < first < duration:
+                duration -= first
         others = tuple(describe(s) for s in moving_streams(container) if s.index != stream.index)
         fps = float(stream.average_rate) if stream.average_rate else None
         frame = _first_frame(container, stream)

@@ -144,7 +144,7 @@ def _iso_kind(head: bytes) -> str:
 
 def is_picture(container: str | None, duration_s: float | None) -> bool:
     """Whether a file is a single picture, by its container and its duration (None where it has none)."""
-    return container in PICTURE_KINDS and duration_s is None
+    return container in PICTURE_KINDS | {"gif"} and duration_s is None
 
 
 def _is_transport_stream(head: bytes, first: int, packet: int) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vidscan.errors import CorruptError, SetupError
-from vidscan.media.animation import open_pictures
+from vidscan.media.animation import is_still_gif, open_pictures
 from vidscan.media.decord_source import DecordReader, DecordUnfitError, decord_installed
 from vidscan.media.motion_photo import embedded_video
 from vidscan.media.picture_source import picture_chunks, read_picture
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _CHUNK_BYTES = 64 << 20
+_PALETTE = Note("palette", "frames of at most 256 colours: the palette limits what can be told")
 """A chunk holds fewer frames than asked for where those would be larger than this."""
 
 
@@ -122,6 +123,10 @@ def open_video(
         kind, start = "mp4", embedded_video(path, kind) or 0
     if kind in PICTURE_KINDS:
         return _open_picture(path, kind, max_pixels, chunk, max_duration_s)
+    if kind == "gif" and is_still_gif(path):
+        source = _open_picture(path, kind, max_pixels, chunk, max_duration_s)
+        source.warnings.append(_PALETTE)
+        return source
     clip = _Clip(read_header(path, kind, max_pixels, wanted=stream, start=start), decoder)
     frame_bytes = 3 * clip.info.width * clip.info.height
     fitting = max(1, min(chunk, _CHUNK_BYTES // frame_bytes))
@@ -197,9 +202,7 @@ class _Clip:
                 )
             )
         if header.codec == "gif":
-            self.warnings.append(
-                Note("palette", "frames of at most 256 colours: the palette limits what can be told")
-            )
+            self.warnings.append(_PALETTE)
 
     def _try_decord(self) -> None:
         try:

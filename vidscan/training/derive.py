@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidscan.errors import InputError
-from vidscan.machine import default_jobs
+from vidscan.machine import default_jobs, end_with_parent
 from vidscan.media import VideoWriter, open_video
 from vidscan.models import file_sha256
 
@@ -85,7 +85,7 @@ def derive_all(
             finish(task, partial(make, task))
         return failures
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as pool:
         futures = {pool.submit(make, task): task for task in missing}
         try:
             for future in as_completed(futures):
@@ -96,11 +96,12 @@ def derive_all(
     return failures
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     """Clips in parallel beat threads in parallel."""
     import cv2
     import torch
 
+    end_with_parent()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vidscan.digests import hashed
 from vidscan.errors import SetupError
 from vidscan.faces.detect import Detector, load_detector
-from vidscan.machine import default_jobs
+from vidscan.machine import default_jobs, end_with_parent
 from vidscan.outputs import Replacement
 from vidscan.patches.encoder import LARGEST, SPEC, Encoder
 from vidscan.patches.vision_transformer import PATCH, cut
@@ -427,6 +427,7 @@ _worker: _Worker
 
 def _begin(start: Path, taps: tuple[int, ...], recipe: PairRecipe | None) -> None:
     global _worker
+    end_with_parent()
     torch.set_num_threads(1)
     maker = None if recipe is None else PairMaker(recipe)
     _worker = _Worker(Encoder(start_tensors(start, taps), taps), load_detector(), maker)

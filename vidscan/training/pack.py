@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vidscan.errors import SetupError
 from vidscan.faces.detect import Detector, load_detector
-from vidscan.machine import default_jobs
+from vidscan.machine import default_jobs, end_with_parent
 from vidscan.training.checkpoint import write_tensors
 from vidscan.training.corpus import Entry, read_manifest
 from vidscan.training.face_crops import crops_at, picture
@@ -142,6 +142,7 @@ _detector: Detector
 
 def _begin() -> None:
     global _detector
+    end_with_parent()
     torch.set_num_threads(1)
     _detector = load_detector()
 
