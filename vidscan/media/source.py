@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _CHUNK_BYTES = 64 << 20
-_PALETTE = Note("palette", "frames of at most 256 colours: the palette limits what can be told")
 """A chunk holds fewer frames than asked for where those would be larger than this."""
+_PALETTE = Note("palette", "frames of at most 256 colours: the palette limits what can be told")
 
 
 class VideoSource(ABC):

@@ -97,7 +97,7 @@ def start_tensors(start: Path, taps: tuple[int, ...]) -> dict[str, torch.Tensor]
         raise SetupError(f"{start} is no DINOv2 encoder: {error}") from error
 
 
-TUNED = {"tuned": "on all sources"}
+TUNED = {"tuned": "on train"}
 """Metadata of an encoder that learned from train's crops itself, not only its heads."""
 
 
