@@ -10,7 +10,7 @@ import pytest
 
 from tests.manifests import entry
 from tests.tracks import make_track
-from vidscan.evaluation import unseen_sources
+from vidscan.evaluation import unseen_sources, verdict
 from vidscan.evaluation.scanning import BELOW_ALL, Scanning
 from vidscan.evaluation.unseen_sources import SPAN_S, evaluate_unseen, read_clips, unseen_values, variants
 from vidscan.training.corpus import Entry
@@ -71,7 +71,7 @@ def test_as_much_of_every_clip_of_train_is_read(tmp_path: Path, monkeypatch: pyt
         return {file: CLIPS[file] for file in files if file != "real 0 3"}
 
     parts = PARTS | {"still": 0}
-    monkeypatch.setattr(unseen_sources, "gather_all", gathered)
+    monkeypatch.setattr(verdict, "gather_all", gathered)
     monkeypatch.setattr(unseen_sources, "parts_unseen", lambda corpus, registry: parts)
     how = Scanning(ScanSettings(max_duration_s=60.0))
     entries, clips, found = read_clips(tmp_path, tmp_path, how, lambda name, count: lambda: None)

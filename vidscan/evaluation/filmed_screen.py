@@ -15,6 +15,8 @@ _STRIPES = 3
 _GAP = 0.4
 """Light in the gap between rows of pixels."""
 _GAMMA = 2.2
+_LIGHT = ((np.arange(256) / 255) ** _GAMMA).astype(np.float32)
+"""Of every gray level."""
 
 
 class FilmedScreen:
@@ -47,8 +49,7 @@ class FilmedScreen:
             stripes = np.tile(_pixel(), (height, width, 1))
             self._pattern = self._seen(cv2.GaussianBlur(stripes, (0, 0), self._focus), _STRIPES)
             self._pattern *= self._light(width, height)
-        light = ((np.arange(256) / 255) ** _GAMMA).astype(np.float32)[image]
-        light = self._seen(cv2.GaussianBlur(light, (0, 0), self._focus / _STRIPES), 1)
+        light = self._seen(cv2.GaussianBlur(_LIGHT[image], (0, 0), self._focus / _STRIPES), 1)
         shown = np.clip(light * self._pattern + self._reflection, 0, 1)
         levels = 255 * cv2.pow(shown, 1 / _GAMMA)
         levels += self._noise * self._rng.standard_normal(levels.shape, np.float32)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidscan.evaluation.scanning import BELOW_ALL, Scanning
+from vidscan.evaluation.verdict import gather, only
 from vidscan.models import load_registry
 from vidscan.training.corpus import Entry, read_manifest
-from vidscan.training.evidence import ClipEvidence, gather_all
+from vidscan.training.evidence import ClipEvidence
 from vidscan.training.figures import Figures, figures
 from vidscan.training.unseen import parts_unseen
 from vidscan.training.verdict import (
-    WEIGHTS,
     VerdictRecipe,
     by_person,
     clip_statistic,
@@ -29,7 +29,6 @@ from vidscan.training.verdict import (
 SPAN_S = 2.5
 """So much of every clip is looked at. Forged clips of train are shorter than genuine ones, and whatever is
 measured over a clip tells how long it is (docs/experiments.md). Behavior is not measured in so little."""
-_SEEN = ("patch", "encoder")
 
 
 def read_clips(
@@ -41,26 +40,18 @@ def read_clips(
     """
     parts = parts_unseen(corpus, load_registry())
     entries = [e for e in read_manifest(corpus) if e.kind == "video" and e.file in parts]
-    clips = gather_all(
-        corpus,
-        [e.file for e in entries],
-        out,
-        jobs=how.jobs,
-        device=how.device,
-        settings=replace(how.settings, max_duration_s=SPAN_S),
-        advance=stage("gathering evidence of sources never seen", len(entries)),
-        parts=parts,
-    )
+    advance = stage("gathering evidence of sources never seen", len(entries))
+    short = replace(how, settings=replace(how.settings, max_duration_s=SPAN_S))
+    clips = gather(corpus, entries, out, short, advance, parts)
     return [e for e in entries if e.file in clips], clips, parts
 
 
 def variants() -> dict[str, VerdictRecipe]:
     """What is compared, by name."""
-    patches, encoder = ({g: w if g == group else 0.0 for g, w in WEIGHTS.items()} for group in _SEEN)
     return {
         "all groups": VerdictRecipe(),
-        "patches alone": VerdictRecipe(weights=patches),
-        "encoder alone": VerdictRecipe(weights=encoder),
+        "patches alone": only(["patch"]),
+        "encoder alone": only(["encoder"]),
         "all, quality not taken off": VerdictRecipe(normalise_quality=False),
     }
 

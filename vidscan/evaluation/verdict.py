@@ -124,18 +124,31 @@ def read_evidence(
     """Gather the evidence of dev and of the genuine train clips, once, in ``out``."""
     entries = [e for e in read_manifest(corpus) if e.split == "dev" or (e.genuine and e.kind == "video")]
     parts = parts_unseen(corpus, load_registry())
-    clips = gather_all(
+    advance = stage("gathering evidence", len(entries))
+    clips = gather(corpus, entries, out, how, advance, parts)
+    train, dev = ([e for e in entries if e.split == split and e.file in clips] for split in ("train", "dev"))
+    return VerdictCorpus(by_person(train, clips), bool(parts), dev, clips)
+
+
+def gather(
+    corpus: Path,
+    entries: Sequence[Entry],
+    out: Path,
+    how: Scanning,
+    advance: Callable[[], None],
+    parts: Mapping[str, int],
+) -> dict[str, ClipEvidence]:
+    """:func:`vidscan.training.evidence.gather_all` of ``entries``, read as ``how`` says."""
+    return gather_all(
         corpus,
         [e.file for e in entries],
         out,
         jobs=how.jobs,
         device=how.device,
         settings=how.settings,
-        advance=stage("gathering evidence", len(entries)),
+        advance=advance,
         parts=parts,
     )
-    train, dev = ([e for e in entries if e.split == split and e.file in clips] for split in ("train", "dev"))
-    return VerdictCorpus(by_person(train, clips), bool(parts), dev, clips)
 
 
 def variants() -> dict[str, VerdictRecipe]:
@@ -145,14 +158,15 @@ def variants() -> dict[str, VerdictRecipe]:
     for group in WEIGHTS:
         groups.append(group)
         name = "patches" if len(groups) == 1 else f"+ {group.replace('_', ' ')}"
-        found[name] = _only(groups)
+        found[name] = only(groups)
     for group in list(WEIGHTS)[1:]:
-        found[f"{group.replace('_', ' ')} alone"] = _only([group])
+        found[f"{group.replace('_', ' ')} alone"] = only([group])
     found["all, quality not taken off"] = VerdictRecipe(normalise_quality=False)
     return found
 
 
-def _only(groups: Sequence[str]) -> VerdictRecipe:
+def only(groups: Sequence[str]) -> VerdictRecipe:
+    """All that is shipped, but no other groups."""
     return VerdictRecipe(weights={g: w if g in groups else 0.0 for g, w in WEIGHTS.items()})
 
 
@@ -173,7 +187,7 @@ def evaluate_verdict(corpus: VerdictCorpus, seed: int = 0) -> VerdictEvaluation:
         charges_of_train = one_a_person(lent, partial(clip_statistic, fitted, limits=limits))
         others = np.array([c.value for c in charges_of_train])
         rows.append(tabulate(name, corpus.entries, values, seed, unclear, others))
-        if recipe == _only(list(WEIGHTS)):
+        if recipe == only(list(WEIGHTS)):
             error = calibration_error(corpus.entries, values, unclear, others)
             points = operating_points(corpus.entries, values, unclear=unclear, others=others)
             clear = {e.identity for e in genuine if e.file not in unclear}
@@ -347,7 +361,7 @@ def tabulate(
 
 def shipped(result: VerdictEvaluation) -> VerdictRow:
     """The row of all groups together, which is what is shipped."""
-    names = [name for name, recipe in variants().items() if recipe == _only(list(WEIGHTS))]
+    names = [name for name, recipe in variants().items() if recipe == only(list(WEIGHTS))]
     return next(row for row in result.rows if row.name == names[0])
 
 
