@@ -1,14 +1,12 @@
 """How fast clips are scanned: against real time, decoding alone, and a pipeline of ready-made parts.
 
-    python -m benchmarks.throughput [--seconds 60] [--repeats 5] [--reference-seconds 2] [--long 10]
-        [--out FILE.json]
+    python -m benchmarks.throughput [--seconds 60] [--repeats 5] [--reference-seconds 2] [--out FILE.json]
 
 Clips of one face at 720p and 1080p and of four faces at 720p are made from scikit-image's public-domain
 portrait. In one process, models loaded and warm, decoding alone and scanning take turns with one decoder and
 its threads. The reference is facenet-pytorch's MTCNN with its defaults on every full frame, and a whole
-Xception at 299 px on every face, on the first seconds of the same clip. Peak memory is that of a process that
-scans one clip, and ``--long`` times as much of it. What starting costs is told by cold processes. Two workers
-against one is `benchmarks/batch.py`.
+Xception at 299 px on every face, on the first seconds of the same clip. What starting costs is told by cold
+processes. Two workers against one is `benchmarks/batch.py`, memory `benchmarks/memory.py`.
 """
 
 from __future__ import annotations
@@ -43,7 +41,6 @@ CLIPS = {
     "720p, four faces": (1280, 720, 4),
 }
 """Width, height and faces."""
-SCAN = "import sys; from vidscan import Scanner; assert Scanner(device='cpu').scan(sys.argv[1]).error is None"
 
 
 def write_clip(path: Path, width: int, height: int, faces: int, seconds: float, fps: int = FPS) -> None:
@@ -177,7 +174,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     first = next(iter(CLIPS))
     frame_s = clips[first]["scan_s"] / (arguments.seconds * FPS)
     reference = reference_s_per_frame(paths[first], arguments.reference_seconds)
-    result: dict[str, Any] = {
+    return {
         "threads": torch.get_num_threads(),
         "load_before": arguments.load,
         "clip": {"fps": FPS, "seconds": arguments.seconds},
@@ -190,12 +187,6 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         },
         "startup": startup_figures(folder / "portrait.png", arguments.repeats),
     }
-    if arguments.long > 0:
-        longer = folder / "long.mp4"
-        write_clip(longer, 1280, 720, 1, arguments.seconds * arguments.long)
-        peaks = [measure([sys.executable, "-c", SCAN, str(p)], (0,)).peak_mb for p in (paths[first], longer)]
-        result["peak_mb"] = {"clip": peaks[0], "longer": peaks[1], "times_as_long": arguments.long}
-    return result
 
 
 def main() -> None:
@@ -203,9 +194,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each clip")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind")
     parser.add_argument("--reference-seconds", type=float, default=2.0, help="what the reference is given")
-    parser.add_argument(
-        "--long", type=float, default=10.0, help="how much longer the clip for memory is; 0: none"
-    )
     parser.add_argument("--out", type=Path, help="write the JSON here")
     arguments = parser.parse_args()
     arguments.load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
