@@ -4,9 +4,8 @@
 
 Throughput: a 720p clip scanned --clips times by a scanner in this process (one thread), by one and two local
 workers and by one and two Ray workers, all warm, by turns. Ratios compare configurations within one round,
-so that other load on the machine falls on all of them; the median round counts. What two processes can reach
-here at all is told by two that only multiply matrices. Memory: the largest resident set of a fresh worker
-over a short clip and over one ten times as long.
+so that other load on the machine falls on all of them; the median round counts. Memory: the largest resident
+set of a fresh worker over a short clip and over one ten times as long.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +28,6 @@ from vidscan.batch.local import LocalEngine
 from vidscan.batch.process import resident_bytes
 
 _POLL_S = 0.02
-_SIDE, _TIMES = 1024, 150
-
-
-def multiply(_: int) -> None:
-    """About a second of one core: multiply matrices that do not fit into its own cache."""
-    import torch
-
-    torch.set_num_threads(1)
-    matrix = torch.ones(_SIDE, _SIDE)
-    for _ in range(_TIMES):
-        matrix = (matrix @ matrix).clamp_(max=1.0)
-
-
-def machine_ratio(repeats: int) -> float:
-    """How many times the work of one process two get done that have nothing in common."""
-    with get_context("spawn").Pool(2) as pool:
-        pool.map(multiply, range(4), chunksize=1)
-        ratios = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            pool.map(multiply, range(2), chunksize=1)
-            two = time.perf_counter() - start
-            pool.map(multiply, range(1))
-            ratios.append(2 * (time.perf_counter() - start - two) / two)
-    return round(statistics.median(ratios), 2)
 
 
 def throughput(clip: Path, clips: int, repeats: int, with_ray: bool) -> dict[str, list[float]]:
@@ -130,7 +103,6 @@ def run(clips: int, seconds: float, repeats: int, with_ray: bool) -> dict[str, A
         make_clip(long, picture, 10 * seconds)
         memory = {"short": peak_mb(short), "long": peak_mb(long)}
         load = os.getloadavg()[0]
-        machine = machine_ratio(repeats)
         rates = throughput(short, clips, repeats, with_ray)
 
     def ratio(one: str, other: str) -> float | None:
@@ -144,7 +116,6 @@ def run(clips: int, seconds: float, repeats: int, with_ray: bool) -> dict[str, A
         "clips_per_round": clips,
         "rounds": repeats,
         "median_clips_per_s": {name: round(statistics.median(each), 3) for name, each in rates.items()},
-        "machine_2_over_machine_1": machine,
         "local_2_over_local_1": ratio("local_2", "local_1"),
         "ray_2_over_ray_1": ratio("ray_2", "ray_1"),
         "local_1_over_in_process": ratio("local_1", "in_process"),
