@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_targets_are_made_once_and_failures_told(tmp_path: Path, jobs: int) -> N
     assert failures == {tmp_path / "bad": "corrupt: no good"}
     assert there.target.read_text() == "before"
     assert all(task.target.read_text() == "made" for task in tasks[1:4])
+
+
+def make_slowly(task: Task) -> None:
+    time.sleep(0.2)
+    make(task)
+
+
+def test_who_is_stopped_does_not_make_the_rest(tmp_path: Path) -> None:
+    tasks = [Task(tmp_path / str(i)) for i in range(60)]
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        derive_all(make_slowly, tasks, jobs=2, advance=stop)
+    assert 1 <= sum(task.target.exists() for task in tasks) < 20
 
 
 def test_rewriting_keeps_frames_and_times(tmp_path: Path) -> None:

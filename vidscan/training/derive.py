@@ -91,7 +91,8 @@ def derive_all(
             for future in as_completed(futures):
                 finish(futures[future], future.result)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waiting here: leaving the pool would take the cancelling back before its own thread has seen it.
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
     return failures
 
