@@ -25,6 +25,8 @@ from vidscan.training.forensics.windows import Window
 from vidscan.training.transfer import auc
 
 RECIPE = HeadsRecipe(passes=12, batch=16)
+PASSES = {"constrained_convolution": 80, "pooled_statistics": 40}
+"""Networks need more than a handful of passes over sixty windows."""
 
 
 def window(part: int, number: int, forged: bool) -> Window:
@@ -50,14 +52,13 @@ def windows() -> list[Window]:
 @needs_weights
 @pytest.mark.parametrize("name", [*FEATURES, *NETWORKS, NEURONS])
 def test_sources_left_out_are_told(name: str, windows: list[Window], tmp_path: Path) -> None:
-    # Networks need more than a handful of passes over sixty windows.
-    recipe = replace(RECIPE, passes=40, rate=5e-3) if name in NETWORKS else RECIPE
+    recipe = replace(RECIPE, passes=PASSES[name], rate=5e-3) if name in NETWORKS else RECIPE
     learnt = learn(name, windows, recipe)
     assert learnt.left_out.keys() == {w.entry.file for w in windows}
     genuine = np.array([learnt.left_out[w.entry.file] for w in windows if w.entry.genuine])
     forged = [learnt.left_out[w.entry.file] for w in windows if not w.entry.genuine]
     # Pixel values say little of a trace that lies between neighbors; the others read it.
-    assert auc(genuine, forged) > {"pixel_pairs": 0.5, **dict.fromkeys(NETWORKS, 0.6)}.get(name, 0.8)
+    assert auc(genuine, forged) > {"pixel_pairs": 0.5, **dict.fromkeys(NETWORKS, 0.7)}.get(name, 0.8)
     levels = genuine_levels(learnt, windows)
     assert levels == sorted(levels) and levels[0] == pytest.approx(genuine.min())
 
