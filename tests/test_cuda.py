@@ -54,11 +54,8 @@ def test_the_detector_finds_the_same_faces(cpu: Scanner, gpu: Scanner) -> None:
 
 
 def test_networks_answer_alike(cpu: Scanner, gpu: Scanner) -> None:
-    side = HEIGHT
-
     def crops(size: int) -> torch.Tensor:
-        pixels = np.ascontiguousarray(moving_face(3)[:, :side, 100 : 100 + side])
-        faces = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        faces = torch.from_numpy(moving_face(3)[:, :, 100 : 100 + HEIGHT]).permute(0, 3, 1, 2).float()
         return torch.nn.functional.interpolate(faces, (size, size), mode="bilinear", antialias=True)
 
     patches = crops(cpu.classifier.spec.size)

@@ -255,6 +255,7 @@ def test_wrong_shapes_are_refused():
         crop_transform(np.zeros((5, 2)), spec)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_cpu():
     image = torch.from_numpy(astronaut()[None])

@@ -27,9 +27,6 @@ def footage() -> list[NDArray[np.uint8]]:
     """150 frames (320, 320, 3) RGB of a person who moves, made smaller as well."""
     with open_video(ROOT / "examples" / "genuine.mp4") as source:
         images = [image for chunk in source for image in chunk.images]
-    small = [
+    return [
         np.asarray(cv2.resize(i, (320, 320), interpolation=cv2.INTER_AREA), np.uint8) for i in images[:150]
     ]
-    for image in small:
-        image.flags.writeable = False  # tests share them
-    return small

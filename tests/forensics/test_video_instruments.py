@@ -32,7 +32,9 @@ def decoded(path: Path) -> Frames:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, footage: Frames) -> Path:
-    return save_clip(footage, tmp_path_factory.mktemp("once") / "once.mp4")
+    # On some processors what x264's macroblock tree decides hangs on what the process did before.
+    steady = {"x264-params": "mbtree=0"}
+    return save_clip(footage, tmp_path_factory.mktemp("once") / "once.mp4", options=steady)
 
 
 def test_a_strip_tells_kinds_sizes_and_times(once: Path) -> None:
@@ -60,8 +62,7 @@ def test_the_period_of_an_earlier_coding(tmp_path: Path, footage: Frames, gop: i
 
 def test_one_coding_has_no_period(once: Path) -> None:
     finding = examined(FormerGroups(), once)
-    # Chance comes close to what counts: this clip's 5.7 of 6 was 6.04 once in a whole run of the tests.
-    assert finding.score is not None and finding.score < 0.05 and finding.series is not None
+    assert finding.score == 0.0 and finding.series is not None
 
 
 def test_period_of_a_trace() -> None:
